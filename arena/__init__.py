@@ -1,0 +1,1 @@
+"""Matches between nets: play, count, judge, report."""

@@ -1,0 +1,1 @@
+"""Chess and tree search on arrays, compiled by numba."""

@@ -1,0 +1,550 @@
+"""Games in flight: every game is carried to its next question for a net, one leaf a game and step.
+
+``advance`` walks the trees of all games until each has a leaf that only its net can value; the
+leaves of all games make one batch a net. ``receive`` takes the answers back into the trees. Between
+the two nothing of a game depends on any other game, so neither does a result on how many games are
+in flight.
+
+Array letters: G games, T = 2G + 1 tree slots (a tree for each side of each game, and a spare to
+copy into), C children, N positions and E edges of a tree, L positions of a line, D depths of a search,
+P moves kept of a game, K evaluators, B leaves of a batch, M legal moves of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from arena.kernel.bitboard import EMPTY, bit, signed
+from arena.kernel.encode import pack_planes
+from arena.kernel.movegen import Moves, legal_moves
+from arena.kernel.position import (
+    POSITION,
+    Line,
+    Position,
+    cache_key,
+    count_repetitions,
+    game_occurrences,
+    in_check,
+    insufficient_material,
+    make_move,
+)
+from arena.kernel.puct import (
+    Floats,
+    Params,
+    Path,
+    back_up,
+    best_place,
+    expand,
+    make_not_terminal,
+    make_terminal,
+    move_at,
+    select_child,
+    take_back_two_fold,
+)
+from arena.kernel.tree import (
+    CHILD,
+    END_OF_GAME,
+    MOST_CHILDREN,
+    MOST_MOVES,
+    NOT_EVALUATED,
+    NOT_TERMINAL,
+    ROOT,
+    TREE,
+    TWO_FOLD,
+    Child,
+    Children,
+    Edges,
+    Tree,
+    add_child,
+    clear_tree,
+    copy_subtree,
+    find_child,
+    move_of,
+)
+from swa.jit import inline, kernel
+from swa.policy_map import BISHOP, FROM, NO_PROMOTION, PROMOTION, QUEEN, ROOK, TO
+
+GAME = np.dtype(
+    (
+        np.record,
+        [
+            ("ply", np.int32),  # the current position is line[ply]
+            ("depth", np.int32),  # of the leaf that waits for its net
+            ("played", np.int32),  # entries of ``played`` in use
+            ("players", np.int8, (2,)),  # who plays white, who black
+            ("state", np.uint8),
+            ("fill", np.uint8),  # history fill, see ``encode.pack_planes``
+            ("result", np.int8),  # 1, 0, -1 for white, once over
+            ("termination", np.uint8),
+            ("hold", np.uint8),  # 1: stop when the root has its visits, instead of playing
+            ("unused", np.uint8),
+        ],
+    )
+)
+
+MOVE_PLAYED = np.dtype(
+    (
+        np.record,
+        [
+            ("q", np.float32),  # expected result of the move, for its mover
+            ("d", np.float32),  # its draw probability
+            ("visits", np.int32),  # of the root
+            ("move", np.uint16),  # policy index
+            ("unused", np.uint16),
+        ],
+    )
+)
+
+Game = Any
+"""A record of GAME."""
+Ints = npt.NDArray[np.int64]
+
+IDLE, SEARCHING, WAITING, OVER, HELD = 0, 1, 2, 3, 4
+
+CHECKMATE, STALEMATE, INSUFFICIENT_MATERIAL, FIFTY_MOVES, THREEFOLD = 1, 2, 3, 4, 5
+
+NO_ROOM, GAME_OVER = 1, 2
+"""What ``advance`` has to tell, as bits."""
+
+HISTORY_KEPT = 128
+"""Positions of a game kept for repetitions and planes: the 50-move rule ends a game after 100."""
+
+_PROMOTED_TO = np.zeros(8, np.int64)
+_PROMOTED_TO[NO_PROMOTION] = 2
+_PROMOTED_TO[BISHOP] = 3
+_PROMOTED_TO[ROOK] = 4
+_PROMOTED_TO[QUEEN] = 5
+
+EDGES_A_POSITION = 40
+"""Room for edges to begin with; a tree that needs more gets it (``InFlight.grown``)."""
+
+
+class InFlight(NamedTuple):
+    """The arrays of a group of games; everything that ``advance`` and ``receive`` change."""
+
+    games: Any  # GAME [G]
+    lines: Line  # POSITION [G, L]: the game so far, then the line of the search
+    paths: npt.NDArray[np.int32]  # int32 [G, D]: child at each depth of the line
+    known: npt.NDArray[
+        np.int32
+    ]  # int32 [G, D]: which of the tree's positions the line holds at each depth
+    played: Any  # MOVE_PLAYED [G, P]
+    trees: Any  # TREE [2G]: game g's tree for white is 2g, for black 2g + 1
+    spare: npt.NDArray[np.int32]  # int32 [1]: the slot that no tree uses
+    children: Children  # CHILD [T, C]
+    positions: Line  # POSITION [T, N]
+    edges: npt.NDArray[np.uint32]  # uint32 [T, E]
+    visits: Ints  # int64 [1]: made so far, by all games
+
+    @classmethod
+    def allocate(cls, games: int, most_visits: int) -> InFlight:
+        """Room for ``games`` games whose roots get at most ``most_visits`` visits."""
+        slots = 2 * games + 1
+        positions = depths = most_visits + 2
+        trees = np.zeros(2 * games, TREE)
+        trees["slot"] = np.arange(2 * games)
+        return cls(
+            games=np.zeros(games, GAME),
+            lines=np.zeros((games, 2 * HISTORY_KEPT + depths), POSITION),
+            paths=np.zeros((games, depths), np.int32),
+            known=np.full((games, depths), NOT_EVALUATED, np.int32),
+            played=np.zeros((games, 512), MOVE_PLAYED),
+            trees=trees,
+            spare=np.array([2 * games], np.int32),
+            children=np.empty((slots, 4 * positions + MOST_CHILDREN), CHILD),
+            positions=np.empty((slots, positions), POSITION),
+            edges=np.empty((slots, EDGES_A_POSITION * positions + MOST_MOVES), np.uint32),
+            visits=np.zeros(1, np.int64),
+        )
+
+    def grown(self) -> InFlight:
+        """The same games with half as much room again in every tree."""
+        return self._replace(
+            children=_longer(self.children),
+            positions=_longer(self.positions),
+            edges=_longer(self.edges),
+            played=_longer(self.played),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, in bytes; pages that were never touched are not resident."""
+        return sum(array.nbytes for array in self)
+
+
+class Questions(NamedTuple):
+    """Leaves that wait for each evaluator, packed; ``rows[k]`` rows of evaluator k are in use."""
+
+    rows: Ints  # [K]
+    game: npt.NDArray[np.int32]  # int32 [K, G]: whose leaf it is
+    keys: npt.NDArray[np.uint64]  # uint64 [K, G, 2]: hash of everything the net sees
+    masks: npt.NDArray[np.uint64]  # uint64 [K, G, 112]
+    values: npt.NDArray[np.float32]  # float32 [K, G, 112]
+    offsets: Ints  # int64 [K, G + 1]: the legal moves of leaf b are moves[offsets[b]:...]
+    moves: npt.NDArray[np.uint16]  # uint16 [K, M]
+
+    @classmethod
+    def allocate(cls, evaluators: int, games: int) -> Questions:
+        """Room for a leaf of every game, for any evaluator."""
+        return cls(
+            rows=np.zeros(evaluators, np.int64),
+            game=np.zeros((evaluators, games), np.int32),
+            keys=np.zeros((evaluators, games, 2), np.uint64),
+            masks=np.zeros((evaluators, games, 112), np.uint64),
+            values=np.zeros((evaluators, games, 112), np.float32),
+            offsets=np.zeros((evaluators, games + 1), np.int64),
+            moves=np.zeros((evaluators, games * MOST_MOVES), np.uint16),
+        )
+
+
+def _longer(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    longer = np.empty((array.shape[0], array.shape[1] * 3 // 2), array.dtype)
+    longer[:, : array.shape[1]] = array
+    return longer
+
+
+@kernel
+def start_game(
+    flight: InFlight, number: int, white: int, black: int, fill: int, ply: int, hold: int
+) -> None:
+    """Begin game ``number`` at the position that stands in its line at ``ply``.
+
+    With ``hold`` the first move is searched and not played: an analysis.
+    """
+    game = flight.games[number]
+    game.ply = ply
+    game.players[0] = white
+    game.players[1] = black
+    game.fill = fill
+    game.played = 0
+    game.hold = hold
+    game.state = SEARCHING
+    for side in range(2):
+        tree = flight.trees[2 * number + side]
+        clear_tree(tree, flight.children[tree.slot])
+    flight.known[number, :] = NOT_EVALUATED
+    if not hold:
+        _judge(game, flight.lines[number])
+
+
+@inline
+def _judge(game: Game, line: Line) -> None:
+    """End the game if its current position ends it by the rules of chess."""
+    position = line[game.ply]
+    moves = np.empty(MOST_MOVES, np.uint16)
+    loss_of_mover = 1 if position.black else -1
+    termination = 0
+    result = 0
+    if legal_moves(position, moves) == 0:
+        if in_check(position):
+            termination, result = CHECKMATE, loss_of_mover
+        else:
+            termination = STALEMATE
+    elif insufficient_material(position):
+        termination = INSUFFICIENT_MATERIAL
+    elif position.rule50 >= 100:
+        termination = FIFTY_MOVES
+    elif game_occurrences(line, game.ply) >= 3:
+        termination = THREEFOLD
+    if termination != 0:
+        game.state = OVER
+        game.termination = termination
+        game.result = result
+
+
+@inline
+def _follow(flight: InFlight, number: int, side: int, move: int) -> None:
+    """Keep what one side's tree knows about the position after ``move``."""
+    tree = flight.trees[2 * number + side]
+    old, new = signed(tree.slot), signed(flight.spare[0])
+    children = flight.children[old]
+    kept = find_child(children, move)
+    if kept < 0 or children[kept].position == NOT_EVALUATED:
+        clear_tree(tree, children)
+        return
+    kept_children = flight.children[new]
+    copy_subtree(
+        children,
+        flight.positions[old],
+        flight.edges[old],
+        kept,
+        tree,
+        kept_children,
+        flight.positions[new],
+        flight.edges[new],
+    )
+    tree.slot = new
+    flight.spare[0] = old
+    if kept_children[ROOT].terminal != NOT_TERMINAL:
+        make_not_terminal(kept_children[ROOT], kept_children)
+
+
+@inline
+def _play(flight: InFlight, number: int, children: Children) -> None:
+    """Play the best move of the mover's tree, note it, and let both trees follow."""
+    game = flight.games[number]
+    line = flight.lines[number]
+    root = children[ROOT]
+    place = best_place(children)
+    move = move_at(children, place)
+    note = flight.played[number, game.played]
+    note.move = move
+    note.visits = root.visits
+    note.q = np.float32(-root.wl)
+    note.d = root.d
+    if place < root.children:
+        child = children[root.first_child + place]
+        if child.visits > 0:
+            note.q = np.float32(child.wl)
+            note.d = child.d
+    game.played += 1
+
+    if game.ply + 1 + flight.paths.shape[1] >= line.size:
+        first = game.ply + 1 - HISTORY_KEPT
+        for index in range(HISTORY_KEPT):
+            line[index] = line[first + index]
+        game.ply = HISTORY_KEPT - 1
+    make_move(line[game.ply], move, line[game.ply + 1])
+    game.ply += 1
+    count_repetitions(line, game.ply)
+    flight.known[number, :] = NOT_EVALUATED
+    _follow(flight, number, 0, move)
+    _follow(flight, number, 1, move)
+    _judge(game, line)
+
+
+@inline
+def _descend(
+    game: Game,
+    line: Line,
+    path: Path,
+    known: Path,
+    tree: Tree,
+    children: Children,
+    positions: Line,
+    edges: Edges,
+    params: Params,
+    exploration: Floats,
+) -> int:
+    """Walk from the root to the leaf of the next visit; return its depth.
+
+    The positions of the line are in place up to the leaf's parent.
+    """
+    depth = 0
+    parent = children[ROOT]
+    path[0] = ROOT
+    while True:
+        if depth > 0 and known[depth] != parent.position:
+            line[game.ply + depth] = positions[parent.position]
+            known[depth] = parent.position
+        place = select_child(parent, children, params, exploration)
+        if place == parent.children:
+            current = add_child(tree, children, edges, parent)
+        else:
+            current = parent.first_child + place
+        depth += 1
+        path[depth] = current
+        parent = children[current]
+        if parent.terminal == TWO_FOLD and depth < parent.m:
+            take_back_two_fold(children, path, depth)
+        if parent.visits == 0 or parent.terminal != NOT_TERMINAL:
+            return depth
+
+
+@inline
+def _end_by_rule(
+    child: Child, position: Position, depth: int, count: int, two_fold_draws: int
+) -> None:
+    """Mark a leaf that ends the game, or that counts as its end inside a search, as terminal.
+
+    In lc0's order (SearchWorker::ExtendNode); ``count`` is the number of legal moves.
+    """
+    if count == 0:
+        make_terminal(child, 1 if in_check(position) else 0, np.float32(0.0), END_OF_GAME)
+    elif insufficient_material(position) or position.rule50 >= 100 or position.repetitions >= 2:
+        make_terminal(child, 0, np.float32(0.0), END_OF_GAME)
+    elif two_fold_draws and position.repetitions == 1 and depth >= 4 and depth >= position.cycle:
+        make_terminal(child, 0, np.float32(position.cycle), TWO_FOLD)
+
+
+@kernel
+def advance(flight: InFlight, params: Params, exploration: Floats, questions: Questions) -> int:
+    """Carry every game that is searching to its next leaf or to its end.
+
+    ``params`` PARAMS [players] and ``exploration`` float32 [players, visits + 2] are the players'
+    search settings. Returns NO_ROOM if a tree was full (the caller then gives more and calls again)
+    plus GAME_OVER if a game has ended or is held.
+    """
+    news = 0
+    questions.rows[:] = 0
+    for number in range(flight.games.size):
+        game = flight.games[number]
+        if game.state != SEARCHING:
+            continue
+        line = flight.lines[number]
+        path = flight.paths[number]
+        while game.state == SEARCHING:
+            side = signed(line[game.ply].black)
+            player = signed(game.players[side])
+            settings = params[player]
+            tree = flight.trees[2 * number + side]
+            slot = signed(tree.slot)
+            children, positions = flight.children[slot], flight.positions[slot]
+            edges = flight.edges[slot]
+            root = children[ROOT]
+            if root.visits >= settings.visits:
+                if game.hold:
+                    game.state = HELD
+                elif game.played == flight.played.shape[1]:
+                    news |= NO_ROOM
+                    break
+                else:
+                    _play(flight, number, children)
+                continue
+            if (
+                tree.positions >= positions.size
+                or tree.children + MOST_CHILDREN > children.size
+                or tree.edges + MOST_MOVES > edges.size
+            ):
+                news |= NO_ROOM
+                break
+            depth = 0
+            path[0] = ROOT
+            if root.visits > 0:
+                depth = _descend(
+                    game,
+                    line,
+                    path,
+                    flight.known[number],
+                    tree,
+                    children,
+                    positions,
+                    edges,
+                    settings,
+                    exploration[player],
+                )
+            child = children[path[depth]]
+            if child.terminal == NOT_TERMINAL and _ask(
+                flight, questions, number, child, depth, settings
+            ):
+                game.depth = depth
+                game.state = WAITING
+            else:
+                sticky = settings.sticky_endgames != 0 and child.visits == 0
+                back_up(children, path, depth, child.wl, child.d, child.m, sticky)
+                flight.visits[0] += 1
+        if game.state == OVER or game.state == HELD:
+            news |= GAME_OVER
+    return news
+
+
+@inline
+def _ask(
+    flight: InFlight,
+    questions: Questions,
+    number: int,
+    child: Child,
+    depth: int,
+    settings: Params,
+) -> bool:
+    """Put a leaf into its evaluator's batch; False if the rules know its value instead."""
+    game = flight.games[number]
+    line = flight.lines[number]
+    last = game.ply + depth
+    evaluator = signed(settings.evaluator)
+    row = questions.rows[evaluator]
+    start = questions.offsets[evaluator, row]
+    moves = questions.moves[evaluator, start : start + MOST_MOVES]
+    if depth == 0:
+        count = legal_moves(line[last], moves)
+    else:
+        flight.known[number, depth] = NOT_EVALUATED
+        make_move(line[last - 1], move_of(child.edge), line[last])
+        count_repetitions(line, last)
+        count = legal_moves(line[last], moves)
+        _end_by_rule(child, line[last], depth, count, settings.two_fold_draws)
+        if child.terminal != NOT_TERMINAL:
+            return False
+    pack_planes(
+        line, last, game.fill, questions.masks[evaluator, row], questions.values[evaluator, row]
+    )
+    first_key, second_key = cache_key(line, last, game.fill)
+    questions.keys[evaluator, row, 0] = first_key
+    questions.keys[evaluator, row, 1] = second_key
+    questions.game[evaluator, row] = number
+    questions.offsets[evaluator, row + 1] = start + count
+    questions.rows[evaluator] = row + 1
+    return True
+
+
+@kernel
+def receive(
+    flight: InFlight,
+    params: Params,
+    questions: Questions,
+    evaluator: int,
+    logits: Floats,
+    wdl: Floats,
+    moves_left: Floats,
+) -> None:
+    """Take an evaluator's answers into the trees.
+
+    ``logits`` float32 [M] in the order of the questions' moves, ``wdl`` float32 [B, 3] for the side
+    to move, ``moves_left`` float32 [B] in plies.
+    """
+    priors = np.empty(MOST_MOVES, np.float32)
+    for row in range(questions.rows[evaluator]):
+        number = signed(questions.game[evaluator, row])
+        game = flight.games[number]
+        line = flight.lines[number]
+        side = signed(line[game.ply].black)
+        tree = flight.trees[2 * number + side]
+        slot = signed(tree.slot)
+        children = flight.children[slot]
+        path = flight.paths[number]
+        leaf = children[path[game.depth]]
+        start, end = questions.offsets[evaluator, row], questions.offsets[evaluator, row + 1]
+        expand(
+            tree,
+            leaf,
+            flight.positions[slot],
+            flight.edges[slot],
+            line[game.ply + game.depth],
+            questions.moves[evaluator, start:end],
+            logits[start:end],
+            priors,
+            params[signed(game.players[side])],
+        )
+        flight.known[number, game.depth] = leaf.position
+        v = -np.float64(wdl[row, 0] - wdl[row, 2])
+        back_up(children, path, game.depth, v, wdl[row, 1], moves_left[row], False)
+        flight.visits[0] += 1
+        game.state = SEARCHING
+
+
+@kernel
+def spell(start: Position, moves: Moves, squares: npt.NDArray[np.uint8]) -> None:
+    """Write origin, target and promotion of a game's ``moves`` uint16 [P] to ``squares`` [P, 3].
+
+    As UCI writes them: from white's side, castling as the king moves, promotion as a piece number
+    of python-chess (2 knight, 3 bishop, 4 rook, 5 queen) or 0. ``start`` is the first position.
+    """
+    now = np.empty(2, POSITION)
+    now[0] = start
+    for index in range(moves.size):
+        position = now[index & 1]
+        move = moves[index]
+        origin, target = signed(FROM[move]), signed(TO[move])
+        promotion = 0
+        if target >= 56 and position.pawns & bit(origin) != EMPTY:
+            promotion = _PROMOTED_TO[PROMOTION[move]]
+        elif position.ours & bit(target) != EMPTY and origin == 4:
+            target = 6 if target > origin else 2
+        flip_ranks = 56 if position.black else 0
+        squares[index, 0] = origin ^ flip_ranks
+        squares[index, 1] = target ^ flip_ranks
+        squares[index, 2] = promotion
+        make_move(position, move, now[1 - (index & 1)])

@@ -1,0 +1,1 @@
+"""Nets: files, model, training, averaging, batch norm."""

@@ -1,0 +1,58 @@
+"""The one place that calls numba, for both packages.
+
+numba keeps compiled code on disk, but looks only at the file a function stands in: an edit in a
+callee's file, or in a table that became a constant of the compiled code, would go unnoticed and
+stale code would run. So the cache lives in a folder named after a hash of every source file that
+compiled code can come from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _source_digest() -> str:
+    """Sha256 over the sources that hold compiled code: ``swa/*.py`` and ``arena/kernel/*.py``."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256(numba.__version__.encode())
+    for pattern in ("swa/*.py", "arena/kernel/*.py"):
+        for path in sorted(root.glob(pattern)):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache_root() -> Path:
+    if chosen := os.environ.get("ARENA_CACHE_DIR"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    if os.access(base, os.W_OK) or not Path(base).exists():
+        return Path(base) / "swa-arena"
+    return Path(tempfile.gettempdir()) / f"swa-arena-{os.getuid()}"
+
+
+CACHE_DIR = _cache_root() / "numba" / _source_digest()
+"""Where this version's compiled kernels are kept; safe to delete."""
+
+setattr(numba.config, "CACHE_DIR", str(CACHE_DIR))  # noqa: B010 - a field that mypy cannot see
+
+
+def kernel(function: F) -> F:
+    """Compile ``function`` at its first call, without the GIL; ``.py_func`` stays the source."""
+    return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def inline(function: F) -> F:
+    """Like ``kernel``, for a small function that LLVM shall merge into its caller."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)  # type: ignore[no-any-return]

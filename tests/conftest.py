@@ -1,0 +1,39 @@
+"""What every test may use: the shared data folder, where there is one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# A shared machine stalls at times; how long an example takes says nothing about what it shows.
+settings.register_profile("arena", deadline=None)
+settings.load_profile("arena")
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def shared_folder() -> Path | None:
+    """Real nets, books and reference outputs: ``ARENA_SHARED``, else ``../shared``."""
+    folder = Path(os.environ.get("ARENA_SHARED") or REPOSITORY.parent / "shared")
+    return folder if (folder / "golden").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    folder = shared_folder()
+    if folder is None:
+        pytest.skip("needs the shared data: set ARENA_SHARED or put it at ../shared")
+    return folder
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON lines file, gzipped or not."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt") as lines:
+        return [json.loads(line) for line in lines]
