@@ -1,0 +1,86 @@
+"""Nets small enough to make in a test: a description, random weights, and the file they give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swa.layer_codec import layer_at
+from swa.net_proto import NetMessage
+from swa.spec import (
+    Activation,
+    MovesLeftSpec,
+    NetSpec,
+    PolicyKind,
+    PolicySpec,
+    ValueKind,
+    ValueSpec,
+    parameters,
+)
+
+TINY = NetSpec(
+    blocks=1,
+    filters=4,
+    se=2,
+    policy=PolicySpec(PolicyKind.CONVOLUTION, 4),
+    value=ValueSpec(ValueKind.WDL, channels=2, hidden=3),
+    moves_left=MovesLeftSpec(channels=2, hidden=3),
+)
+
+KINDS = {
+    "se, convolution policy, wdl, moves left": TINY,
+    "no se, classical policy and value": replace(
+        TINY,
+        se=0,
+        blocks=2,
+        policy=PolicySpec(PolicyKind.CLASSICAL, 3),
+        value=ValueSpec(ValueKind.CLASSICAL, channels=2, hidden=3),
+        moves_left=None,
+    ),
+    "mish": replace(TINY, activation=Activation.MISH),
+    "batch norm folded": replace(TINY, batch_norm=False),
+}
+
+
+def random_weights(spec: NetSpec, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Weights of a plausible size; variances around one."""
+    random = np.random.default_rng(seed)
+    weights = {}
+    for row in parameters(spec):
+        values = random.normal(0, 0.3, row.shape)
+        if row.name.endswith((".variance", ".gamma")):
+            values = np.exp(values)
+        weights[row.name] = values.astype(np.float32)
+    return weights
+
+
+def net_message(spec: NetSpec, weights: Mapping[str, NDArray[np.float32]]) -> Any:
+    """The file's message, every layer in FLOAT32, so that reading it back is exact."""
+    net: Any = NetMessage(magic=0x1C0)
+    net.min_version.minor = 33
+    header = net.format.network_format
+    header.input = 1
+    header.network = 4 if spec.se else 3
+    header.policy = 1 if spec.policy.kind is PolicyKind.CLASSICAL else 2
+    header.value = 2 if spec.value.kind is ValueKind.WDL else 1
+    header.moves_left = 1 if spec.moves_left else 0
+    header.default_activation = 1 if spec.activation is Activation.MISH else 0
+    for _ in range(spec.blocks):
+        block = net.weights.residual.add()
+        if spec.se:
+            block.se.SetInParent()
+    for row in parameters(spec):
+        layer = layer_at(net.weights, row.field)
+        layer.encoding = 4
+        layer.params = weights[row.name].tobytes()
+    return net
+
+
+def tiny_payload(spec: NetSpec = TINY, seed: int = 0) -> bytes:
+    """The bytes of an uncompressed ``.pb`` file."""
+    payload: bytes = net_message(spec, random_weights(spec, seed)).SerializeToString()
+    return payload
