@@ -1,0 +1,1 @@
+"""Match statistics: pure functions of counts, numbers in and numbers out."""
