@@ -6,8 +6,8 @@ the two nothing of a game depends on any other game, so neither does a result on
 in flight.
 
 Array letters: G games, T = 2G + 1 tree slots (a tree for each side of each game, and a spare to
-copy into), C children, N positions and E edges of a tree, L positions of a line, D depths of a search,
-P moves kept of a game, K evaluators, B leaves of a batch, M legal moves of a batch.
+copy into), C children, N positions and E edges of a tree, L positions of a line, D depths of a
+search, P moves kept of a game, K evaluators, B leaves of a batch, M legal moves of a batch.
 """
 
 from __future__ import annotations
