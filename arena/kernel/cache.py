@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from arena.kernel.bitboard import Words, signed
 from arena.kernel.tree import MOST_MOVES
-from swa.jit import inline, kernel
+from swa.jit import allocating, inline, kernel
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -95,7 +95,7 @@ def _find(memory: Memory, first_key: np.uint64, second_key: np.uint64, moves: in
     return NONE
 
 
-@kernel
+@allocating
 def look_up(
     memory: Memory, keys: Words, offsets: Numbers, logits: Floats, wdl: Floats, moves_left: Floats
 ) -> Numbers:
@@ -123,7 +123,7 @@ def look_up(
     return missing[:count]
 
 
-@kernel
+@allocating
 def only(
     masks: Words, values: Floats, moves: Moves, offsets: Numbers, keys: Words, boards: Numbers
 ) -> tuple[Words, Floats, Moves, Numbers, Words]:

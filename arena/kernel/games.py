@@ -64,7 +64,7 @@ from arena.kernel.tree import (
     find_child,
     move_of,
 )
-from swa.jit import inline, kernel
+from swa.jit import allocating, inline, kernel
 from swa.policy_map import BISHOP, FROM, NO_PROMOTION, PROMOTION, QUEEN, ROOK, TO
 
 GAME = np.dtype(
@@ -137,7 +137,9 @@ class InFlight(NamedTuple):
     children: Children  # CHILD [T, C]
     positions: Line  # POSITION [T, N]
     edges: npt.NDArray[np.uint32]  # uint32 [T, E]
-    visits: Ints  # int64 [1]: made so far, by all games
+    visits: Ints  # [1]: made so far, by all games
+    moves: Moves  # [256]: room to work in
+    priors: Floats  # [256]: room to work in
 
     @classmethod
     def allocate(cls, games: int, most_visits: int) -> InFlight:
@@ -158,6 +160,8 @@ class InFlight(NamedTuple):
             positions=np.empty((slots, positions), POSITION),
             edges=np.empty((slots, EDGES_A_POSITION * positions + MOST_MOVES), np.uint32),
             visits=np.zeros(1, np.int64),
+            moves=np.empty(MOST_MOVES, np.uint16),
+            priors=np.empty(MOST_MOVES, np.float32),
         )
 
     def grown(self) -> InFlight:
@@ -227,14 +231,13 @@ def start_game(
         clear_tree(tree, flight.children[tree.slot])
     flight.known[number, :] = NOT_EVALUATED
     if not hold:
-        _judge(game, flight.lines[number])
+        _judge(game, flight.lines[number], flight.moves)
 
 
 @inline
-def _judge(game: Game, line: Line) -> None:
+def _judge(game: Game, line: Line, moves: Moves) -> None:
     """End the game if its current position ends it by the rules of chess."""
     position = line[game.ply]
-    moves = np.empty(MOST_MOVES, np.uint16)
     loss_of_mover = 1 if position.black else -1
     termination = 0
     result = 0
@@ -313,7 +316,7 @@ def _play(flight: InFlight, number: int, children: Children) -> None:
     flight.known[number, :] = NOT_EVALUATED
     _follow(flight, number, 0, move)
     _follow(flight, number, 1, move)
-    _judge(game, line)
+    _judge(game, line, flight.moves)
 
 
 @inline
@@ -495,7 +498,6 @@ def receive(
     ``logits`` float32 [M] in the order of the questions' moves, ``wdl`` float32 [B, 3] for the side
     to move, ``moves_left`` float32 [B] in plies.
     """
-    priors = np.empty(MOST_MOVES, np.float32)
     for row in range(questions.rows[evaluator]):
         number = signed(questions.game[evaluator, row])
         game = flight.games[number]
@@ -515,7 +517,7 @@ def receive(
             line[game.ply + game.depth],
             questions.moves[evaluator, start:end],
             logits[start:end],
-            priors,
+            flight.priors,
             params[signed(game.players[side])],
         )
         flight.known[number, game.depth] = leaf.position
@@ -525,7 +527,7 @@ def receive(
         game.state = SEARCHING
 
 
-@kernel
+@allocating
 def spell(start: Position, moves: Moves, squares: npt.NDArray[np.uint8]) -> None:
     """Write origin, target and promotion of a game's ``moves`` uint16 [P] to ``squares`` [P, 3].
 

@@ -40,7 +40,7 @@ from arena.kernel.position import (
     knights_of,
     make_move,
 )
-from swa.jit import inline, kernel
+from swa.jit import allocating, inline, kernel
 from swa.policy_map import BISHOP, INDEX, PROMOTION_INDEX, QUEEN, ROOK
 
 MAX_MOVES = 256
@@ -276,7 +276,7 @@ def legal_moves(position: Position, moves: Moves) -> int:
     return count
 
 
-@kernel
+@allocating
 def perft(position: Position, depth: int) -> int:
     """The number of move sequences of ``depth`` >= 1 plies: the check of every rule at once."""
     stack = np.zeros(depth, POSITION)
