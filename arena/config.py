@@ -1,0 +1,134 @@
+"""What decides a match, as frozen values, and what else can be set.
+
+A setting is declared once, as a field that says what its flag's help says; ``arena.options`` makes
+the flags and the keys of configuration files from these fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+class ConfigError(ValueError):
+    """A setting that makes no sense: where it stands, what is wrong, what would be right."""
+
+
+def option(
+    default: Any, help_text: str, metavar: str | None = None, *, group: str = "search"
+) -> Any:
+    """Declare a setting with what its flag's help says.
+
+    ``metavar`` names the value's unit; words of a value of several parts are separated by a space.
+    """
+    return field(default=default, metadata={"help": help_text, "metavar": metavar, "group": group})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchParams:
+    """How a net's tree is searched. The defaults are lc0's (golden reference: v0.33.0-dev)."""
+
+    visits: int = option(100, "visits of the root for each move, the kept tree included", "VISITS")
+    cpuct: float = option(1.745, "exploration rate", "C")
+    cpuct_base: float = option(38739.0, "visits at which the exploration rate grows", "VISITS")
+    cpuct_factor: float = option(3.894, "how fast the exploration rate grows", "C")
+    fpu_value: float = option(0.33, "first-play urgency reduction", "Q")
+    policy_temperature: float = option(1.359, "softmax temperature of the policy", "T")
+    two_fold_draws: bool = option(True, "count a repetition inside the searched line as a draw")
+    sticky_endgames: bool = option(True, "let proven results propagate up the tree")
+    moves_left_slope: float = option(0.0027, "value of a ply of the game's length", "Q")
+    moves_left_max_effect: float = option(0.0345, "most that the moves left can be worth", "Q")
+    moves_left_threshold: float = option(0.8, "|Q| from which the moves left count", "Q")
+    moves_left_constant_factor: float = option(0.0, "constant part of their weight", "X")
+    moves_left_scaled_factor: float = option(1.6521, "part of their weight linear in |Q|", "X")
+    moves_left_quadratic_factor: float = option(-0.6521, "part of their weight quadratic in Q", "X")
+
+    def __post_init__(self) -> None:
+        """Refuse settings under which no search can run."""
+        if self.visits < 1:
+            raise ConfigError(f"--visits {self.visits}: a move needs at least 1 visit")
+        if self.policy_temperature <= 0:
+            raise ConfigError(f"--policy-temperature {self.policy_temperature}: must be above 0")
+        if self.cpuct_base <= 0:
+            raise ConfigError(f"--cpuct-base {self.cpuct_base}: must be above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchConfig:
+    """A match of two nets. Behind ``search`` stands what does not decide its result."""
+
+    nets: tuple[Path, ...] = option(
+        (), "the nets: the baseline, then the candidate", "NET", group="nets"
+    )
+    sprt: tuple[float, float] | None = option(
+        (0.0, 10.0),
+        "stop as soon as it is settled whether the candidate is weaker than ELO0 or stronger than "
+        "ELO1; without a test all pairs are played",
+        "ELO0 ELO1",
+        group="match length",
+    )
+    sprt_model: Literal["normalized", "logistic"] = option(
+        "normalized", "unit of ELO0 and ELO1", group="match length"
+    )
+    alpha: float = option(0.05, "share of wrong promotions at ELO0", "SHARE", group="match length")
+    beta: float = option(0.05, "share of missed promotions at ELO1", "SHARE", group="match length")
+    pairs: int = option(
+        5000, "most pairs of games, colours swapped in each", "PAIRS", group="match length"
+    )
+    openings: Path | None = option(  # noqa: RUF009 - as immutable as the others
+        None,
+        "book of openings: .epd, .fen or .pgn, plain or in .zip or .gz (default: the book that "
+        "arena ships)",
+        "FILE",
+        group="openings",
+    )
+    order: Literal["random", "sequential"] = option(
+        "random", "which openings are taken first", group="openings"
+    )
+    seed: int = option(0, "of the random order of openings", "NUMBER", group="openings")
+    dtype: Literal["float32", "float16", "bfloat16"] = option(
+        "float32", "numbers that the nets compute with; decides by its rounding", group="device"
+    )
+    search: SearchParams = field(default_factory=SearchParams)
+
+    parallel: int = option(64, "games in flight", "GAMES", group="device")
+    device: Literal["auto", "cpu", "cuda", "mps"] = option(
+        "auto", "where the nets run; auto: the first there is of cuda, mps, cpu", group="device"
+    )
+    nncache: int = option(
+        200_000, "evaluations to remember for each net, 0 for none", "POSITIONS", group="device"
+    )
+    out: Path | None = option(  # noqa: RUF009
+        None,
+        "run folder; one that exists is resumed "
+        "(default: reports/CANDIDATE-vs-BASELINE-N, the next N that is free)",
+        "DIR",
+        group="output",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no match can be played with."""
+        if len(self.nets) != 2:
+            raise ConfigError(
+                f"--nets: a match is between two nets, not {len(self.nets)}\n"
+                "Name the baseline, then the candidate."
+            )
+        if self.sprt is not None and not self.sprt[0] < self.sprt[1]:
+            elo0, elo1 = self.sprt
+            raise ConfigError(f"--sprt {elo0:g} {elo1:g}: ELO0 must be below ELO1")
+        for name, share in (("alpha", self.alpha), ("beta", self.beta)):
+            if not 0.0 < share < 1.0:
+                raise ConfigError(f"--{name} {share:g}: must be between 0 and 1")
+        if self.alpha + self.beta >= 1.0:
+            raise ConfigError(
+                f"--alpha {self.alpha:g} --beta {self.beta:g}: must together be below 1"
+            )
+        if self.pairs < 1:
+            raise ConfigError(f"--pairs {self.pairs}: a match needs at least 1 pair")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"--seed {self.seed}: must be from 0 to 2^63 - 1")
+        if self.parallel < 1:
+            raise ConfigError(f"--parallel {self.parallel}: at least 1 game must be in flight")
+        if self.nncache < 0:
+            raise ConfigError(f"--nncache {self.nncache}: must be 0 or more")

@@ -1,0 +1,90 @@
+"""What is played and what is kept of it: openings, games, pairs.
+
+The pair is the atom of everything above: one opening, two games, colours swapped.
+Moves are UCI strings, castling as the king moves (``e1g1``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Result = Literal["1-0", "0-1", "1/2-1/2"]
+
+PairPoints = tuple[float, float]
+"""The candidate's points in the two games of a pair, each 0, 0.5 or 1."""
+
+WHITE_POINTS: dict[Result, float] = {"1-0": 1.0, "1/2-1/2": 0.5, "0-1": 0.0}
+
+
+class Termination(StrEnum):
+    """Why a game ended; the words that the PGN header ``Termination`` and reports show."""
+
+    CHECKMATE = "checkmate"
+    STALEMATE = "stalemate"
+    INSUFFICIENT_MATERIAL = "insufficient material"
+    FIFTY_MOVES = "50-move rule"
+    THREEFOLD = "3-fold repetition"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where a pair starts: a position and the moves played from it before the nets take over."""
+
+    fen: str
+    moves: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GameTask:
+    """One game to be played: ``white`` and ``black`` index the players of the match."""
+
+    pair: int
+    candidate_white: bool
+    opening: Opening
+    white: int
+    black: int
+
+
+@dataclass(frozen=True, slots=True)
+class GameRecord:
+    """One finished game, from the first move that a net chose.
+
+    ``q``, ``d`` and ``visits`` have one entry a move: the mover's expected result in [-1, 1], its
+    draw probability in [0, 1] and the root's visits when the move was chosen.
+    """
+
+    candidate_white: bool
+    moves: tuple[str, ...]
+    result: Result
+    termination: Termination
+    q: tuple[float, ...]
+    d: tuple[float, ...]
+    visits: tuple[int, ...]
+
+    @property
+    def candidate_points(self) -> float:
+        """1, 0.5 or 0, from the candidate's side."""
+        white = WHITE_POINTS[self.result]
+        return white if self.candidate_white else 1.0 - white
+
+
+@dataclass(frozen=True, slots=True)
+class PairRecord:
+    """Two games from one opening, the candidate with white first: one line of the ledger."""
+
+    number: int
+    opening: Opening
+    games: tuple[GameRecord, GameRecord]
+
+    @property
+    def candidate_points(self) -> float:
+        """0, 0.5, 1, 1.5 or 2."""
+        return self.games[0].candidate_points + self.games[1].candidate_points
+
+    @property
+    def points(self) -> PairPoints:
+        """The candidate's points with white and with black."""
+        return self.games[0].candidate_points, self.games[1].candidate_points

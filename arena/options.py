@@ -1,0 +1,285 @@
+"""Settings as people give them: defaults, then TOML files, then flags; each is declared once.
+
+A field of ``MatchConfig`` or ``SearchParams`` is a flag and, in kebab case, a key of a
+configuration file. Both are made from the field itself, so that none can be forgotten and no help
+can be out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import itertools
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from arena.config import ConfigError, MatchConfig
+
+PROJECT_FILE = Path("pyproject.toml")
+"""Its table ``[tool.arena]`` holds a project's own defaults."""
+
+Config = TypeVar("Config")
+"""``MatchConfig``, ``SearchParams`` or another dataclass whose fields are options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as its field declares it: a flag, and a key of a configuration file."""
+
+    name: str
+    value_type: Any  # of a value that is not None
+    default: Any
+    optional: bool  # may be None
+    help: str
+    metavar: str | None
+    group: str
+
+    @property
+    def key(self) -> str:
+        """The name in kebab case."""
+        return self.name.replace("_", "-")
+
+    @property
+    def off_key(self) -> str | None:
+        """``no-NAME``, which switches off what is on by default or can be."""
+        is_test = self.optional and self.default is not None
+        return f"no-{self.key}" if self.value_type is bool or is_test else None
+
+    @property
+    def off_value(self) -> bool | None:
+        """What ``no-NAME`` stands for."""
+        return False if self.value_type is bool else None
+
+
+def options(config: type) -> Iterator[Option]:
+    """Yield the options of a dataclass; those of dataclasses in its fields are among them."""
+    types = get_type_hints(config)
+    for declared in fields(config):
+        declared_type = types[declared.name]
+        if _is_config(declared_type):
+            yield from options(declared_type)
+            continue
+        optional = NoneType in get_args(declared_type)
+        if optional:
+            declared_type = next(part for part in get_args(declared_type) if part is not NoneType)
+        yield Option(declared.name, declared_type, declared.default, optional, **declared.metadata)
+
+
+def _is_config(declared_type: Any) -> bool:
+    return isinstance(declared_type, type) and is_dataclass(declared_type)
+
+
+def add_flags(
+    parser: argparse.ArgumentParser, config: type = MatchConfig
+) -> dict[str, argparse._ArgumentGroup]:
+    """Give a parser ``--config`` and a flag for each option; returns the help's groups by title.
+
+    A flag that is not used leaves no trace in the parsed namespace: ``load_config`` can then tell
+    it from one that repeats the default.
+    """
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for setting in options(config):
+        group = groups.get(setting.group) or parser.add_argument_group(setting.group)
+        groups[setting.group] = group
+        _add_flag(group, setting)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.toml",
+        help="take settings from a file: keys are the flags without --, the flags given here win",
+    )
+    return groups
+
+
+def _add_flag(group: argparse._ArgumentGroup, setting: Option) -> None:
+    arguments: dict[str, Any] = {
+        "dest": setting.name,
+        "default": argparse.SUPPRESS,
+        "help": _help(setting),
+    }
+    flags = group.add_mutually_exclusive_group() if setting.off_key else group
+    wanted = setting.value_type
+    if get_origin(wanted) is Literal:
+        flags.add_argument(f"--{setting.key}", choices=get_args(wanted), **arguments)
+    elif wanted is bool:
+        flags.add_argument(f"--{setting.key}", action="store_true", **arguments)
+    elif get_origin(wanted) is tuple:
+        item, *others = get_args(wanted)
+        parts = "+" if others == [...] else 1 + len(others)
+        words = tuple((setting.metavar or "").split())
+        flags.add_argument(
+            f"--{setting.key}",
+            type=_FLAG_VALUES[item],
+            nargs=parts,
+            metavar=words if len(words) > 1 else setting.metavar,
+            **arguments,
+        )
+    else:
+        flags.add_argument(
+            f"--{setting.key}", type=_FLAG_VALUES[wanted], metavar=setting.metavar, **arguments
+        )
+    if setting.off_key:
+        flags.add_argument(
+            f"--{setting.off_key}",
+            dest=setting.name,
+            action="store_const",
+            const=setting.off_value,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS if wanted is bool else f"do without --{setting.key}",
+        )
+
+
+def _help(setting: Option) -> str:
+    """Return the field's help with its default; argparse reads ``%`` as a format's beginning."""
+    text = setting.help.replace("%", "%%")
+    match setting.default:
+        case None | ():
+            return text
+        case bool():
+            state = "on" if setting.default else "off"
+            return f"{text} (default: {state}; --{setting.off_key})"
+        case tuple():
+            return f"{text} (default: {' '.join(f'{part:g}' for part in setting.default)})"
+        case float():
+            return f"{text} (default: {setting.default:g})"
+        case _:
+            return f"{text} (default: {setting.default})"
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _finite_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+_FLAG_VALUES: dict[Any, Callable[[str], Any]] = {
+    int: _whole_number,
+    float: _finite_number,
+    Path: Path,
+}
+
+
+# --- defaults < [tool.arena] < --config < flags ---
+
+
+def load_config(
+    config: type[Config], flags: argparse.Namespace, project_file: Path = PROJECT_FILE
+) -> Config:
+    """Put a config together from its defaults, two files and the flags that were given.
+
+    Paths in a file are relative to its folder. Its keys may be those of a match, whatever part of
+    them ``config`` has: one file serves all commands.
+
+    Raises ConfigError for a file that cannot be read, a key that does not exist, a value of the
+    wrong kind, or settings that contradict each other.
+    """
+    settings = {
+        setting.name: setting for setting in itertools.chain(options(MatchConfig), options(config))
+    }
+    given = vars(flags)
+    values = _read_keys(_project_table(project_file), settings, project_file)
+    config_file: Path | None = given.get("config")
+    if config_file is not None:
+        values |= _read_keys(_read_toml(config_file), settings, config_file)
+    values |= {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given.items()
+        if name in settings
+    }
+    return _assemble(config, values)
+
+
+def _assemble(config: type[Config], values: Mapping[str, Any]) -> Config:
+    types = get_type_hints(config)
+    arguments = {
+        name: _assemble(declared_type, values) if _is_config(declared_type) else values[name]
+        for name, declared_type in types.items()
+        if _is_config(declared_type) or name in values
+    }
+    return config(**arguments)
+
+
+def _project_table(project_file: Path) -> Mapping[str, Any]:
+    if not project_file.is_file():
+        return {}
+    table = _read_toml(project_file).get("tool", {}).get("arena", {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{project_file}: [tool.arena] must be a table")
+    return table
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"{path}: cannot read the configuration: {reason}") from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+
+
+def _read_keys(
+    table: Mapping[str, Any], settings: Mapping[str, Option], path: Path
+) -> dict[str, Any]:
+    """Return the values of a file by option name."""
+    by_key = {setting.key: setting for setting in settings.values()}
+    by_off_key = {setting.off_key: setting for setting in settings.values() if setting.off_key}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in by_key:
+            setting = by_key[key]
+            read = _read_value(setting.value_type, value, f"{path}: {key}", path.parent)
+        elif key in by_off_key:
+            setting = by_off_key[key]
+            if value is not True:
+                raise ConfigError(f"{path}: {key}: must be true, or left out")
+            read = setting.off_value
+        else:
+            close = difflib.get_close_matches(key, [*by_key, *by_off_key], n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"{path}: unknown key {key!r}{hint}")
+        if setting.name in values:
+            raise ConfigError(f"{path}: {setting.key} and {setting.off_key} contradict each other")
+        values[setting.name] = read
+    return values
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
+
+
+def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
+    """Return a TOML value as the type that its option wants."""
+    if get_origin(wanted) is Literal:
+        if value in get_args(wanted):
+            return value
+        raise ConfigError(f"{where}: must be one of {', '.join(get_args(wanted))}")
+    if get_origin(wanted) is tuple:
+        items = get_args(wanted)
+        count = len(value) if isinstance(value, list) else None
+        if count is None or (items[-1] is not ... and count != len(items)):
+            parts = "" if items[-1] is ... else f" of {len(items)}"
+            raise ConfigError(f"{where}: must be a list{parts}, each {_KINDS[items[0]]}")
+        return tuple(_read_value(items[0], item, where, folder) for item in value)
+    if wanted is Path and isinstance(value, str):
+        return folder / Path(value).expanduser()
+    if wanted is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if wanted in (bool, int) and type(value) is wanted:
+        return value
+    raise ConfigError(f"{where}: must be {_KINDS[wanted]}, not {value!r}")

@@ -1,0 +1,188 @@
+"""Settings from defaults, files and flags, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arena.config import ConfigError, MatchConfig, SearchParams
+from arena.options import add_flags, load_config, options
+
+NETS = ("raw.pb", "swa.pb")
+
+
+def load(*flags: str, project: str = "", file: str = "", folder: Path | None = None) -> MatchConfig:
+    """What ``arena run`` makes of these flags and files."""
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_flags(parser)
+    project_file = Path("no such file")
+    if folder:
+        project_file = folder / "pyproject.toml"
+        project_file.write_text(project)
+        (folder / "match.toml").write_text(file)
+        flags = ("--config", str(folder / "match.toml"), *flags)
+    return load_config(MatchConfig, parser.parse_args(list(flags)), project_file)
+
+
+def test_without_flags_all_is_default() -> None:
+    assert load("--nets", *NETS) == MatchConfig(nets=(Path("raw.pb"), Path("swa.pb")))
+
+
+def test_every_option_has_a_flag_that_sets_it() -> None:
+    values: dict[str, tuple[list[str], Any]] = {
+        "sprt": (["-5", "0"], (-5.0, 0.0)),
+        "sprt_model": (["logistic"], "logistic"),
+        "order": (["sequential"], "sequential"),
+        "device": (["cuda"], "cuda"),
+        "dtype": (["bfloat16"], "bfloat16"),
+        "nets": (["a", "b"], (Path("a"), Path("b"))),
+    }
+    by_type: dict[Any, tuple[list[str], Any]] = {
+        int: (["7"], 7),
+        float: (["0.125"], 0.125),
+        Path: (["x/y"], Path("x/y")),
+    }
+    for option in options(MatchConfig):
+        if option.value_type is bool:
+            flag, words, value = f"--no-{option.key}", [], False
+        else:
+            flag = f"--{option.key}"
+            words, value = values.get(option.name) or by_type[option.value_type]
+        nets = [] if option.name == "nets" else ["--nets", *NETS]
+        config = load(*nets, flag, *words)
+        owner = config.search if hasattr(config.search, option.name) else config
+        assert getattr(owner, option.name) == value, option.name
+        assert option.default != value, option.name
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_project(tmp_path: Path) -> None:
+    config = load(
+        "--visits",
+        "3",
+        project='[tool.arena]\nvisits = 1\npairs = 1\nseed = 1\n[tool.other]\nkey = "x"',
+        file=f"nets = {list(NETS)}\nvisits = 2\npairs = 2",
+        folder=tmp_path,
+    )
+    assert (config.search.visits, config.pairs, config.seed) == (3, 2, 1)
+    assert config.parallel == MatchConfig(nets=config.nets).parallel
+
+
+def test_every_kind_of_value_has_its_toml(tmp_path: Path) -> None:
+    config = load(
+        file="""
+            nets = ["raw.pb", "/nets/swa.pb"]
+            sprt = [0, 5]
+            sprt-model = "logistic"
+            two-fold-draws = false
+            cpuct = 2
+            openings = "../books/b.pgn"
+        """,
+        folder=tmp_path,
+    )
+    assert config.nets == (tmp_path / "raw.pb", Path("/nets/swa.pb"))
+    assert config.openings == tmp_path / "../books/b.pgn"
+    assert (config.sprt, config.sprt_model) == ((0.0, 5.0), "logistic")
+    assert config.search == replace(SearchParams(), two_fold_draws=False, cpuct=2.0)
+
+
+def test_what_is_off_in_a_file_can_be_on_by_a_flag_and_the_other_way(tmp_path: Path) -> None:
+    file = f"nets = {list(NETS)}\nno-sprt = true\nno-sticky-endgames = true"
+    config = load("--sprt", "0", "5", folder=tmp_path, file=file)
+    assert config.sprt == (0.0, 5.0)
+    assert not config.search.sticky_endgames
+    assert load("--no-sprt", folder=tmp_path, file=f"nets = {list(NETS)}").sprt is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("vists = 3", "unknown key 'vists'; did you mean 'visits'?"),
+        ("sprt_model = 'logistic'", "did you mean 'sprt-model'?"),
+        ("zzz = 3", "unknown key 'zzz'"),
+        ("visits = 'many'", "visits: must be a whole number, not 'many'"),
+        ("visits = 1.5", "visits: must be a whole number, not 1.5"),
+        ("visits = true", "visits: must be a whole number, not True"),
+        ("visits = 0", "--visits 0: a move needs at least 1 visit"),
+        ("cpuct = nan", "cpuct: must be a number"),
+        ("nets = 'raw.pb'", "nets: must be a list, each a path"),
+        ("sprt = [0]", "sprt: must be a list of 2, each a number"),
+        ("sprt = false", "sprt: must be a list of 2"),
+        ("no-sprt = false", "no-sprt: must be true, or left out"),
+        ("no-sprt = true\nsprt = [0, 5]", "contradict each other"),
+        ("device = 'tpu'", "device: must be one of auto, cpu, cuda, mps"),
+        ("device = ['cpu']", "device: must be one of auto, cpu, cuda, mps"),
+        ("visits =", "not a TOML file"),
+    ],
+)
+def test_wrong_lines_of_a_file_are_named(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(file=line, folder=tmp_path)
+    assert message in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) <= 3
+    if not message.startswith("--"):
+        assert str(tmp_path / "match.toml") in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--sprt 5 0", "--sprt 5 0: ELO0 must be below ELO1"),
+        ("--sprt 5 5", "--sprt 5 5: ELO0 must be below ELO1"),
+        ("--visits 0", "--visits 0: a move needs at least 1 visit"),
+        ("--pairs 0", "--pairs 0: a match needs at least 1 pair"),
+        ("--alpha 0", "--alpha 0: must be between 0 and 1"),
+        ("--alpha 0.6 --beta 0.4", "--alpha 0.6 --beta 0.4: must together be below 1"),
+        ("--seed -1", "--seed -1: must be from 0"),
+        ("--parallel 0", "--parallel 0: at least 1 game"),
+        ("--nncache -1", "--nncache -1: must be 0 or more"),
+        ("--policy-temperature 0", "--policy-temperature 0.0: must be above 0"),
+    ],
+)
+def test_settings_that_make_no_match_are_refused(flags: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load("--nets", *NETS, *flags.split())
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("nets", [[], ["one"], ["one", "two", "three"]])
+def test_a_match_has_two_nets(nets: list[str]) -> None:
+    flags = ["--nets", *nets] if nets else []
+    with pytest.raises(ConfigError, match=f"a match is between two nets, not {len(nets)}"):
+        load(*flags)
+
+
+@pytest.mark.parametrize("flags", ["--visits many", "--cpuct nan", "--cpuct x", "--device tpu"])
+def test_flags_of_the_wrong_kind_are_refused(flags: str) -> None:
+    with pytest.raises(argparse.ArgumentError):
+        load("--nets", *NETS, *flags.split())
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot read the configuration: no such"):
+        load("--nets", *NETS, "--config", str(tmp_path / "none.toml"))
+    with pytest.raises(ConfigError, match=r"\[tool\.arena\] must be a table"):
+        load(project="tool.arena = 3", folder=tmp_path)
+
+
+def test_help_gives_defaults_units_and_groups() -> None:
+    parser = argparse.ArgumentParser()
+    groups = add_flags(parser)
+    text = " ".join(parser.format_help().split())
+    assert "--sprt ELO0 ELO1" in text
+    assert "(default: 0 10)" in text
+    assert "--visits VISITS visits of the root for each move" in text
+    assert "(default: on; --no-two-fold-draws)" in text
+    assert list(groups) == ["nets", "match length", "openings", "device", "search", "output"]
+
+
+def test_other_commands_take_a_part_of_the_options(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser, SearchParams)
+    project = tmp_path / "pyproject.toml"
+    project.write_text("[tool.arena]\npairs = 8\ncpuct = 2.0")  # pairs are of no use to them
+    params = load_config(SearchParams, parser.parse_args(["--visits", "8"]), project)
+    assert params == SearchParams(visits=8, cpuct=2.0)
