@@ -1,0 +1,314 @@
+"""Many games at once: the leaves of all of them make the batches that the nets evaluate.
+
+Every game in flight contributes one leaf a step, so each search is exact sequential PUCT and a game
+depends neither on the other games nor on how many there are. The games are split into lanes; each
+lane is walked by a thread of its own, so that one lane's trees are walked while another lane's
+leaves are on the device (compiled kernels and torch both run without Python's lock).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import chess
+import numpy as np
+import numpy.typing as npt
+
+from arena.boards import line_from_game
+from arena.cache import CachedEvaluator
+from arena.config import SearchParams
+from arena.evaluator import Evaluation, Evaluator, Leaves
+from arena.game import GameRecord, GameTask, Result, Termination
+from arena.kernel import games as kernel
+from arena.kernel.puct import PARAMS, exploration_table
+
+_TERMINATIONS = {
+    kernel.CHECKMATE: Termination.CHECKMATE,
+    kernel.STALEMATE: Termination.STALEMATE,
+    kernel.INSUFFICIENT_MATERIAL: Termination.INSUFFICIENT_MATERIAL,
+    kernel.FIFTY_MOVES: Termination.FIFTY_MOVES,
+    kernel.THREEFOLD: Termination.THREEFOLD,
+}
+_RESULTS: dict[int, Result] = {1: "1-0", 0: "1/2-1/2", -1: "0-1"}
+
+
+class Player(NamedTuple):
+    """A net as it plays: its name, what evaluates its leaves, how its tree is searched."""
+
+    name: str
+    evaluator: Evaluator
+    params: SearchParams
+
+
+class FinishedGame(NamedTuple):
+    """A task and the game that came of it."""
+
+    task: GameTask
+    record: GameRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """What a search has done since it began; counts of all lanes."""
+
+    visits: int = 0
+    evaluations: int = 0  # positions that a net saw
+    batches: int = 0
+    largest_batch: int = 0
+    cache_hits: int = 0  # positions that a cache answered instead
+
+    def __add__(self, other: Throughput) -> Throughput:
+        return Throughput(
+            self.visits + other.visits,
+            self.evaluations + other.evaluations,
+            self.batches + other.batches,
+            max(self.largest_batch, other.largest_batch),
+            self.cache_hits + other.cache_hits,
+        )
+
+
+class SearchSettings(NamedTuple):
+    """The search parameters of all players, as the kernel reads them."""
+
+    params: npt.NDArray[np.void]  # PARAMS [players]
+    exploration: npt.NDArray[np.float32]  # [players, most visits + 2]
+    most_visits: int
+    evaluators: list[Evaluator]  # each once: players that share one share its batches
+
+    @classmethod
+    def of(cls, players: Sequence[Player]) -> SearchSettings:
+        """Pack the players' settings; whether there are moves left is for the evaluator to say."""
+        most_visits = max(player.params.visits for player in players)
+        params = np.zeros(len(players), PARAMS)
+        exploration = np.zeros((len(players), most_visits + 2), np.float32)
+        evaluators: list[Evaluator] = []
+        for index, (_, evaluator, chosen) in enumerate(players):
+            if evaluator not in evaluators:
+                evaluators.append(evaluator)
+            record = params[index]
+            record.evaluator = evaluators.index(evaluator)
+            record.visits = chosen.visits
+            record.fpu_value = chosen.fpu_value
+            record.policy_sharpness = np.float32(1.0) / np.float32(chosen.policy_temperature)
+            record.two_fold_draws = chosen.two_fold_draws
+            record.sticky_endgames = chosen.sticky_endgames
+            record.moves_left = evaluator.has_moves_left
+            record.m_slope = chosen.moves_left_slope
+            record.m_cap = chosen.moves_left_max_effect
+            record.m_threshold = chosen.moves_left_threshold
+            record.m_constant = chosen.moves_left_constant_factor
+            record.m_scaled = chosen.moves_left_scaled_factor
+            record.m_quadratic = chosen.moves_left_quadratic_factor
+            exploration[index] = exploration_table(
+                chosen.cpuct, chosen.cpuct_base, chosen.cpuct_factor, most_visits + 1
+            )
+        return cls(params, exploration, most_visits, evaluators)
+
+
+def open_questions(questions: kernel.Questions, evaluator: int) -> Leaves | None:
+    """The leaves that wait for an evaluator, or None if there are none."""
+    count = int(questions.rows[evaluator])
+    if count == 0:
+        return None
+    offsets = questions.offsets[evaluator, : count + 1]
+    return Leaves(
+        questions.masks[evaluator, :count],
+        questions.values[evaluator, :count],
+        questions.moves[evaluator, : offsets[-1]],
+        offsets,
+        questions.keys[evaluator, :count],
+    )
+
+
+class _Metered:
+    """An evaluator that counts what reaches another, behind a cache if there is one."""
+
+    def __init__(self, inner: Evaluator) -> None:
+        self.name = inner.name
+        self.workers = inner.workers
+        self.has_moves_left = inner.has_moves_left
+        self.done = Throughput()
+        self._inner = inner
+
+    def evaluate(self, leaves: Leaves) -> Evaluation:
+        evaluation = self._inner.evaluate(leaves)
+        count = leaves.masks.shape[0]
+        self.done += Throughput(evaluations=count, batches=1, largest_batch=count)
+        return evaluation
+
+
+class Lane:
+    """A group of games that are searched in step.
+
+    ``cache_positions`` is how many answers of each evaluator are remembered.
+    """
+
+    def __init__(
+        self,
+        players: Sequence[Player],
+        games: int,
+        tasks: Iterator[GameTask],
+        cache_positions: int = 0,
+    ):
+        self._settings = SearchSettings.of(players)
+        self._flight = kernel.InFlight.allocate(games, self._settings.most_visits)
+        self._questions = kernel.Questions.allocate(len(self._settings.evaluators), games)
+        self._tasks = tasks
+        self._playing: dict[int, GameTask] = {}
+        self._starts = self._flight.lines[:, 0].copy()
+        self._nets = [_Metered(evaluator) for evaluator in self._settings.evaluators]
+        self._caches = (
+            [CachedEvaluator(net, cache_positions) for net in self._nets] if cache_positions else []
+        )
+        self._evaluators: Sequence[Evaluator] = self._caches or self._nets
+        for slot in range(games):
+            self._refill(slot)
+
+    def run(self) -> Iterator[FinishedGame | None]:
+        """Play until the tasks are used up; yields each game as it ends, None after each step."""
+        while self._playing:
+            if self._step():
+                for slot in np.flatnonzero(self._flight.games["state"] == kernel.OVER):
+                    yield self._finish(int(slot))
+                    self._refill(int(slot))
+            yield None
+
+    @property
+    def throughput(self) -> Throughput:
+        """What this lane has done so far."""
+        walked = Throughput(
+            visits=int(self._flight.visits[0]),
+            cache_hits=sum(cache.hits for cache in self._caches),
+        )
+        return sum((net.done for net in self._nets), walked)
+
+    def _step(self) -> bool:
+        """A leaf for every game; returns whether a game has ended."""
+        flight, questions = self._flight, self._questions
+        params, exploration = self._settings.params, self._settings.exploration
+        news = kernel.advance(flight, params, exploration, questions)
+        if news & kernel.NO_ROOM:
+            self._flight = flight = flight.grown()
+        for index, evaluator in enumerate(self._evaluators):
+            if leaves := open_questions(questions, index):
+                answers = evaluator.evaluate(leaves)
+                kernel.receive(flight, params, questions, index, *answers)
+        return bool(news & kernel.GAME_OVER)
+
+    def _refill(self, slot: int) -> None:
+        task = next(self._tasks, None)
+        if task is None:
+            self._playing.pop(slot, None)
+            self._flight.games[slot].state = kernel.IDLE
+            return
+        moves = task.opening.moves
+        line = line_from_game(chess.Board(task.opening.fen), moves, len(moves) + 1)
+        kept = min(line.last + 1, kernel.HISTORY_KEPT)
+        self._flight.lines[slot, :kept] = line.positions[line.last + 1 - kept : line.last + 1]
+        self._starts[slot] = line.positions[line.last]
+        self._playing[slot] = task
+        kernel.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
+
+    def _finish(self, slot: int) -> FinishedGame:
+        task = self._playing[slot]
+        game = self._flight.games[slot]
+        played = self._flight.played[slot, : game.played]
+        record = GameRecord(
+            candidate_white=task.candidate_white,
+            moves=tuple(_uci_moves(self._starts[slot], played["move"])),
+            result=_RESULTS[int(game.result)],
+            termination=_TERMINATIONS[int(game.termination)],
+            q=tuple(np.round(played["q"].astype(np.float64), 4).tolist()),
+            d=tuple(np.round(played["d"].astype(np.float64), 4).tolist()),
+            visits=tuple(played["visits"].tolist()),
+        )
+        return FinishedGame(task, record)
+
+
+def _uci_moves(start: npt.NDArray[np.void], moves: npt.NDArray[np.uint16]) -> list[str]:
+    squares = np.zeros((moves.size, 3), np.uint8)
+    kernel.spell(start, np.ascontiguousarray(moves), squares)
+    names, pieces = chess.SQUARE_NAMES, chess.PIECE_SYMBOLS
+    return [
+        names[origin] + names[target] + (pieces[promotion] or "" if promotion else "")
+        for origin, target, promotion in squares.tolist()
+    ]
+
+
+class BatchedSearch:
+    """Plays games between ``players``, ``parallel`` of them at a time, in one or more lanes.
+
+    Two lanes keep a device busy while trees are walked, and two cores busy where nets run on the
+    CPU. ``evaluator.workers`` says how many threads may evaluate at once. ``cache_positions`` is
+    how many answers of each evaluator to remember, 0 for none; each lane has its share of them.
+    """
+
+    def __init__(
+        self, players: Sequence[Player], parallel: int, lanes: int = 2, cache_positions: int = 0
+    ):
+        self._players = players
+        self.lanes = max(1, min(lanes, parallel))
+        self._sizes = [(parallel + lane) // self.lanes for lane in range(self.lanes)]
+        self._cache_positions = cache_positions // self.lanes
+        self._running: list[Lane] = []
+
+    @property
+    def throughput(self) -> Throughput:
+        """What all lanes have done so far."""
+        return sum((lane.throughput for lane in self._running), Throughput())
+
+    def play(self, tasks: Sequence[Iterator[GameTask]]) -> Iterator[FinishedGame]:
+        """Play each lane's tasks in their order; yields the games of all lanes as they end.
+
+        ``tasks`` has one iterator a lane. Closing the generator stops all lanes after their present
+        step; an error in a lane is raised here.
+        """
+        self._running = [
+            Lane(self._players, size, lane_tasks, self._cache_positions)
+            for size, lane_tasks in zip(self._sizes, tasks, strict=True)
+        ]
+        if self.lanes == 1:
+            yield from (game for game in self._running[0].run() if game is not None)
+            return
+        finished: queue.SimpleQueue[FinishedGame | BaseException | None] = queue.SimpleQueue()
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=_run_lane, args=(lane, finished, stop), daemon=True)
+            for lane in self._running
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            still_running = len(threads)
+            while still_running:
+                item = finished.get()
+                if item is None:
+                    still_running -= 1
+                elif isinstance(item, BaseException):
+                    raise item
+                else:
+                    yield item
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+def _run_lane(
+    lane: Lane,
+    finished: queue.SimpleQueue[FinishedGame | BaseException | None],
+    stop: threading.Event,
+) -> None:
+    try:
+        for game in lane.run():
+            if game is not None:
+                finished.put(game)
+            if stop.is_set():
+                break
+        finished.put(None)
+    except BaseException as error:  # raised again in the caller's thread
+        finished.put(error)
