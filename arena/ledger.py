@@ -1,0 +1,359 @@
+"""The run folder: what was asked, and every pair that was finished; the one truth about a match.
+
+``match.toml`` holds all that decides the result and is written once (``arena.match_file``).
+``games.jsonl`` has a line for each finished pair, in the order in which they finished, and a pair
+counts only when its line is on the disk. All else in the folder (summary, PGN, report) is derived
+from these two and can be made again.
+
+So a match survives what happens to it: a process that is killed loses the games it was playing and
+nothing else. A crash may tear the last line, which is then cut off and its pair played again; a
+line that is broken anywhere else was not broken by a crash, and nothing is guessed about it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, BinaryIO, Self, get_args
+
+from arena.game import GameRecord, Opening, PairPoints, PairRecord, Result, Termination
+from arena.match_file import (
+    MATCH_FILE,
+    LedgerError,
+    MatchIdentity,
+    differences,
+    read_identity,
+    sync_folder,
+    write_identity,
+)
+
+GAMES_FILE = "games.jsonl"
+
+SHOWN_DIFFERENCES = 4
+
+
+class Ledger:
+    """A run folder that this process alone may write to; a context manager.
+
+    The lock is on games.jsonl itself and is the kernel's: it ends with the process, however that
+    ends.
+    """
+
+    def __init__(self, folder: Path, identity: MatchIdentity, descriptor: int):
+        """Take an open and locked games.jsonl; ``open_or_create`` is the way to get there."""
+        self.folder = folder
+        self.identity = identity
+        self.torn_bytes = 0
+        """What a crash had left of a line at the end, cut off on opening."""
+        self._path = folder / GAMES_FILE
+        self._descriptor = descriptor
+        self._size = 0
+        self._points: dict[int, PairPoints] = {}
+
+    @classmethod
+    def open_or_create(cls, folder: Path, identity: MatchIdentity) -> Self:
+        """Open the run folder of a match, to go on with it, or make one.
+
+        Every setting must be as it was, the limit of pairs too: to go on beyond a limit because of
+        what was seen before it would make the error rates of the test untrue.
+
+        Raises LedgerError where the folder holds another match, is broken, is in use by another
+        process, or cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder / GAMES_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise LedgerError(
+                f"{folder}: cannot be used as a run folder: {_reason(error)}\n"
+                "Choose another folder (--out)."
+            ) from error
+        ledger = cls(folder, identity, descriptor)
+        try:
+            ledger._lock()
+            ledger._agree()
+            ledger._load()
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    @property
+    def points(self) -> Mapping[int, PairPoints]:
+        """The candidate's points in every finished pair, by the pair's number."""
+        return MappingProxyType(self._points)
+
+    def append(self, pair: PairRecord) -> None:
+        """Write a finished pair; when this returns, it is on the disk.
+
+        Raises LedgerError where it cannot be written (disk full): the file is then as it was
+        before, and the pair does not count.
+        """
+        _check_number(pair.number, self.identity.pairs, self._points)
+        line = encode_pair(pair)
+        try:
+            # An append that failed may have left something that could not be cut off at once.
+            if os.fstat(self._descriptor).st_size != self._size:
+                os.ftruncate(self._descriptor, self._size)
+            _write_all(self._descriptor, line)
+            os.fsync(self._descriptor)
+        except BaseException as error:
+            self._cut_back()
+            if isinstance(error, OSError):
+                raise LedgerError(
+                    f"{self._path}: cannot write pair {pair.number}: {_reason(error)}\n"
+                    f"It does not count; the {len(self._points)} pairs before it are safe.\n"
+                    "Make room, then give the same command again to go on."
+                ) from error
+            raise
+        self._size += len(line)
+        self._points[pair.number] = pair.points
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LedgerError(
+                f"{self.folder}: another process is playing this match\n"
+                "Wait for it or stop it, or choose another folder (--out)."
+            ) from None
+        except OSError as error:
+            raise LedgerError(f"{self.folder}: cannot be locked: {_reason(error)}") from error
+
+    def _agree(self) -> None:
+        """Compare the identity with match.toml, or write it where there is none."""
+        if not (self.folder / MATCH_FILE).exists():
+            if os.fstat(self._descriptor).st_size:
+                raise LedgerError(
+                    f"{self.folder}: has {GAMES_FILE} but no {MATCH_FILE}, so nobody can tell what "
+                    "was played\nBring it back, or choose another folder (--out)."
+                )
+            write_identity(self.folder, self.identity)
+            return
+        found = differences(read_identity(self.folder), self.identity)
+        if found:
+            shown = "; ".join(found[:SHOWN_DIFFERENCES])
+            more = len(found) - SHOWN_DIFFERENCES
+            raise LedgerError(
+                f"{self.folder}: holds a match with other settings\n"
+                f"  {shown}{f'; and {more} more' if more > 0 else ''}\n"
+                "Go on with the settings of its match.toml, or choose another folder (--out)."
+            )
+
+    def _load(self) -> None:
+        """Read what is there and cut off what a crash has torn."""
+        size = os.fstat(self._descriptor).st_size
+        try:
+            with self._path.open("rb") as file:
+                for pair, end in _whole_lines(file, self._path):
+                    _check_number(pair.number, self.identity.pairs, self._points)
+                    self._points[pair.number] = pair.points
+                    self._size = end
+            self.torn_bytes = size - self._size
+            if self.torn_bytes:
+                os.ftruncate(self._descriptor, self._size)
+            os.fsync(self._descriptor)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise LedgerError(f"{self._path}: cannot be read: {_reason(error)}") from error
+
+    def _cut_back(self) -> None:
+        try:
+            os.ftruncate(self._descriptor, self._size)
+        except OSError:
+            # The torn line stays; the next append, or the next opening, cuts it off.
+            return
+
+
+def read_pairs(folder: Path) -> Iterator[PairRecord]:
+    """Stream the finished pairs of a run folder, in the order in which they finished.
+
+    A match may be adding to them meanwhile. Raises LedgerError where a line is broken.
+    """
+    limit = read_identity(folder).pairs
+    path = folder / GAMES_FILE
+    seen: set[int] = set()
+    try:
+        with path.open("rb") as file:
+            for pair, _ in _whole_lines(file, path):
+                _check_number(pair.number, limit, seen)
+                seen.add(pair.number)
+                yield pair
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {_reason(error)}") from error
+
+
+def read_pairs_in_issue_order(folder: Path) -> list[PairRecord]:
+    """Read all finished pairs, by number. After an interrupt some numbers may be missing."""
+    return sorted(read_pairs(folder), key=lambda pair: pair.number)
+
+
+def _whole_lines(file: BinaryIO, path: Path) -> Iterator[tuple[PairRecord, int]]:
+    """Yield each pair and where its line ends; stop before a last line that is torn."""
+    end = 0
+    for number, line in enumerate(file, start=1):
+        end += len(line)
+        if not line.endswith(b"\n"):
+            return
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            if not file.read(1):
+                return
+            raise LedgerError(_broken(path, number, "not JSON")) from None
+        try:
+            pair = decode_pair(values)
+        except ValueError as error:
+            raise LedgerError(_broken(path, number, str(error))) from None
+        yield pair, end
+
+
+def _broken(path: Path, line: int, reason: str) -> str:
+    return (
+        f"{path}, line {line}: broken: {reason}\n"
+        "No crash of arena does this. Restore the file, or delete the line to play its pair again."
+    )
+
+
+def _check_number(number: int, limit: int, present: Iterable[int]) -> None:
+    if not 0 <= number < limit:
+        raise LedgerError(f"{GAMES_FILE}: pair {number} is not one of the match's {limit}")
+    if number in present:
+        raise LedgerError(f"{GAMES_FILE}: pair {number} is there twice")
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it; the kernel may take less at a time, as when a disk is nearly full."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+# --- a line of games.jsonl ---
+
+UCI_MOVES = re.compile(r"([a-h][1-8][a-h][1-8][qrbn]?( (?!$)|$))*")
+
+GAME_KEYS = {"candidate", "result", "termination", "moves", "q", "d", "visits"}
+
+
+def encode_pair(pair: PairRecord) -> bytes:
+    """Spell a pair as one line of JSON. Raises ValueError for what could not be read back."""
+    values = {
+        "pair": pair.number,
+        "opening": asdict(pair.opening) | {"moves": " ".join(pair.opening.moves)},
+        "games": [_encode_game(game) for game in pair.games],
+    }
+    line = json.dumps(values, separators=(",", ":"), allow_nan=False)
+    if decode_pair(json.loads(line)) != pair:
+        raise ValueError(f"pair {pair.number} would not be read back as it is")
+    return line.encode() + b"\n"
+
+
+def _encode_game(game: GameRecord) -> dict[str, Any]:
+    return {
+        "candidate": "white" if game.candidate_white else "black",
+        "result": game.result,
+        "termination": game.termination,
+        "moves": " ".join(game.moves),
+        "q": game.q,
+        "d": game.d,
+        "visits": game.visits,
+    }
+
+
+def decode_pair(values: object) -> PairRecord:
+    """Read what ``encode_pair`` spells. Raises ValueError for anything else, saying what."""
+    pair = _object(values, {"pair", "opening", "games"}, "the pair")
+    opening = _object(pair["opening"], {"fen", "moves", "name"}, "the opening")
+    games = pair["games"]
+    if type(pair["pair"]) is not int:
+        raise ValueError("the pair's number is no whole number")
+    if type(opening["fen"]) is not str or type(opening["name"]) is not str:
+        raise ValueError("the opening's fen or name is no text")
+    if type(games) is not list or len(games) != 2:
+        raise ValueError("a pair has two games")
+    first, second = (_decode_game(game) for game in games)
+    if not first.candidate_white or second.candidate_white:
+        raise ValueError("the candidate has white in the first game and black in the second")
+    return PairRecord(
+        pair["pair"],
+        Opening(opening["fen"], _moves(opening["moves"]), opening["name"]),
+        (first, second),
+    )
+
+
+def _decode_game(values: object) -> GameRecord:
+    game = _object(values, GAME_KEYS, "a game")
+    if game["candidate"] not in ("white", "black"):
+        raise ValueError("the candidate is neither white nor black")
+    if game["result"] not in get_args(Result):
+        raise ValueError(f"{game['result']!r} is no result")
+    moves = _moves(game["moves"])
+    return GameRecord(
+        candidate_white=game["candidate"] == "white",
+        moves=moves,
+        result=game["result"],
+        termination=Termination(game["termination"]),
+        q=_numbers(game["q"], -1.0, len(moves), "q"),
+        d=_numbers(game["d"], 0.0, len(moves), "d"),
+        visits=_visits(game["visits"], len(moves)),
+    )
+
+
+def _object(values: object, keys: set[str], what: str) -> dict[str, Any]:
+    if not isinstance(values, dict) or values.keys() != keys:
+        raise ValueError(f"{what} must have {', '.join(sorted(keys))} and nothing else")
+    return values
+
+
+def _moves(text: object) -> tuple[str, ...]:
+    if not isinstance(text, str) or not UCI_MOVES.fullmatch(text):
+        raise ValueError("the moves are not UCI moves")
+    return tuple(text.split())
+
+
+def _numbers(values: object, least: float, moves: int, what: str) -> tuple[float, ...]:
+    if (
+        not isinstance(values, list)
+        or len(values) != moves
+        or not all(type(value) in (float, int) and least <= value <= 1.0 for value in values)
+    ):
+        raise ValueError(f"{what} must be one number a move, from {least:g} to 1")
+    return tuple(map(float, values))
+
+
+def _visits(values: object, moves: int) -> tuple[int, ...]:
+    if (
+        not isinstance(values, list)
+        or len(values) != moves
+        or not all(type(value) is int and value >= 0 for value in values)
+    ):
+        raise ValueError("visits must be one whole number a move")
+    return tuple(values)
