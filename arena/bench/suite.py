@@ -1,0 +1,236 @@
+"""The benchmarks, one after the other: evaluators, search, a device to feed, a match.
+
+Each answers the question that the next one raises: how fast a net is, whether search keeps up with
+it, whether it keeps a device busy that needs no CPU, and what is left of all that in a match.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from arena.bench.evaluators import BareForward, leaves_of_games, rate, time_evaluators
+from arena.bench.figures import BenchConfig, DeviceLoad, Figures, MatchSpeed, SearchSpeed, Spread
+from arena.bench.games import GamesInFlight, Prelude, Slice, book_openings, play_prelude
+from arena.bench.nets import RANDOM_NETS, match_nets, random_net
+from arena.config import SearchParams
+from arena.evaluator import DelayEvaluator, Dtype, Evaluator, HashEvaluator, TorchEvaluator
+from arena.search import Player
+from swa import provenance
+from swa.net import Net, load_net
+
+VISITS = 100
+"""Visits a move of the match, and of the games that feed the stand-in: a match's default."""
+
+LANES = 2
+"""Groups of games in flight, as in ``arena run``."""
+
+CACHE_POSITIONS = 200_000
+"""Evaluations remembered for each net in the match: its default."""
+
+STAND_IN_BATCH, STAND_IN_SECONDS = 256, 0.005
+"""The stand-in for an accelerator: 51,200 evaluations/s if its batches are full."""
+
+BARE_BATCH = 64
+"""Where a CPU core is at its fastest."""
+
+Note = Callable[[str], None]
+
+
+def measure(config: BenchConfig, note: Note) -> Figures:
+    """Measure what ``config`` asks for; ``note`` takes lines of progress.
+
+    Raises NetError for a net that cannot be read, before anything is measured, and DeviceError
+    for a device that is not there.
+    """
+    nets = [load_net(path) for path in config.nets]
+    figures = Figures(provenance.versions(), provenance.processor_name())
+    note("playing random games to begin from")
+    prelude = _random_prelude(config)
+    if "evaluator" in config.what:
+        timed = nets or [random_net(blocks, filters) for blocks, filters in RANDOM_NETS]
+        speeds = tuple(time_evaluators(timed, prelude, config, note))
+        figures = replace(figures, evaluator=speeds)
+    if "search" in config.what:
+        searches = tuple(
+            _search_speed(prelude.first(games), visits, config, note)
+            for games, visits in config.sizes
+        )
+        figures = replace(figures, search=searches)
+    if "device" in config.what:
+        figures = replace(figures, device=_device_load(prelude, config, note))
+    if "match" in config.what:
+        figures = replace(figures, match=_match_speed(match_nets(nets), prelude, config, note))
+    return figures
+
+
+def _random_prelude(config: BenchConfig) -> Prelude:
+    most = max(LANES * STAND_IN_BATCH, *config.batches, *(games for games, _ in config.sizes))
+    players = _both_sides(HashEvaluator(), VISITS)
+    return play_prelude(players, config.effort.prelude, most, book_openings())
+
+
+def _both_sides(evaluator: Evaluator, visits: int) -> tuple[Player, Player]:
+    """One net against itself: every game in flight then has its leaf in the same batch."""
+    player = Player(evaluator.name, evaluator, SearchParams(visits=visits))
+    return player, player
+
+
+def _search_speed(prelude: Prelude, visits: int, config: BenchConfig, note: Note) -> SearchSpeed:
+    games = len(prelude.midgames)
+    note(f"search: {games} games, {visits} visits")
+    flight = GamesInFlight(_both_sides(HashEvaluator(), visits), prelude, lanes=1)
+    flight.settle(3 * config.effort.search)
+    slices = [flight.play(config.effort.search) for _ in range(config.effort.slices)]
+    speed = Spread.of([part.visits / part.seconds for part in slices])
+    return SearchSpeed(
+        games=games,
+        visits=visits,
+        threads=1,
+        visits_per_second=speed.median,
+        visits_range=speed.range,
+        visits_per_cpu_second=Spread.of([s.visits / s.cpu_seconds for s in slices]).median,
+        evaluations_per_visit=Spread.of([s.evaluations / s.visits for s in slices]).median,
+        plies_per_second=Spread.of([s.plies / s.seconds for s in slices]).median,
+        array_bytes=flight.array_bytes,
+    )
+
+
+def _device_load(prelude: Prelude, config: BenchConfig, note: Note) -> DeviceLoad:
+    games = LANES * STAND_IN_BATCH
+    note(f"device: {STAND_IN_BATCH} positions each {1000 * STAND_IN_SECONDS:g} ms, {games} games")
+    device = DelayEvaluator(HashEvaluator(), STAND_IN_SECONDS)
+    flight = GamesInFlight(_both_sides(device, VISITS), prelude.first(games), LANES)
+    flight.settle(config.effort.device)
+    slices = [flight.play(config.effort.device, referee=True) for _ in range(config.effort.slices)]
+    # Not the device's own busy_seconds: where its thread wakes up late, they would count as work.
+    busy = Spread.of([part.batches * STAND_IN_SECONDS / part.seconds for part in slices])
+    return DeviceLoad(
+        busy=busy.median,
+        busy_range=busy.range,
+        batch=sum(part.evaluations for part in slices) / sum(part.batches for part in slices),
+        seconds_per_batch=STAND_IN_SECONDS,
+        games=games,
+        visits=VISITS,
+        threads=LANES,
+        visits_per_second=Spread.of([part.visits / part.seconds for part in slices]).median,
+    )
+
+
+# --- the match ---
+
+
+class _Forward(NamedTuple):
+    """What the forward passes of a net took so far."""
+
+    cpu_seconds: float = 0.0
+    positions: int = 0
+
+
+class _TimedTorch(TorchEvaluator):
+    """An evaluator that knows the CPU time of its forward passes alone."""
+
+    def __init__(self, net: Net, device: str, dtype: Dtype):
+        super().__init__(net, device, dtype)
+        self.forward = _Forward()
+        self._began = threading.local()
+        self._adding = threading.Lock()
+        self._module.register_forward_pre_hook(self._begin)
+        self._module.register_forward_hook(self._end)
+
+    def _begin(self, module: Any, planes: Any) -> None:
+        self._began.at = time.thread_time()
+
+    def _end(self, module: Any, planes: Any, outputs: Any) -> None:
+        seconds = time.thread_time() - self._began.at
+        with self._adding:
+            spent, positions = self.forward
+            self.forward = _Forward(spent + seconds, positions + len(planes[0]))
+
+
+class _Round(NamedTuple):
+    """A slice of the match, and how much of it went into the forward passes."""
+
+    played: Slice
+    forward_seconds: float
+    bare_seconds: float  # what the same number of positions takes a bare forward pass
+
+    @property
+    def forward_share(self) -> float:
+        """Of the CPU time, in [0, 1]."""
+        return self.forward_seconds / self.played.cpu_seconds
+
+    @property
+    def forward_to_torch(self) -> float:
+        """Speed of the forward passes, relative to bare ones."""
+        return self.bare_seconds / self.forward_seconds
+
+
+def _match_speed(
+    nets: Sequence[Net], random: Prelude, config: BenchConfig, note: Note
+) -> MatchSpeed:
+    baseline, candidate = nets
+    games, seconds = config.parallel, config.effort.match
+    note(f"match: {candidate.name} against {baseline.name}, {games} games, {VISITS} visits")
+    evaluators = [_TimedTorch(net, config.device, config.dtype) for net in nets]
+    device = evaluators[0].device
+    params = SearchParams(visits=VISITS)
+    players = [Player(evaluator.name, evaluator, params) for evaluator in evaluators]
+    prelude = play_prelude(players, config.effort.prelude, games, random.openings)
+    flight = GamesInFlight(players, prelude, LANES, CACHE_POSITIONS)
+    flight.settle(seconds)
+    leaves = leaves_of_games(BARE_BATCH, random)
+    bare = [BareForward(net, leaves, device, config.dtype) for net in nets]
+    rounds = [_play_round(flight, evaluators, bare, seconds) for _ in range(config.effort.slices)]
+    slices = [one.played for one in rounds]
+    per_cpu_second = Spread.of([part.visits / part.cpu_seconds for part in slices])
+    plies = Spread.of([part.plies / part.seconds for part in slices]).median
+    on_cpu = device == "cpu"
+    to_torch = Spread.of([one.forward_to_torch for one in rounds])
+    return MatchSpeed(
+        nets=(baseline.name, candidate.name),
+        device=device,
+        games=games,
+        visits=VISITS,
+        threads=LANES,
+        visits_per_cpu_second=per_cpu_second.median,
+        visits_range=per_cpu_second.range,
+        visits_per_second=Spread.of([part.visits / part.seconds for part in slices]).median,
+        evaluations_per_second=Spread.of([s.evaluations / s.seconds for s in slices]).median,
+        batch=sum(part.evaluations for part in slices) / sum(part.batches for part in slices),
+        cache_hits_per_visit=Spread.of([s.cache_hits / s.visits for s in slices]).median,
+        pairs_per_minute=60 * plies / (2 * prelude.plies_per_game),
+        plies_per_game=prelude.plies_per_game,
+        forward_share=Spread.of([r.forward_share for r in rounds]).median if on_cpu else None,
+        forward_to_torch=to_torch.median if on_cpu else None,
+        forward_to_torch_range=to_torch.range if on_cpu else None,
+    )
+
+
+def _play_round(
+    flight: GamesInFlight,
+    evaluators: Sequence[_TimedTorch],
+    bare: Sequence[BareForward],
+    seconds: float,
+) -> _Round:
+    """Play for so long, then time bare forward passes for a fifth of it, on both cores as well."""
+    before = [evaluator.forward for evaluator in evaluators]
+    played = flight.play(seconds, referee=True)
+    spent = [
+        _Forward(now.cpu_seconds - then.cpu_seconds, now.positions - then.positions)
+        for now, then in zip((one.forward for one in evaluators), before, strict=True)
+    ]
+    with ThreadPoolExecutor(len(bare)) as threads:
+        timed = [
+            threads.submit(rate, one, one.batch, seconds / 5, time.thread_time) for one in bare
+        ]
+        rates = [one.result() for one in timed]
+    return _Round(
+        played,
+        forward_seconds=sum(net.cpu_seconds for net in spent),
+        bare_seconds=sum(net.positions / speed for net, speed in zip(spent, rates, strict=True)),
+    )

@@ -1,0 +1,44 @@
+"""``arena report``: everything in a run folder that can be made from its ledger, made again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from arena.commands.output import add_output_flags, write_text
+
+EXAMPLES = """\
+examples:
+  arena report reports/swa-vs-raw-1
+  arena report reports/swa-vs-raw-1 --json
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "report",
+        help="rebuild the report of a run folder",
+        description="Write summary.json, games.pgn and report.md of a match, finished or not, "
+        "from its match.toml and games.jsonl.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="RUN_DIR", help="a run folder of arena run")
+    add_output_flags(parser, json_help="summary.json on stdout, and nothing else there")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Rebuild and show the outcome."""
+    from arena.report.folder import write_reports
+    from arena.report.summary import summary_json
+    from arena.report.verdict import outcome
+
+    run, summary = write_reports(arguments.folder)
+    if arguments.json:
+        sys.stdout.write(summary_json(summary))
+    elif not arguments.quiet:
+        write_text([*outcome(run.identity, run.judgement), f"Report: {run.folder}/report.md"])
+    return 0

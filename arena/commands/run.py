@@ -1,0 +1,106 @@
+"""``arena run``: play a match."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+
+from arena.commands.output import add_output_flags, write_text
+from arena.options import add_flags
+
+REPORT_EVERY = 50
+"""Pairs between two blocks where the output is no terminal."""
+
+EXAMPLES = """\
+The first net is the baseline, the second the candidate; every figure is the candidate's, relative
+to the baseline. A match that was interrupted goes on when it is given the same --out again.
+
+exit codes:
+  0    finished as configured, whatever the verdict
+  2    could not: bad usage, bad net, internal error
+  130  interrupted; the command that goes on is shown
+
+examples:
+  arena run --nets raw.pb.gz swa.pb.gz
+  arena run --nets raw.pb.gz swa.pb.gz --visits 800 --sprt 0 5 --pairs 20000
+  arena run --nets raw.pb.gz swa.pb.gz --no-sprt --pairs 500 --openings book.epd --json
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command; its settings are those of ``MatchConfig``."""
+    parser = commands.add_parser(
+        "run",
+        help="play a match between two nets",
+        description="Play pairs of games between two nets, colours swapped, until the test "
+        "decides or the limit is reached; write a run folder with games and report.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    output = add_flags(parser)["output"]
+    add_output_flags(output, json_help="summary.json on stdout, and nothing else there")
+    output.add_argument(
+        "--report-every",
+        type=positive,
+        default=REPORT_EVERY,
+        metavar="PAIRS",
+        help="pairs between two blocks of figures where stderr is no terminal "
+        f"(default: {REPORT_EVERY})",
+    )
+    parser.set_defaults(execute=execute)
+
+
+def positive(text: str) -> int:
+    """Read a count of at least 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Play and show the outcome."""
+    from arena.config import MatchConfig
+    from arena.options import load_config
+
+    config = load_config(MatchConfig, arguments)  # before the imports, which take seconds
+
+    from arena.console import COMPILING, PaceSource, Progress, progress, write_lines
+    from arena.doctor import kernels_compiled
+    from arena.match import Ending
+    from arena.report.block import Heading
+    from arena.report.summary import summary_json
+    from arena.report.verdict import outcome
+    from arena.run import play
+
+    def note(line: str) -> None:
+        if not arguments.quiet:
+            write_lines([line], sys.stderr)
+
+    def show(heading: Heading, pace: PaceSource) -> Progress:
+        return progress(
+            heading,
+            pace,
+            report_every=arguments.report_every,
+            quiet=arguments.quiet,
+            stream=sys.stderr,
+        )
+
+    if not kernels_compiled():
+        note(COMPILING)
+    command = ["arena", *arguments.words]
+    played = play(config, command, show, note)
+    run = played.run
+    if arguments.json:
+        sys.stdout.write(summary_json(played.summary))
+    elif not arguments.quiet:
+        write_text([*outcome(run.identity, run.judgement), f"Report: {run.folder}/report.md"])
+    if played.ending is not Ending.INTERRUPTED:
+        return 0
+    resume = command if config.out is not None else [*command, "--out", str(run.folder)]
+    write_lines(["Interrupted. To go on:", f"  {shlex.join(resume)}"], sys.stderr)
+    return 130

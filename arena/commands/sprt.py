@@ -1,0 +1,160 @@
+"""``arena sprt``: the calculator; counts in, statistics out, no games needed."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from arena.commands.output import add_output_flags, write_json, write_text
+from arena.config import ConfigError
+
+if TYPE_CHECKING:
+    from arena.stats.pentanomial import Outcomes
+    from arena.stats.sprt import Sprt
+
+EXAMPLES = """\
+examples:
+  arena sprt 11 240 560 297 14 --elo0 0 --elo1 10
+  arena sprt 11 240 560 297 14 --elo0 0 --elo1 5 --sprt-model logistic --json
+  arena sprt --wdl 505 1297 442 --elo0 0 --elo1 10
+"""
+
+COUNTS = ("LL", "LD", "WLDD", "WD", "WW")
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "sprt",
+        help="statistics of results that you have",
+        usage="arena sprt LL LD WLDD WD WW [options]\n       arena sprt --wdl W D L [options]",
+        description="Elo, likelihood of superiority and the sequential test of results that were "
+        "played anywhere, from the candidate's side.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "pairs",
+        type=int,
+        nargs="*",
+        metavar="COUNT",
+        help="pairs that gave the candidate 0, 0.5, 1, 1.5 and 2 points",
+    )
+    parser.add_argument(
+        "--wdl",
+        type=int,
+        nargs=3,
+        metavar=("W", "D", "L"),
+        help="single games won, drawn and lost, where pairs are not known",
+    )
+    parser.add_argument(
+        "--elo0", type=float, default=0.0, metavar="ELO", help="lower bound (default: 0)"
+    )
+    parser.add_argument(
+        "--elo1", type=float, default=10.0, metavar="ELO", help="upper bound (default: 10)"
+    )
+    parser.add_argument(
+        "--sprt-model",
+        choices=("normalized", "logistic"),
+        default="normalized",
+        help="unit of the bounds (default: normalized)",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="share of wrong promotions at ELO0 (default: 0.05)",
+    )
+    parser.add_argument(
+        "--beta",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="share of missed promotions at ELO1 (default: 0.05)",
+    )
+    add_output_flags(parser, json_help="one JSON document on stdout")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Calculate and show."""
+    counts, sprt = read(arguments)
+    document = calculate(counts, sprt)
+    if arguments.json:
+        write_json(document)
+    elif not arguments.quiet:
+        write_text(lines_of(counts, sprt, document))
+    return 0
+
+
+def read(arguments: argparse.Namespace) -> tuple[Outcomes, Sprt]:
+    """Return what was asked; ConfigError where it makes no sense."""
+    from arena.stats.pentanomial import GameCounts, Pentanomial
+    from arena.stats.sprt import EloModel, Sprt
+
+    if (arguments.wdl is None) == (not arguments.pairs):
+        raise ConfigError("give five counts of pairs, or --wdl\nExample: arena sprt 1 2 3 4 5")
+    if arguments.wdl is None and len(arguments.pairs) != len(COUNTS):
+        raise ConfigError(f"{len(arguments.pairs)} counts of pairs, not {' '.join(COUNTS)}")
+    model = EloModel(arguments.sprt_model)
+    try:
+        sprt = Sprt(arguments.elo0, arguments.elo1, arguments.alpha, arguments.beta, model)
+        if arguments.wdl is None:
+            return Pentanomial(*arguments.pairs), sprt
+        wins, draws, losses = arguments.wdl
+        return GameCounts(losses, draws, wins), sprt
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
+    """Return all that is known of the counts; null where a figure does not exist."""
+    from arena.stats.elo import likelihood_of_superiority, logistic_elo, normalized_elo
+    from arena.stats.sprt import EloModel
+
+    elo, nelo, llr = logistic_elo(counts), normalized_elo(counts), sprt.llr(counts)
+    return {
+        "pairs": counts.size if counts.games_each == 2 else None,
+        "games": counts.games,
+        "counts": list(counts.counts),
+        "score": counts.score,
+        "llr": llr,
+        "llr_bounds": list(sprt.bounds),
+        "verdict": sprt.verdict(llr).value,
+        "elo": elo.elo,
+        "elo_ci": None if elo.margin is None else [elo.low, elo.high],
+        "nelo": nelo.elo,
+        "nelo_ci": None if nelo.margin is None else [nelo.low, nelo.high],
+        "los": likelihood_of_superiority(counts),
+        "sprt": {
+            "elo0": sprt.elo0,
+            "elo1": sprt.elo1,
+            "alpha": sprt.alpha,
+            "beta": sprt.beta,
+            "model": sprt.model.value,
+        },
+        "models": {
+            model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in EloModel
+        },
+    }
+
+
+def lines_of(counts: Outcomes, sprt: Sprt, document: dict[str, Any]) -> list[str]:
+    """Return the result in the words of a match's block."""
+    from arena.report.block import estimate, llr_line, percent
+    from arena.stats.elo import logistic_elo, normalized_elo
+
+    elo, nelo = logistic_elo(counts), normalized_elo(counts)
+    kind = "Ptnml(0-2)" if counts.games_each == 2 else "Games (L, D, W)"
+    other = next(name for name in document["models"] if name != sprt.model.value)
+    return [
+        f"Elo: {estimate(elo, counts)}, nElo: {estimate(nelo, counts)}",
+        f"LOS: {percent(document['los'])}, Points: {counts.points:.1f} "
+        f"({percent(document['score'])})",
+        f"{kind}: {list(counts.counts)}",
+        llr_line(sprt, document["llr"]),
+        f"LLR by {other} Elo: {document['models'][other]['llr']:.2f}",
+        f"Verdict: {document['verdict']}",
+    ]

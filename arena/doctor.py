@@ -1,0 +1,199 @@
+"""``arena doctor``: what this machine offers a match, and what is missing, in plain words.
+
+Most questions about a slow or a failing match are answered by five facts: versions, device, cores,
+whether the kernels are compiled, and what a net costs at each batch size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from arena.evaluator import Dtype, Evaluator, Leaves, TorchEvaluator
+from arena.openings import OpeningError, default_book
+from swa import provenance
+from swa.jit import CACHE_DIR
+from swa.net import load_net
+from swa.spec import PLANES, POLICY_MOVES
+
+BATCHES = (1, 8, 32, 64, 128, 256)
+"""Positions a batch: from a lone analysis to several hundred games in flight."""
+
+LEGAL_MOVES = 35
+"""Moves of a synthetic position: about the mean of a game of chess."""
+
+SECONDS_A_BATCH_SIZE = 1.0
+
+Mark = Literal["ok", "missing", "problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: whether it works, and a sentence for a person."""
+
+    name: str
+    mark: Mark
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a net does at one batch size."""
+
+    batch: int  # positions
+    per_second: float  # evaluations, one caller; median of the calls
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Everything the doctor found out."""
+
+    versions: dict[str, str]
+    device: str  # what --device auto takes
+    devices: dict[str, str]  # what there is, with its name
+    cores: int  # that this process may use
+    findings: tuple[Finding, ...]
+    net: str | None = None
+    speeds: tuple[Speed, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing that a match needs is broken."""
+        return all(finding.mark != "problem" for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document that ``arena doctor --json`` prints."""
+        return {**asdict(self), "healthy": self.healthy}
+
+
+def examine(
+    net: Path | None = None,
+    device: str = "auto",
+    dtype: Dtype = "float32",
+    batches: Sequence[int] = BATCHES,
+) -> Examination:
+    """Look at everything; with ``net``, also time it, about a second for each batch size.
+
+    Raises NetError for a net that cannot be read, ValueError for a device that is not there.
+    """
+    evaluator = (
+        TorchEvaluator(load_net(net), device=device, dtype=dtype) if net is not None else None
+    )
+    devices = find_devices()
+    return Examination(
+        versions=provenance.versions(),
+        device=next(iter(devices)),
+        devices=devices,
+        cores=usable_cores(),
+        findings=tuple(_findings()),
+        net=str(net) if net is not None else None,
+        speeds=tuple(_speeds(evaluator, batches)) if evaluator is not None else (),
+    )
+
+
+def find_devices() -> dict[str, str]:
+    """Every device that torch can use, with its name, in the order in which auto takes them."""
+    import torch
+
+    devices = {
+        f"cuda:{index}": torch.cuda.get_device_name(index)
+        for index in range(torch.cuda.device_count())
+    }
+    if torch.backends.mps.is_available():
+        devices["mps"] = provenance.device_name("mps")
+    return {**devices, "cpu": provenance.device_name("cpu")}
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which a container often has fewer of than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def kernels_compiled() -> bool:
+    """Whether compiled kernels of this very version lie in the cache."""
+    return CACHE_DIR.is_dir() and any(CACHE_DIR.rglob("*.nbi"))
+
+
+def _findings() -> Iterator[Finding]:
+    yield _kernels()
+    yield _book()
+    yield _shared_data()
+    yield _program(
+        "pgn-extract", "checks games.pgn in the tests", "the test that needs it is skipped"
+    )
+    yield _program("stockfish", "builds the opening book", "the shipped book stays as it is")
+
+
+def _kernels() -> Finding:
+    if kernels_compiled():
+        return Finding("kernels", "ok", f"compiled code is kept in {CACHE_DIR}")
+    folder = next(parent for parent in CACHE_DIR.parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        return Finding(
+            "kernels", "problem", f"{folder} cannot be written: set ARENA_CACHE_DIR to a folder"
+        )
+    return Finding(
+        "kernels", "missing", f"will be compiled at the next match, once, into {CACHE_DIR}"
+    )
+
+
+def _book() -> Finding:
+    try:
+        book = default_book()
+    except OpeningError as error:
+        return Finding("openings", "problem", " ".join(str(error).split()))
+    return Finding("openings", "ok", f"the default book has {len(book):,} openings")
+
+
+def _shared_data() -> Finding:
+    repository = Path(__file__).parent.parent
+    chosen = os.environ.get("ARENA_SHARED")
+    folder = Path(chosen) if chosen else repository.parent / "shared"
+    if (folder / "golden").is_dir():
+        return Finding("shared data", "ok", f"{folder}: tests against lc0 can run")
+    why = f"{folder} has no golden/" if chosen else "ARENA_SHARED is not set"
+    return Finding("shared data", "missing", f"{why}: tests against lc0 are skipped")
+
+
+def _program(name: str, purpose: str, without: str) -> Finding:
+    # Debian installs games' binaries where not every PATH looks.
+    found = shutil.which(name) or shutil.which(name, path="/usr/games")
+    if found:
+        return Finding(name, "ok", f"{found}: {purpose}")
+    return Finding(name, "missing", f"not installed: {without}")
+
+
+def _speeds(evaluator: Evaluator, batches: Sequence[int]) -> Iterator[Speed]:
+    for batch in batches:
+        leaves = synthetic_leaves(batch)
+        evaluator.evaluate(leaves)  # the first call of a size allocates
+        seconds: list[float] = []
+        end = time.perf_counter() + SECONDS_A_BATCH_SIZE
+        while not seconds or time.perf_counter() < end:
+            start = time.perf_counter()
+            evaluator.evaluate(leaves)
+            seconds.append(time.perf_counter() - start)
+        yield Speed(batch, batch / statistics.median(seconds))
+
+
+def synthetic_leaves(batch: int) -> Leaves:
+    """Make planes and moves of the right shapes: no net's speed depends on the position."""
+    random = np.random.default_rng(batch)
+    moves = np.sort(random.integers(0, POLICY_MOVES, (batch, LEGAL_MOVES)), axis=1)
+    return Leaves(
+        masks=random.integers(0, 2**63, (batch, PLANES), dtype=np.uint64),
+        values=np.ones((batch, PLANES), np.float32),
+        moves=moves.astype(np.uint16).ravel(),
+        offsets=np.arange(0, batch * LEGAL_MOVES + 1, LEGAL_MOVES, dtype=np.int64),
+        keys=random.integers(0, 2**63, (batch, 2), dtype=np.uint64),
+    )

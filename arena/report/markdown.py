@@ -1,0 +1,237 @@
+"""report.md: what one shows a colleague or pastes into a pull request.
+
+The verdict in one sentence first, then the block to copy, then everything that lets a reader doubt
+it: the nets by hash, the conditions, the statistics, how games ended, and the caveats that apply to
+this match and no others.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from arena.config import SearchParams
+from arena.report.block import counted, number, percent, plain, printable, results_block
+from arena.report.files import atomic_writer
+from arena.report.summary import NetSummary, Run, Summary
+from arena.report.verdict import heading_of, sprt_name, verdict_sentence
+
+FEW_PAIRS = 100
+"""Below this many, intervals by the normal law are rough, and a new pair may move them far."""
+
+SHOWN_HASH = 16
+"""Digits of a sha256 in a table; summary.json has all 64."""
+
+SPECIAL = re.compile(r"([\\`*_|~#]|\](?=\())")
+"""What begins or ends markup; a bracket only does where a link's target follows."""
+
+ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+"""HTML, and the sign by which GitHub would notify a stranger."""
+
+
+def write_markdown(path: Path, run: Run, summary: Summary) -> None:
+    """Write report.md whole or not at all. Raises OSError where it cannot be written."""
+    with atomic_writer(path) as file:
+        file.write(markdown(run, summary))
+
+
+def markdown(run: Run, summary: Summary) -> str:
+    """Return the report of a run, finished or not, as GitHub's Markdown."""
+    heading = heading_of(run.identity)
+    block = results_block(heading, run.judgement.counts, run.judgement.sprt, run.judgement.llr)
+    sections = [
+        f"# {escape(heading.candidate)} against {escape(heading.baseline)}",
+        f"**{escape(verdict_sentence(heading, run.judgement))}**",
+        "\n".join(["```text", *block, "```"]),
+        "## Nets",
+        table(["role", "name", "file", "net", "training steps", "sha256"], _nets(summary["nets"])),
+        "## Conditions",
+        table(["what", "value"], _conditions(run, summary)),
+        "## Statistics",
+        f"All of {escape(heading.candidate)}, relative to {escape(heading.baseline)}.",
+        table(["figure", "value", "95 % interval"], _statistics(summary)),
+        _interval_note(summary),
+        table(["with", "games", "wins", "draws", "losses", "score"], _by_colour(summary)),
+        "## How the games ended",
+        table(["end", "games", "share"], _terminations(summary)),
+        "## Caveats",
+        "\n".join(f"- {caveat}" for caveat in caveats(run, summary)),
+        "## Files",
+        "[summary.json](summary.json) has every number of this page, [games.pgn](games.pgn) the "
+        "games,\n[match.toml](match.toml) what decides the match, [games.jsonl](games.jsonl) the "
+        "ledger they are\nall made from.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return text that Markdown shows as it is: no markup, HTML or table cell comes of it."""
+    text = SPECIAL.sub(r"\\\1", printable(text))
+    return "".join(ENTITIES.get(c, c) for c in text)
+
+
+def table(header: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    """Lay out a table; cells are Markdown already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def caveats(run: Run, summary: Summary) -> Iterator[str]:
+    """Say what a reader of these figures should know, of this match; one sentence each."""
+    pairs = summary["pairs"]
+    if summary["state"] == "unfinished":
+        yield (
+            f"The match is not finished ({pairs:,} of {summary['pairs_limit']:,} pairs at most): "
+            "nothing is decided, and only the LLR's bounds may decide it."
+        )
+    if summary["state"] == "decided":
+        yield (
+            "The test stopped the match when the figures were favourable to its verdict, so the "
+            "Elo above overstates the difference on average; a match of fixed length "
+            "(`--no-sprt`) estimates it without bias."
+        )
+    if pairs < FEW_PAIRS:
+        few = f"{counted(pairs, 'pair')} {'is' if pairs == 1 else 'are'} few"
+        yield f"{few}: intervals and LOS assume a normal law that needs more."
+    if summary["repeated_games"]:
+        yield (
+            f"{summary['repeated_games']:,} of {summary['games']:,} games repeat an earlier pair's "
+            "game move for move and add no evidence of their own."
+        )
+    if summary["mirrored_pairs"]:
+        yield (
+            f"In {counted(summary['mirrored_pairs'], 'pair')} the nets played the same moves with "
+            "either colour: they agree on these openings, and such pairs are level."
+        )
+    if summary["openings"]["distinct"] < summary["openings"]["used"]:
+        yield (
+            f"Only {summary['openings']['distinct']:,} different openings served "
+            f"{counted(summary['openings']['used'], 'pair')}."
+        )
+    if summary["pairs_beyond"]:
+        yield (
+            f"Not counted: {counted(summary['pairs_beyond'], 'finished pair')}, issued after the "
+            "pair that decided or behind one that is not finished."
+        )
+    if run.identity.dtype != "float32":
+        yield (
+            f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "
+            "are nearly equal."
+        )
+    yield (
+        "The figures hold for these conditions; at other visits or from other openings the same "
+        "nets may differ by another amount."
+    )
+
+
+def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
+    for net in nets:
+        steps = net["training_steps"]
+        yield [
+            net["role"],
+            escape(net["name"]),
+            escape(net["file"] or "-"),
+            escape(net["architecture"] or "-"),
+            "-" if steps is None else f"{steps:,}",
+            f"`{net['sha256'][:SHOWN_HASH]}`",
+        ]
+
+
+def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
+    identity, openings = run.identity, summary["openings"]
+    yield ["visits a move", str(identity.search.visits)]
+    yield ["search", _search(identity.search)]
+    if identity.sprt is not None:
+        sprt = identity.sprt
+        yield ["test", f"{sprt_name(sprt)}, alpha {sprt.alpha:g}, beta {sprt.beta:g}"]
+    yield ["most pairs", f"{identity.pairs:,}{'' if identity.sprt else ', all played'}"]
+    yield [
+        "openings",
+        f"{escape(openings['file'])} (sha256 `{openings['sha256'][:SHOWN_HASH]}`), "
+        f"{openings['entries']:,} entries in {openings['order']} order, seed {identity.seed}; "
+        f"each opening played twice, colours swapped",
+    ]
+    yield ["adjudication", "none: games end by the rules of chess"]
+    yield ["numbers", identity.dtype]
+    if summary["device"] is not None:
+        in_flight = run.sessions[-1].parallel
+        yield ["device", f"{escape(summary['device'])}, {in_flight} games in flight"]
+    if summary["versions"]:
+        versions = (f"{name} {version}" for name, version in summary["versions"].items())
+        yield ["versions", escape(", ".join(versions))]
+    if summary["date"] is not None:
+        parts = summary["sessions"]
+        yield ["begun", summary["date"] + (f", played in {parts} parts" if parts > 1 else "")]
+    yield from _speed(summary)
+    if summary["command"] is not None:
+        yield ["command", escape(shlex.join(summary["command"]))]
+
+
+def _search(search: SearchParams) -> str:
+    """Name the parameters that differ from lc0's; ``visits`` has a row of its own."""
+    default = SearchParams()
+    changed = [
+        f"{parameter.name.replace('_', '-')} {getattr(search, parameter.name)}"
+        for parameter in fields(search)
+        if parameter.name != "visits"
+        and getattr(search, parameter.name) != getattr(default, parameter.name)
+    ]
+    return f"lc0's defaults{' but for ' if changed else ''}{', '.join(changed)}"
+
+
+def _speed(summary: Summary) -> Iterator[list[str]]:
+    figures = summary["throughput"]
+    rate, evaluations = figures["pairs_per_minute"], figures["evaluations_per_second"]
+    if rate is not None:
+        words = f"{rate:.1f} pairs/min"
+        words += f", {evaluations:,.0f} evaluations/s" if evaluations is not None else ""
+        yield ["speed", words]
+
+
+def _statistics(summary: Summary) -> Iterator[list[str]]:
+    yield ["Elo (logistic)", number(summary["elo"]), _interval(summary["elo_ci"])]
+    yield ["normalized Elo", number(summary["nelo"]), _interval(summary["nelo_ci"])]
+    yield ["likelihood of superiority", percent(summary["los"]), ""]
+    yield ["score", percent(summary["score"]), ""]
+    yield ["pairs lost to won [LL, LD, WL+DD, WD, WW]", str(summary["pentanomial"]), ""]
+    yield ["level pairs (DrawRatio)", percent(summary["draw_ratio"]), ""]
+    yield ["pairs won per pair lost", number(summary["pairs_ratio"]), ""]
+    yield ["won-lost per drawn-drawn pair", number(summary["wl_dd_ratio"]), ""]
+    yield ["openings' bias, root mean square", f"{number(summary['opening_bias'])} Elo", ""]
+    if summary["llr_bounds"] is not None:
+        lower, upper = summary["llr_bounds"]
+        for model, figures in sorted(summary["models"].items(), reverse=True):
+            decides = summary["sprt"] is not None and summary["sprt"]["model"] == model
+            llr = number(figures["llr"])
+            name = f"LLR ({model} Elo{', decides' if decides else ''})"
+            yield [name, llr, f"bounds {lower:.2f}, {upper:.2f}" if decides else ""]
+
+
+def _interval(ends: list[float] | None) -> str:
+    return "n/a" if ends is None else f"{plain(ends[0])} to {plain(ends[1])}"
+
+
+def _interval_note(summary: Summary) -> str:
+    if summary["sprt"] is None:
+        return ""
+    return (
+        "The verdict rests on the LLR alone. Intervals and likelihood of superiority are those of "
+        "a match of\nfixed length: they describe this one, and nothing should be decided by them."
+    )
+
+
+def _by_colour(summary: Summary) -> Iterator[list[str]]:
+    for colour, games in summary["by_colour"].items():
+        counts = (games["games"], games["wins"], games["draws"], games["losses"])
+        yield [colour, *(f"{count:,}" for count in counts), percent(games["score"])]
+
+
+def _terminations(summary: Summary) -> Iterator[list[str]]:
+    games = summary["games"]
+    for termination, count in summary["terminations"].items():
+        yield [termination, f"{count:,}", percent(count / games)]
+    if summary["plies"] is not None:
+        yield ["mean length", f"{summary['plies']:.0f} plies", ""]

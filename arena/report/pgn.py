@@ -1,0 +1,129 @@
+"""games.pgn, for every program that reads chess games: derived from the ledger, never stored first.
+
+The ledger is the one source of a match; this file can be deleted and written again, byte for byte.
+A comment ``{book}`` marks a move of the opening; every other move carries ``{+0.35/100}`` as
+fastchess and cutechess write it, the mover's evaluation in pawns before the slash. Behind it, where
+an alpha-beta engine has its depth, stand the visits of the root.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import chess
+
+from arena.game import GameRecord, Opening, PairRecord
+from arena.report.block import printable
+from arena.report.files import atomic_writer
+
+LINE_WIDTH = 80
+"""Columns of the move text (PGN standard, section 8.2.1)."""
+
+CENTIPAWN_SCALE, CENTIPAWN_ANGLE = 90.0, 1.5637541897
+"""lc0's score type "centipawn" (lc0 src/search/classic/search.cc, ``SendUciInfo``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchTags:
+    """What the headers of every game of a match have in common."""
+
+    baseline: str
+    candidate: str
+    visits: int
+    date: str | None = None  # ISO: "2025-01-31"
+
+
+def write_pgn(path: Path, pairs: Iterable[PairRecord], tags: MatchTags) -> None:
+    """Write both games of each pair, in the order given; the file appears whole or not at all.
+
+    Some 4 ms a game, nearly all of it python-chess finding each move's SAN. Raises OSError where
+    the file cannot be written.
+    """
+    with atomic_writer(path) as file:
+        for pair in pairs:
+            for number, game in enumerate(pair.games, start=1):
+                write_game(file, pair, number, game, tags)
+
+
+def write_game(
+    file: TextIO, pair: PairRecord, number: int, game: GameRecord, tags: MatchTags
+) -> None:
+    """Write one game, the ``number``-th of its pair (1 or 2), and an empty line."""
+    opening = pair.opening
+    board = chess.Board(opening.fen)
+    for name, value in _headers(board, pair, number, game, tags):
+        file.write(f'[{name} "{header_value(value)}"]\n')
+    file.write("\n")
+    _write_wrapped(file, [*_move_text(board, opening, game), game.result])
+    file.write("\n")
+
+
+def _headers(
+    board: chess.Board, pair: PairRecord, number: int, game: GameRecord, tags: MatchTags
+) -> Iterator[tuple[str, str]]:
+    """Yield the seven tags that PGN asks for, in its order, then ours. Pairs are counted from 1."""
+    nets = (tags.candidate, tags.baseline)
+    white, black = nets if game.candidate_white else nets[::-1]
+    yield "Event", f"{tags.candidate} against {tags.baseline}"
+    yield "Site", "?"
+    yield "Date", tags.date.replace("-", ".") if tags.date else "????.??.??"
+    yield "Round", f"{pair.number + 1}.{number}"
+    yield "White", white
+    yield "Black", black
+    yield "Result", game.result
+    if pair.opening.name:
+        yield "Opening", pair.opening.name
+    start = board.fen()
+    if start != chess.STARTING_FEN:
+        yield "SetUp", "1"
+        yield "FEN", start
+    yield "PlyCount", str(len(pair.opening.moves) + len(game.moves))
+    yield "Termination", game.termination.value
+    yield "Visits", str(tags.visits)
+
+
+def header_value(text: str) -> str:
+    r"""Return text that no reader of PGN can misread inside the quotes of a header.
+
+    The standard escapes ``"`` and ``\`` with a backslash, python-chess does not, so both become
+    characters that need no escape. Whatever is not printable becomes a space.
+    """
+    return printable(text.replace('"', "'").replace("\\", "/")) or "?"
+
+
+def centipawns(q: float) -> int:
+    """lc0's centipawns of an expected result in [-1, 1]: 0 is 0, a win for certain 12780."""
+    bounded = max(-1.0, min(1.0, q))
+    return round(CENTIPAWN_SCALE * math.tan(CENTIPAWN_ANGLE * bounded))
+
+
+def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterator[str]:
+    """Words of the move text: numbers, moves in SAN and their comments."""
+    comments = ["{book}"] * len(opening.moves)
+    comments += [
+        f"{{{centipawns(q) / 100:+.2f}/{visits}}}"
+        for q, visits in zip(game.q, game.visits, strict=True)
+    ]
+    moves = (*opening.moves, *game.moves)
+    for index, (uci, comment) in enumerate(zip(moves, comments, strict=True)):
+        if board.turn == chess.WHITE:
+            yield f"{board.fullmove_number}."
+        elif index == 0:
+            yield f"{board.fullmove_number}..."
+        yield board.san_and_push(chess.Move.from_uci(uci))
+        yield comment
+
+
+def _write_wrapped(file: TextIO, words: Iterable[str]) -> None:
+    column = 0
+    for word in words:
+        if column and column + 1 + len(word) > LINE_WIDTH:
+            file.write("\n")
+            column = 0
+        file.write(f" {word}" if column else word)
+        column += len(word) + (1 if column else 0)
+    file.write("\n")

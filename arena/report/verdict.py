@@ -1,0 +1,71 @@
+"""The outcome of a match in one sentence: who, against whom, what to do, and on what grounds.
+
+The sentence is the first thing in the report and the last in the terminal, so that nobody has to
+work out whose Elo it was or why the match ended.
+"""
+
+from __future__ import annotations
+
+from arena.match import Judgement
+from arena.match_file import MatchIdentity
+from arena.report.block import Heading, counted, estimate, plain, printable, results_block
+from arena.stats.elo import logistic_elo
+from arena.stats.sprt import Sprt, Verdict
+
+
+def heading_of(identity: MatchIdentity) -> Heading:
+    """Whose match it is, and the conditions that a reader needs to judge its figures by."""
+    baseline, candidate = (printable(net.name) for net in identity.nets)
+    conditions = [counted(identity.search.visits, "visit"), identity.dtype]
+    if identity.evaluator != "net":
+        conditions.append(identity.evaluator)
+    conditions.append(identity.openings.file)
+    return Heading(candidate, baseline, printable(", ".join(conditions)))
+
+
+def outcome(identity: MatchIdentity, judgement: Judgement) -> list[str]:
+    """Return what a terminal shows of a match that is over: the block and the sentence."""
+    heading = heading_of(identity)
+    block = results_block(heading, judgement.counts, judgement.sprt, judgement.llr)
+    return [*block, verdict_sentence(heading, judgement)]
+
+
+def verdict_sentence(heading: Heading, judgement: Judgement) -> str:
+    """Say what the counted pairs decide, at any moment of a match."""
+    grounds = f"{counted(judgement.counts.pairs, 'pair')} ({heading.conditions})"
+    names = f"{heading.candidate} against {heading.baseline}"
+    if judgement.counts.pairs == 0:
+        return f"{names}: no pair has been finished yet."
+    limit = counted(judgement.limit, "pair")
+    elo = f"Elo {estimate(logistic_elo(judgement.counts), judgement.counts)}"
+    sprt = judgement.sprt
+    if sprt is None or judgement.llr is None:
+        so_far = "" if judgement.settled else f" so far, of {limit} asked for"
+        return f"{names}: {elo} after {grounds}{so_far}; no test was asked for."
+    test = f"LLR {plain(judgement.llr)}, {sprt_name(sprt)}"
+    match judgement.verdict:
+        case Verdict.PROMOTE:
+            return f"{_passed(heading, sprt)} (H1 accepted: {test}) after {grounds}."
+        case Verdict.KEEP:
+            return f"{_failed(heading, sprt)} (H0 accepted: {test}) after {grounds}."
+    if judgement.settled:
+        return (
+            f"{names}: no decision within the limit of {limit} ({test}); "
+            f"{elo} ({heading.conditions})."
+        )
+    return f"{names}: unfinished, undecided ({test}) after {grounds}."
+
+
+def sprt_name(sprt: Sprt) -> str:
+    """``SPRT [0, 10] in normalized Elo``."""
+    return f"SPRT [{sprt.elo0:g}, {sprt.elo1:g}] in {sprt.model} Elo"
+
+
+def _passed(heading: Heading, sprt: Sprt) -> str:
+    claim = "is stronger than" if sprt.elo1 > 0 else "is no regression against"
+    return f"{heading.candidate} {claim} {heading.baseline}: promote"
+
+
+def _failed(heading: Heading, sprt: Sprt) -> str:
+    claim = "is not shown to be stronger than" if sprt.elo0 >= 0 else "is weaker than"
+    return f"{heading.candidate} {claim} {heading.baseline}: keep {heading.baseline}"

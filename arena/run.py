@@ -1,0 +1,150 @@
+"""A match from its configuration to its report: the parts of the project, put together once.
+
+``arena run`` is a thin layer over ``play``; whatever else decides between two nets (a gate, a
+nightly job) plays its matches through it too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from arena.config import MatchConfig
+from arena.console import PaceSource
+from arena.evaluator import TorchEvaluator
+from arena.ledger import Ledger
+from arena.match import Ending, MatchObserver, deck_of, match_identity, run_match
+from arena.match_file import MatchIdentity, NetIdentity
+from arena.openings import default_book, read_book
+from arena.report.block import Heading
+from arena.report.folder import write_reports
+from arena.report.summary import Run, Summary
+from arena.report.verdict import heading_of
+from arena.search import BatchedSearch, Player
+from arena.sessions import NetFile, Pace, Session, now, session_ended, session_started
+from swa import provenance
+from swa.net import Net, load_net
+
+REPORTS = Path("reports")
+"""Where run folders go that were not given a name."""
+
+LANES = 2
+"""Groups of games: one is searched while the other's leaves are evaluated."""
+
+ProgressOf = Callable[[Heading, PaceSource], AbstractContextManager[MatchObserver]]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A run folder after a match was played in it, or went on, or had nothing left to play."""
+
+    run: Run
+    summary: Summary
+    ending: Ending
+
+
+def play(
+    config: MatchConfig,
+    command: Sequence[str],
+    show: ProgressOf,
+    note: Callable[[str], None],
+    folder: Path | None = None,
+) -> Played:
+    """Play a match, or go on with it, and write its report.
+
+    ``command`` is noted in the report, ``show`` makes the view of the match, ``note`` takes single
+    lines about its beginning. ``folder`` overrides ``config.out``.
+
+    Raises NetError, OpeningError, DeviceError, MatchError or LedgerError, in each case before
+    anything is written but for a pair that the disk has no room for.
+    """
+    nets = [load_net(path) for path in config.nets]
+    book = default_book() if config.openings is None else read_book(config.openings)
+    identity = match_identity(config, _identities(nets), book)
+    deck = deck_of(identity, book)
+    deck.require(identity.pairs)
+    evaluators = [TorchEvaluator(net, config.device, config.dtype) for net in nets]
+    players = [
+        Player(net.name, evaluator, config.search)
+        for net, evaluator in zip(nets, evaluators, strict=True)
+    ]
+    games = BatchedSearch(players, config.parallel, LANES, config.nncache)
+    folder = folder or config.out or next_folder(identity)
+    with Ledger.open_or_create(folder, identity) as ledger:
+        if ledger.torn_bytes:
+            note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
+        session_started(folder, _session(config, command, evaluators[0].device, nets))
+        clock = _Clock(games)
+        with show(heading_of(identity), clock.pace) as observer:
+            try:
+                outcome = run_match(ledger, deck, games, observer)
+                clock.pairs = outcome.state.finished - outcome.state.resumed
+            finally:
+                session_ended(folder, clock.pace())
+    run, summary = write_reports(folder)
+    return Played(run, summary, outcome.ending)
+
+
+def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:
+    """Return ``reports/<candidate>-vs-<baseline>-<n>`` with the least n, from 1, that is free."""
+    baseline, candidate = (_file_name(net.name) for net in identity.nets)
+    candidates = (reports / f"{candidate}-vs-{baseline}-{n}" for n in itertools.count(1))
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "net"
+
+
+def _identities(nets: Sequence[Net]) -> tuple[NetIdentity, NetIdentity]:
+    """Name the nets so that a reader can tell them apart, even where their files are namesakes."""
+    baseline, candidate = nets
+    names = [baseline.name, candidate.name]
+    if names[0] == names[1]:
+        names = [f"{net.path.parent.name or net.sha256[:8]}/{net.name}" for net in nets]
+    if names[0] == names[1]:
+        names = [f"{net.name}@{net.sha256[:8]}" for net in nets]
+    return (
+        NetIdentity("baseline", names[0], baseline.sha256),
+        NetIdentity("candidate", names[1], candidate.sha256),
+    )
+
+
+def _session(
+    config: MatchConfig, command: Sequence[str], device: str, nets: Sequence[Net]
+) -> Session:
+    return Session(
+        started=now(),
+        command=tuple(command),
+        versions=provenance.versions(),
+        device=f"{device} ({provenance.device_name(device)})",
+        parallel=config.parallel,
+        nets=tuple(
+            NetFile(net.sha256, net.path.name, str(net.spec), net.training_steps) for net in nets
+        ),
+    )
+
+
+class _Clock:
+    """What a search has done since now, in the terms of the report."""
+
+    def __init__(self, games: BatchedSearch):
+        self._games = games
+        self._began = time.monotonic()
+        self.pairs = 0
+
+    def pace(self) -> Pace:
+        done = self._games.throughput
+        return Pace(
+            seconds=time.monotonic() - self._began,
+            pairs=self.pairs,
+            visits=done.visits,
+            evaluations=done.evaluations,
+            batch_slots=done.batches * done.largest_batch,
+            cache_hits=done.cache_hits,
+        )

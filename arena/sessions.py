@@ -1,0 +1,168 @@
+"""Where and when the pairs of a run folder were played: what its result does not depend on.
+
+match.toml holds what decides a match and must not change when it is resumed. The command line, the
+device, the versions and the speed may differ from one part of it to the next, and a report wants
+them all the same: ``sessions.jsonl`` has one line for each start of the match and one for each end.
+A session that was killed has no second line; nothing but the report's conditions ever reads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "sessions.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What was done in how long; ``+`` adds sessions. Zero where nothing was measured."""
+
+    seconds: float = 0.0
+    pairs: int = 0  # finished and written
+    visits: int = 0
+    evaluations: int = 0  # positions that a net saw
+    batch_slots: int = 0  # positions that would have fitted into the batches
+    cache_hits: int = 0  # positions that the cache answered instead
+
+    def __add__(self, other: Pace) -> Pace:
+        return Pace(
+            self.seconds + other.seconds,
+            self.pairs + other.pairs,
+            self.visits + other.visits,
+            self.evaluations + other.evaluations,
+            self.batch_slots + other.batch_slots,
+            self.cache_hits + other.cache_hits,
+        )
+
+    @property
+    def pairs_per_minute(self) -> float | None:
+        """None before anything was finished."""
+        return 60.0 * self.pairs / self.seconds if self.pairs and self.seconds else None
+
+    @property
+    def visits_per_second(self) -> float | None:
+        """None where no visit was counted."""
+        return self.visits / self.seconds if self.visits and self.seconds else None
+
+    @property
+    def evaluations_per_second(self) -> float | None:
+        """None where no evaluation was counted."""
+        return self.evaluations / self.seconds if self.evaluations and self.seconds else None
+
+    @property
+    def batch_fill(self) -> float | None:
+        """Share of the batches' places that held a position, in [0, 1]; None where not counted."""
+        return self.evaluations / self.batch_slots if self.batch_slots else None
+
+    @property
+    def cache_hit_share(self) -> float | None:
+        """Share of positions that needed no net, in [0, 1]; None where not counted."""
+        asked = self.evaluations + self.cache_hits
+        return self.cache_hits / asked if self.cache_hits and asked else None
+
+
+@dataclass(frozen=True, slots=True)
+class NetFile:
+    """What a report tells of a net beyond its name and hash, which match.toml has."""
+
+    sha256: str
+    file: str  # its name, without the folder
+    architecture: str  # "6x64 SE 8 relu, convolution policy, wdl value"
+    training_steps: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One start of a match, and how it went where it also came to an end."""
+
+    started: str  # ISO 8601, UTC, to the second
+    command: tuple[str, ...]
+    versions: Mapping[str, str]
+    device: str  # as torch knows it, with its name: "cpu (AMD EPYC)"
+    parallel: int  # games in flight
+    nets: tuple[NetFile, ...] = ()
+    pace: Pace = Pace()
+    ended: str | None = None  # None: killed, or still playing
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def session_started(folder: Path, session: Session) -> None:
+    """Note that a session begins. Raises OSError where the folder cannot be written."""
+    line = {
+        "started": session.started,
+        "command": session.command,
+        "versions": dict(session.versions),
+        "device": session.device,
+        "parallel": session.parallel,
+        "nets": [asdict(net) for net in session.nets],
+    }
+    _append(folder, line)
+
+
+def session_ended(folder: Path, pace: Pace) -> None:
+    """Note how the session that began last went."""
+    _append(folder, {"ended": now(), **asdict(pace)})
+
+
+def _append(folder: Path, line: Mapping[str, Any]) -> None:
+    with (folder / FILE_NAME).open("a", encoding="utf-8") as file:
+        # A line torn by a crash must not swallow this one.
+        file.write(("\n" if file.tell() and not _ends_whole(folder) else "") + json.dumps(line))
+        file.write("\n")
+
+
+def _ends_whole(folder: Path) -> bool:
+    with (folder / FILE_NAME).open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) == b"\n"
+
+
+def read_sessions(folder: Path) -> list[Session]:
+    """Return every session of a run folder, oldest first; lines that say nothing are skipped."""
+    try:
+        lines = (folder / FILE_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    sessions: list[Session] = []
+    for text in lines:
+        try:
+            line = json.loads(text)
+            if "started" in line:
+                sessions.append(_begun(line))
+            elif sessions:
+                sessions[-1] = _finished(sessions[-1], line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return sessions
+
+
+def _begun(line: Mapping[str, Any]) -> Session:
+    return Session(
+        started=str(line["started"]),
+        command=tuple(str(word) for word in line["command"]),
+        versions={str(name): str(version) for name, version in line["versions"].items()},
+        device=str(line["device"]),
+        parallel=int(line["parallel"]),
+        nets=tuple(NetFile(**net) for net in line["nets"]),
+    )
+
+
+def _finished(session: Session, line: Mapping[str, Any]) -> Session:
+    pace = Pace(
+        seconds=float(line["seconds"]),
+        pairs=int(line["pairs"]),
+        visits=int(line["visits"]),
+        evaluations=int(line["evaluations"]),
+        batch_slots=int(line["batch_slots"]),
+        cache_hits=int(line["cache_hits"]),
+    )
+    return replace(session, pace=pace, ended=str(line["ended"]))

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import arena.bench.figures as figures
+import arena.bench.suite as suite
+from arena.bench.evaluators import leaves_of_games, rate
+from arena.bench.figures import EVERYTHING, Effort, Spread
+from arena.bench.games import GamesInFlight, Prelude, book_openings, play_prelude
+from arena.bench.nets import match_nets, random_net
+from arena.cli import main
+from arena.commands.bench import tables_of
+from arena.config import SearchParams
+from arena.evaluator import Evaluation, HashEvaluator, Leaves, TorchEvaluator
+from arena.openings import final_position
+from arena.search import Player
+
+BRIEF = Effort(prelude=2, slices=2, evaluator=0.001, search=0.05, device=0.05, match=0.05)
+
+
+def players(visits: int) -> list[Player]:
+    """One net that costs nothing against itself."""
+    net = HashEvaluator()
+    return [Player(net.name, net, SearchParams(visits=visits))] * 2
+
+
+@pytest.fixture(scope="module")
+def prelude() -> Prelude:
+    return play_prelude(players(visits=100), 4, 16, book_openings(4))
+
+
+@pytest.fixture
+def small(monkeypatch) -> None:
+    """Everything of ``arena bench`` in little time, with nets that are there on every machine."""
+    monkeypatch.setattr(figures, "QUICK", BRIEF)
+    monkeypatch.setattr(suite, "RANDOM_NETS", ((1, 16),))
+    monkeypatch.setattr(suite, "match_nets", lambda _: (random_net(1, 16), random_net(1, 16, 1)))
+    monkeypatch.setattr(suite, "STAND_IN_BATCH", 8)
+
+
+# --- what is measured ---
+
+
+def test_a_spread_is_the_median_with_the_extremes():
+    assert Spread.of([3.0, 9.0, 1.0, 2.0, 8.0]) == (3.0, (1.0, 9.0))
+
+
+def test_rate_counts_positions_by_the_clock_it_is_given():
+    clock = iter([10.0, 10.2, 10.4, 10.6])
+    assert rate(lambda: None, 64, 0.5, lambda: next(clock)) == pytest.approx(3 * 64 / 0.6)
+
+
+def test_the_prelude_gives_places_all_along_whole_games(prelude):
+    assert len(prelude.midgames) == 16
+    plies = [final_position(place).ply() for place in prelude.midgames]
+    assert min(plies) < 0.2 * prelude.plies_per_game
+    assert max(plies) > 0.6 * prelude.plies_per_game
+    assert all(len(place.moves) == 8 for place in prelude.midgames)  # all the history a net sees
+    assert not any(final_position(place).is_game_over() for place in prelude.midgames)
+
+
+def test_games_go_on_from_slice_to_slice_and_are_refilled(prelude):
+    flight = GamesInFlight(players(visits=1), prelude.first(4), lanes=2)
+    plies = 0.0
+    for _ in range(100):
+        part = flight.play(0.05, referee=True)
+        assert part.seconds >= 0.05
+        assert part.visits >= part.evaluations > part.batches > 0
+        plies += part.plies
+        if plies > 2 * 4 * prelude.plies_per_game:  # more than was left of the first games
+            return
+    pytest.fail(f"{plies} plies in 100 slices")
+
+
+def test_plies_count_the_part_of_a_move_that_is_searched(prelude):
+    flight = GamesInFlight(players(visits=1_000_000), prelude.first(1), lanes=1)
+    part = flight.play(0.05)
+    assert 0 < part.plies < 1
+    assert part.plies == pytest.approx(part.visits / 1_000_000, rel=1e-9)
+
+
+def test_a_flight_settles_when_the_trees_have_been_used_or_time_is_up(prelude):
+    flight = GamesInFlight(players(visits=8), prelude, lanes=1)
+    start = time.perf_counter()
+    flight.settle(20.0)
+    assert time.perf_counter() - start < 10.0
+    slow = GamesInFlight(players(visits=1_000_000), prelude.first(1), lanes=1)
+    slow.settle(0.05)
+
+
+def test_a_fault_in_a_lane_is_raised(prelude):
+    class Broken(HashEvaluator):
+        def evaluate(self, leaves: Leaves) -> Evaluation:
+            raise RuntimeError("no device")
+
+    broken = Player("broken", Broken(), SearchParams(visits=8))
+    flight = GamesInFlight([broken, broken], prelude.first(4), lanes=2)
+    with pytest.raises(RuntimeError, match="no device"):
+        flight.play(0.01)
+    assert threading.active_count() == 1
+
+
+def test_leaves_of_games_are_positions_in_mid_search(prelude):
+    leaves = leaves_of_games(16, prelude)
+    assert leaves.masks.shape == (16, 112)
+    assert leaves.offsets.shape == (17,)
+    assert len(leaves.moves) == leaves.offsets[-1]
+    assert np.unique(leaves.masks, axis=0).shape[0] == 16
+
+
+# --- nets ---
+
+
+@pytest.mark.parametrize(("blocks", "filters"), [(1, 16), (6, 64)])
+def test_random_nets_keep_activations_in_bounds(blocks, filters, prelude):
+    net = random_net(blocks, filters)
+    evaluation = TorchEvaluator(net, "cpu").evaluate(leaves_of_games(4, prelude))
+    assert np.isfinite(evaluation.logits).all()
+    assert 0.01 < evaluation.logits.std() < 100
+    assert str(net.spec).startswith(f"{blocks}x{filters} SE 8")
+
+
+def test_the_seed_decides_the_random_weights():
+    first, second, other = (random_net(1, 16, seed).weights for seed in (0, 0, 1))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert not np.array_equal(first["input.conv.weight"], other["input.conv.weight"])
+
+
+def test_who_plays_the_match(tmp_path, monkeypatch):
+    one, two, three = (random_net(1, 16, seed) for seed in range(3))
+    assert match_nets([one, two, three]) == (one, two)
+    assert match_nets([one]) == (one, one)
+    monkeypatch.setenv("ARENA_SHARED", str(tmp_path))
+    assert [net.name for net in match_nets([])] == ["random-6x64-0", "random-6x64-1"]
+
+
+def test_the_shared_nets_play_where_they_are(shared, monkeypatch):
+    monkeypatch.setenv("ARENA_SHARED", str(shared))
+    assert [net.name for net in match_nets([])] == ["maia-1500", "maia-1900"]
+
+
+# --- arena bench ---
+
+
+def run(*words: str, capsys: Any) -> tuple[str, str]:
+    assert main(["bench", "--quick", *words]) == 0
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+def test_json_has_what_scripts_were_promised(small, capsys):
+    sizes = ("--games", "4", "8", "--visits", "10", "20", "--parallel", "4")
+    out, err = run("--json", *sizes, capsys=capsys)
+    document = json.loads(out)
+    assert document.keys() >= set(EVERYTHING) | {"versions", "processor"}
+    assert "search: 8 games, 20 visits ..." in err.splitlines()
+
+    assert [row["batch"] for row in document["evaluator"]] == [1, 16, 64, 256]
+    for row in document["evaluator"]:
+        assert (row["name"], row["net"], row["threads"]) == ("torch", "random-1x16-0", 1)
+        assert row["per_second"] > 0
+        low, high = row["ratio_range"]
+        assert 0 < low <= row["ratio_to_torch"] <= high
+
+    assert [(row["games"], row["visits"]) for row in document["search"]] == [(4, 10), (8, 20)]
+    for row in document["search"]:
+        assert row["threads"] == 1
+        assert row["visits_range"][0] <= row["visits_per_second"] <= row["visits_range"][1]
+        assert 0 < row["evaluations_per_visit"] <= 1
+        assert 10_000 < row["array_bytes"] < 2**30
+
+    device = document["device"]
+    assert 0 < device["busy"] <= 1
+    assert 7 < device["batch"] <= 8  # two lanes of eight games; few leaves end a game
+    assert device["seconds_per_batch"] == 0.005
+
+    match = document["match"]
+    assert match["nets"] == ["random-1x16-0", "random-1x16-1"]
+    assert (match["games"], match["visits"]) == (4, 100)
+    assert match["visits_per_cpu_second"] > 0
+    assert match["pairs_per_minute"] > 0
+    assert 0 < match["forward_share"] < 1
+    assert match["forward_to_torch"] > 0
+
+
+def test_text_is_a_table_for_each_benchmark_on_80_columns(small, capsys):
+    out, _ = run("--games", "4", "--visits", "10", "--parallel", "4", capsys=capsys)
+    assert max(map(len, out.splitlines())) <= 80
+    for words in ("Evaluators, one thread", "Search alone", "busy", "pairs/min", "forward pass"):
+        assert words in out
+
+
+def test_figures_of_a_fast_machine_fit_the_table():
+    speed = figures.SearchSpeed(1024, 800, 1, 1.1e6, (9.9e5, 1.2e6), 1.1e6, 0.99, 9e3, 2**30)
+    table = next(tables_of(figures.Figures({}, "", search=(speed,))))
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(table)
+    text = console.export_text()
+    assert "990,000-1,200,000" in text
+    assert "1,024 MiB" in text
+
+
+def test_only_what_is_asked_for_is_measured(small, capsys):
+    out, err = run(
+        "--what", "search", "--json", "-q", *("--games", "4", "--visits", "10"), capsys=capsys
+    )
+    assert json.loads(out).keys() & set(EVERYTHING) == {"search"}
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--what", "search,luck"], "'luck' is none of evaluator, search, device, match"),
+        (["--games", "0"], "'0' is not a whole number above 0"),
+        (["--games", "64", "256", "--visits", "100"], "--games has 2 numbers, --visits 1"),
+        (["--net", "missing.pb"], "missing.pb: cannot read the net"),
+    ],
+)
+def test_bad_input_is_told_in_three_lines_at_most(words, what, capsys):
+    assert main(["bench", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert what in captured.err
+    assert len(captured.err.splitlines()) <= 3

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scripted_match import (
+    ScriptedEvaluator,
+    ScriptedSearch,
+    identity,
+    pair,
+    run_folder,
+    scripted_net,
+    write_book,
+)
+
+import arena.cli
+from arena.cli import main, message_of
+from arena.config import ConfigError
+from arena.openings import OpeningError
+from arena.run import next_folder
+
+REPOSITORY = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def match(tmp_path, monkeypatch) -> list[str]:
+    """``arena run`` of six pairs played by script, in a folder of its own: the words to extend."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("arena.run.load_net", scripted_net)
+    monkeypatch.setattr("arena.run.TorchEvaluator", ScriptedEvaluator)
+    monkeypatch.setattr("arena.run.BatchedSearch", ScriptedSearch)
+    write_book(tmp_path / "book.pgn")
+    words = ["run", "--nets", "raw.pb", "swa.pb", "--openings", "book.pgn", "--pairs", "6"]
+    return [*words, "--no-sprt"]
+
+
+def run_arena(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "arena", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+    )
+
+
+# --- help and errors ---
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from arena.cli import main\n"
+        "assert main(['--help']) == main(['run', '--help']) == 0\n"
+        "heavy = {'torch', 'numba', 'numpy', 'scipy', 'chess', 'rich'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_names_the_exit_codes_and_examples():
+    done = run_arena("run", "--help", COLUMNS="100")
+    assert done.returncode == 0
+    for words in ("exit codes:", "examples:", "ELO0 ELO1", "nets:", "match length:", "output:"):
+        assert words in done.stdout
+    assert "130  interrupted" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["fly"], "invalid choice: 'fly'"),
+        ([], "the following arguments are required: COMMAND"),
+        (["run", "--nets", "a.pb"], "a match is between two nets, not 1"),
+        (["run", "--nets", "a.pb", "b.pb", "--sprt", "5", "0"], "ELO0 must be below ELO1"),
+        (["run", "--nets", "a.pb", "b.pb", "--visits", "0"], "at least 1 visit"),
+        (["run", "--nets", "a.pb", "b.pb", "--pairs", "many"], "'many' is not a whole number"),
+        (["run", "--nets", "missing.pb", "b.pb"], "missing.pb: cannot read the net"),
+        (["run", "--nets", "a.pb", "b.pb", "--config", "no.toml"], "no.toml: cannot read"),
+        (["report", "nowhere"], "nowhere: not a run folder"),
+        (["analyze", "--net", "a.pb", "--positions", "no.jsonl"], "no.jsonl: no such file"),
+        (["doctor", "--net", "missing.pb"], "missing.pb: cannot read the net"),
+        (["sprt", "1", "2", "3"], "3 counts of pairs, not LL LD WLDD WD WW"),
+        (["sprt"], "give five counts of pairs, or --wdl"),
+        (["sprt", "1", "2", "3", "4", "-5"], "WW is -5"),
+        (["sprt", "1", "2", "3", "4", "5", "--elo0", "5", "--elo1", "0"], "elo0 must be"),
+        (["sprt", "1", "2", "3", "4", "5", "--alpha", "0.9", "--beta", "0.2"], "alpha 0.9"),
+    ],
+)
+def test_bad_input_is_told_in_three_lines_at_most(words, what, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert what in captured.err
+    assert 1 <= len(captured.err.splitlines()) <= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_project_raises_is_shown_as_it_is():
+    error = OpeningError("book.epd, line 7", "invalid FEN", "Correct it.")
+    assert message_of(error, verbose=False) == "error: book.epd, line 7: invalid FEN\n  Correct it."
+    assert message_of(ConfigError("--visits 0"), verbose=False) == "error: --visits 0"
+
+
+def test_an_unforeseen_error_is_no_verdict_and_asks_for_a_report(monkeypatch, capsys):
+    def broken() -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(arena.cli, "build_parser", broken)
+    assert main(["sprt"]) == 2
+    assert capsys.readouterr().err == (
+        "error: internal: ZeroDivisionError: division by zero\n"
+        "  run again with -v for the traceback; please report\n"
+    )
+
+
+def test_verbose_shows_the_traceback(capsys):
+    assert main(["report", "nowhere", "-v"]) == 2
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+# --- run ---
+
+
+def test_run_plays_reports_and_says_so(match, tmp_path, capsys):
+    assert main(match) == 0
+    captured = capsys.readouterr()
+    folder = tmp_path / "reports" / "swa-vs-raw-1"
+    assert {path.name for path in folder.iterdir()} == {
+        "match.toml",
+        "games.jsonl",
+        "sessions.jsonl",
+        "summary.json",
+        "games.pgn",
+        "report.md",
+    }
+    lines = captured.out.splitlines()
+    assert lines[1] == "Results of swa vs raw (100 visits, float32, book.pgn):"
+    assert lines[4] == "Games: 12, Wins: 6, Losses: 0, Draws: 6, Points: 9.0 (75.00 %)"
+    assert lines[-2].startswith("swa against raw: Elo n/a")
+    assert lines[-1] == "Report: reports/swa-vs-raw-1/report.md"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["command"] == ["arena", *match]
+    assert summary["throughput"]["evaluations_per_second"] > 0
+
+
+def test_run_takes_the_next_free_folder(match, tmp_path):
+    assert main([*match, "-q"]) == main([*match, "-q"]) == 0
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [
+        "swa-vs-raw-1",
+        "swa-vs-raw-2",
+    ]
+
+
+def test_run_json_is_one_document_and_nothing_else(match, capsys):
+    assert main([*match, "--json", "--report-every", "2"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["pentanomial"] == [0, 0, 0, 6, 0]
+    assert captured.err.count("Results of swa vs raw") == 3
+
+
+def test_quiet_says_nothing(match, capsys):
+    assert main([*match, "-q"]) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_run_says_what_it_decided(match, capsys):
+    match.remove("--no-sprt")
+    assert main([*match[:-1], "16", "--sprt", "0", "300"]) == 0
+    verdict = capsys.readouterr().out.splitlines()[-2]
+    assert verdict.startswith("swa is stronger than raw: promote (H1 accepted: LLR ")
+
+
+def test_an_interrupted_match_is_reported_and_goes_on(match, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(ScriptedSearch, "interrupt_after", 5)
+    assert main(match) == 130
+    captured = capsys.readouterr()
+    resume = captured.err.splitlines()[-1].split()
+    assert resume == ["arena", *match, "--out", "reports/swa-vs-raw-1"]
+    folder = tmp_path / "reports" / "swa-vs-raw-1"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["pairs"], summary["interrupted"]) == (2, True)
+    assert (folder / "games.pgn").read_text().count("[Event ") == 4
+
+    monkeypatch.setattr(ScriptedSearch, "interrupt_after", None)
+    assert main(resume[1:]) == 0
+    assert "Resumed: 2 finished pairs" in capsys.readouterr().err
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["pairs"], summary["interrupted"], summary["sessions"]) == (6, False, 2)
+
+
+def test_next_folder_is_the_first_that_is_free(tmp_path):
+    of = identity(names=("raw/net", "swa #1"))
+    assert next_folder(of, tmp_path) == tmp_path / "swa-1-vs-raw-net-1"
+    (tmp_path / "swa-1-vs-raw-net-1").mkdir()
+    assert next_folder(of, tmp_path) == tmp_path / "swa-1-vs-raw-net-2"
+
+
+def test_equal_nets_are_refused(match, tmp_path, capsys):
+    match[match.index("swa.pb")] = "raw.pb"
+    assert main(match) == 2
+    assert "same net" in capsys.readouterr().err
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_book_too_small_is_refused_before_anything_is_played(match, tmp_path, capsys):
+    match[match.index("6")] = "17"
+    assert main(match) == 2
+    assert "has 16 openings, too few for 17 pairs" in capsys.readouterr().err
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_folder_of_another_match_is_refused(match, capsys):
+    assert main([*match, "--out", "here", "-q"]) == 0
+    assert main([*match, "--out", "here", "--visits", "7"]) == 2
+    error = capsys.readouterr().err
+    assert "visits" in error
+    assert "100" in error
+    assert "7" in error
+
+
+# --- report, sprt, doctor ---
+
+
+def test_report_rebuilds_what_was_deleted(tmp_path, capsys):
+    folder = run_folder(tmp_path / "run", identity(), [pair(0, 1.0, 0.5), pair(1, 0.0, 0.5)])
+    assert main(["report", str(folder)]) == 0
+    assert f"Report: {folder}/report.md" in capsys.readouterr().out
+    first = (folder / "summary.json").read_text()
+    (folder / "summary.json").unlink()
+    assert main(["report", str(folder), "--json"]) == 0
+    assert capsys.readouterr().out == first == (folder / "summary.json").read_text()
+
+
+def test_sprt_json_has_what_scripts_were_promised(capsys):
+    counts = ["11", "240", "560", "297", "14"]
+    assert main(["sprt", *counts, "--elo0", "0", "--elo1", "10", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["pairs"] == 1122
+    assert document["verdict"] == "undecided"
+    assert document["elo"] == pytest.approx(9.7568, abs=1e-4)
+    assert document["llr_bounds"] == pytest.approx([-2.944439, 2.944439])
+    assert document["models"]["normalized"]["llr"] == document["llr"]
+    assert document.keys() >= {"score", "elo_ci", "nelo", "nelo_ci", "los", "models"}
+
+
+def test_sprt_of_single_games(capsys):
+    assert main(["sprt", "--wdl", "505", "1297", "442", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["pairs"], document["games"]) == (None, 2244)
+    assert document["score"] == pytest.approx(0.5140, abs=1e-4)
+
+
+@pytest.mark.parametrize("counts", ["0 0 0 0 0", "0 0 9 0 0", "0 0 0 0 40", "7 0 0 0 0"])
+def test_sprt_of_what_proves_little_is_finite(counts, capsys):
+    assert main(["sprt", *counts.split()]) == 0
+    text = capsys.readouterr().out.lower()
+    assert "nan" not in text
+    assert "inf" not in text
+    assert main(["sprt", *counts.split(), "--json"]) == 0
+    json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+
+
+def test_doctor_json_is_one_document(capsys):
+    assert main(["doctor", "--json"]) in (0, 2)
+    document = json.loads(capsys.readouterr().out)
+    assert document["device"] in document["devices"]
+    assert document["cores"] >= 1
+    assert {"kernels", "openings"} <= {finding["name"] for finding in document["findings"]}
+    assert document["versions"]["torch"]
+
+
+def test_doctor_times_a_net(shared, monkeypatch, capsys):
+    monkeypatch.setattr("arena.doctor.SECONDS_A_BATCH_SIZE", 0.02)
+    assert main(["doctor", "--net", str(shared / "nets" / "tinygyal-8.pb.gz")]) in (0, 2)
+    assert "batch  256:" in capsys.readouterr().out
+
+
+@pytest.fixture
+def net(shared) -> str:
+    return str(shared / "nets" / "tinygyal-8.pb.gz")
+
+
+def test_analyze_answers_a_file_in_order(net, tmp_path, capsys):
+    questions = [
+        {"id": "a", "fen": "startpos", "moves": ["e2e4"]},
+        {"id": 7, "fen": "4k3/8/8/8/8/8/4P3/4K3 w - - 0 1"},
+    ]
+    path = tmp_path / "positions.jsonl"
+    path.write_text("".join(json.dumps(question) + "\n" for question in questions))
+    assert main(["analyze", "--net", net, "--positions", str(path), "--visits", "20"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(a["id"], a["fen"], a["moves"]) for a in answers] == [
+        ("a", "startpos", ["e2e4"]),
+        (7, "4k3/8/8/8/8/8/4P3/4K3 w - - 0 1", []),
+    ]
+    for answer in answers:
+        assert sum(answer["policy"].values()) == pytest.approx(1.0)
+        assert answer["policy"].keys() == answer["logits"].keys()
+        assert answer["search"]["visits"] == 20
+        assert answer["search"]["children"][0].keys() >= {"move", "visits", "prior", "q"}
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('{"fen": "junk"}', "line 2: expected 8 rows"),
+        ('{"fen": "startpos", "moves": ["e2e5"]}', "line 2: illegal move e2e5"),
+        ('{"fen": 7}', 'line 2: needs "fen"'),
+        ("{", "line 2: not JSON"),
+    ],
+)
+def test_analyze_names_the_line_that_is_wrong(line, what, net, tmp_path, capsys):
+    path = tmp_path / "positions.jsonl"
+    path.write_text(f'{{"fen": "startpos"}}\n{line}\n')
+    assert main(["analyze", "--net", net, "--positions", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert what in captured.err
+    assert captured.out == ""

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from arena.console import (
+    STILL_PLAYING,
+    BlockProgress,
+    LiveProgress,
+    SilentProgress,
+    duration,
+    pace_line,
+    progress,
+    running_block,
+    short_number,
+)
+from arena.match import Judgement, MatchState
+from arena.report.block import Heading, figures, llr_line, results_block
+from arena.report.verdict import verdict_sentence
+from arena.sessions import Pace
+from arena.stats.pentanomial import PairCounts
+from arena.stats.sprt import Sprt, Verdict
+
+HEADING = Heading("swa", "raw", "800 visits, fp16, UHO_Lichess_4852_v1.epd")
+COUNTS = PairCounts(LL=11, LD=240, WL=180, DD=380, WD=297, WW=14)
+SPRT = Sprt(0, 10)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def state(counts: PairCounts = COUNTS, **changes) -> MatchState:
+    judgement = Judgement(SPRT, 5000, counts, SPRT.llr(counts) if counts.pairs else None)
+    values = {"finished": counts.pairs, "resumed": 0, "games": counts.games, "seconds": 600.0}
+    return MatchState(judgement, **(values | changes))
+
+
+def test_block_is_fastchess_s_line_by_line():
+    # The figures are fastchess's own for these counts; the LLR is exact, fastchess prints 2.48.
+    assert results_block(HEADING, COUNTS, SPRT, SPRT.llr(COUNTS)) == [
+        "--------------------------------------------------",
+        "Results of swa vs raw (800 visits, fp16, UHO_Lichess_4852_v1.epd):",
+        "Elo: 9.76 +/- 7.64, nElo: 18.36 +/- 14.38",
+        "LOS: 99.38 %, DrawRatio: 49.91 %, PairsRatio: 1.24",
+        "Games: 2244, Wins: 505, Losses: 442, Draws: 1297, Points: 1153.5 (51.40 %)",
+        "Ptnml(0-2): [11, 240, 560, 297, 14], WL/DD Ratio: 0.47",
+        "LLR: 2.47 (84.0%) (-2.94, 2.94) [0.00, 10.00]",
+        "Elo of swa relative to raw.",
+        "--------------------------------------------------",
+    ]
+
+
+def test_llr_share_is_negative_towards_the_lower_bound():
+    assert llr_line(SPRT, -1.4722) == "LLR: -1.47 (-50.0%) (-2.94, 2.94) [0.00, 10.00]"
+
+
+def test_llr_line_never_shows_minus_zero():
+    assert llr_line(Sprt(-5, 5), -0.0001).startswith("LLR: 0.00 (0.0%)")
+
+
+@pytest.mark.parametrize(
+    "counts", [PairCounts(), PairCounts(WW=9), PairCounts(LL=3), PairCounts(DD=4)]
+)
+def test_what_has_no_value_is_not_a_number_s_name(counts):
+    text = "\n".join(results_block(HEADING, counts, SPRT, None))
+    assert "Elo: n/a (needs at least 2 different pair results)" in text
+    assert "nan" not in text.lower()
+    assert "inf" not in text.lower()
+
+
+def test_an_interval_that_leaves_the_scale_says_so():
+    assert figures(PairCounts(WW=3, DD=1))[0].startswith("Elo: 338.04 +/- n/a (too few pairs)")
+
+
+def test_pace_line():
+    pace = Pace(seconds=600, pairs=1122, evaluations=247_200_000, batch_slots=271_648_352)
+    line = pace_line(state(finished=1122), pace)
+    assert line.startswith("Pace: 112.2 pairs/min, 412k evals/s, batch 91% full, ETA 34:34 (or ~")
+    assert line.endswith(" pairs to a decision)")
+
+
+def test_pace_counts_only_what_this_session_played():
+    assert "12.2 pairs/min" in pace_line(state(resumed=1000), Pace())
+
+
+def test_pace_before_the_first_pair():
+    line = pace_line(state(PairCounts(), games=3), Pace())
+    assert line == "Pace: n/a (no pair finished yet, 3 games)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (860, "14:20"), (3725, "1:02:05"), (90000, "1 d 01:00")],
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(950, "950"), (1234, "1.2k"), (412_000, "412k"), (1_200_000, "1.2M")]
+)
+def test_short_number(value, text):
+    assert short_number(value) == text
+
+
+def test_while_a_match_runs_it_says_what_decides():
+    block = running_block(HEADING, state(), Pace())
+    assert STILL_PLAYING in block
+    assert block[7] == "Elo of swa relative to raw."
+    assert block[8].startswith("Pace: ")
+
+
+def test_a_pipe_gets_a_whole_block_every_so_many_pairs_and_no_control_character():
+    stream = io.StringIO()
+    view = progress(HEADING, Pace, report_every=2, quiet=False, stream=stream)
+    assert isinstance(view, BlockProgress)
+    with view as observer:
+        observer.started(state(PairCounts(), finished=3, resumed=3))
+        for pairs in range(1, 6):
+            observer.pair_counted(state(PairCounts(DD=pairs)))
+    text = stream.getvalue()
+    assert text.startswith("Resumed: 3 finished pairs were found and are kept.\n")
+    assert text.count("Results of swa vs raw") == 2
+    assert "\x1b" not in text
+
+
+def test_a_terminal_gets_the_view_in_place(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    view = progress(HEADING, Pace, report_every=1, quiet=False, stream=stream)
+    assert isinstance(view, LiveProgress)
+    with view as observer:
+        observer.started(state())
+    assert "Results of swa vs raw" in stream.getvalue()
+    assert "\x1b[" in stream.getvalue()
+
+
+def test_no_color_leaves_no_colour(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    with progress(HEADING, Pace, report_every=1, quiet=False, stream=stream) as observer:
+        observer.started(state())
+    assert "\x1b[3" not in stream.getvalue()
+
+
+def test_a_dumb_terminal_is_treated_as_a_pipe(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    view = progress(HEADING, Pace, report_every=1, quiet=False, stream=Terminal())
+    assert isinstance(view, BlockProgress)
+
+
+def test_quiet_shows_nothing():
+    stream = Terminal()
+    view = progress(HEADING, Pace, report_every=1, quiet=True, stream=stream)
+    assert type(view) is SilentProgress
+    with view as observer:
+        observer.pair_counted(state())
+    assert stream.getvalue() == ""
+
+
+def judgement(verdict: Verdict, sprt: Sprt | None = SPRT, limit: int = 5000) -> Judgement:
+    decided = None if verdict is Verdict.UNDECIDED else COUNTS.pairs - 1
+    return Judgement(sprt, limit, COUNTS, None if sprt is None else 2.95, verdict, decided)
+
+
+@pytest.mark.parametrize(
+    ("sprt", "verdict", "sentence"),
+    [
+        (SPRT, Verdict.PROMOTE, "swa is stronger than raw: promote (H1 accepted: LLR 2.95, "),
+        (SPRT, Verdict.KEEP, "swa is not shown to be stronger than raw: keep raw (H0 accepted: "),
+        (Sprt(-10, 0), Verdict.PROMOTE, "swa is no regression against raw: promote (H1 "),
+        (Sprt(-10, 0), Verdict.KEEP, "swa is weaker than raw: keep raw (H0 accepted: "),
+        (SPRT, Verdict.UNDECIDED, "swa against raw: unfinished, undecided (LLR 2.95, SPRT [0, 10]"),
+        (None, Verdict.UNDECIDED, "swa against raw: Elo 9.76 +/- 7.64 after 1,122 pairs "),
+    ],
+)
+def test_verdict_says_who_what_and_why(sprt, verdict, sentence):
+    text = verdict_sentence(HEADING, judgement(verdict, sprt))
+    assert text.startswith(sentence)
+    assert "1,122 pairs (800 visits, fp16, UHO_Lichess_4852_v1.epd)" in text
+
+
+def test_verdict_at_the_limit_is_no_verdict():
+    text = verdict_sentence(HEADING, judgement(Verdict.UNDECIDED, limit=1122))
+    assert text.startswith("swa against raw: no decision within the limit of 1,122 pairs (LLR 2.95")
+    assert "Elo 9.76 +/- 7.64" in text
+
+
+def test_verdict_before_anything_was_played():
+    text = verdict_sentence(HEADING, Judgement(SPRT, 10))
+    assert text == "swa against raw: no pair has been finished yet."

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import chess
+import chess.pgn
+import pytest
+from scripted_match import OPENINGS, identity, pair, run_folder
+
+from arena.game import Opening
+from arena.ledger import LedgerError
+from arena.report.files import atomic_writer
+from arena.report.folder import write_reports
+from arena.report.markdown import caveats, escape, markdown
+from arena.report.pgn import MatchTags, centipawns, write_pgn
+from arena.report.summary import Summary, read_run, summarize
+from arena.sessions import NetFile, Pace, Session, read_sessions, session_ended, session_started
+from arena.stats.sprt import Sprt
+
+HOSTILE = 'a"b\\c\n[Event "x"]<script>alert(1)</script>|`*_[link](http://evil) {brace} @user é'
+
+# What scripts read (the project's interfaces); more keys are welcome, these stay.
+PROMISED_KEYS = {
+    "nets",
+    "config",
+    "pairs",
+    "pentanomial",
+    "wins",
+    "draws",
+    "losses",
+    "elo",
+    "elo_ci",
+    "nelo",
+    "nelo_ci",
+    "los",
+    "llr",
+    "llr_bounds",
+    "sprt",
+    "verdict",
+    "versions",
+    "throughput",
+}
+
+MIXED = [(1.0, 0.5), (1.0, 0.0), (0.5, 0.5), (0.0, 0.5), (1.0, 1.0)]
+
+
+def mixed_pairs():
+    return [pair(number, *points) for number, points in enumerate(MIXED)]
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Five pairs of sixteen, one more behind a gap."""
+    return run_folder(tmp_path / "run", identity(), [*mixed_pairs(), pair(7, 0.0, 0.0)])
+
+
+def session(**changes) -> Session:
+    values = {
+        "started": "2025-01-31T23:59:59+00:00",
+        "command": ("arena", "run", "--nets", "my raw.pb", "swa.pb"),
+        "versions": {"python": "3.11.0"},
+        "device": "cpu (a processor)",
+        "parallel": 64,
+        "nets": (NetFile("b" * 64, "swa.pb.gz", "6x64 relu", 12000),),
+    }
+    return Session(**(values | changes))
+
+
+# --- summary.json ---
+
+
+def test_summary_has_what_scripts_were_promised(folder):
+    summary = summarize(read_run(folder))
+    assert summary.keys() >= PROMISED_KEYS
+    assert summary.keys() == Summary.__annotations__.keys()
+
+
+def test_summary_counts_the_pairs_in_the_order_of_issue(folder):
+    summary = summarize(read_run(folder))
+    assert summary["pairs"] == 5
+    assert summary["pairs_beyond"] == 1
+    assert summary["pentanomial"] == [0, 1, 2, 1, 1]
+    assert (summary["wins"], summary["draws"], summary["losses"]) == (4, 4, 2)
+    assert summary["by_colour"] == {
+        "white": {"games": 5, "wins": 3, "draws": 1, "losses": 1, "score": 0.7},
+        "black": {"games": 5, "wins": 1, "draws": 3, "losses": 1, "score": 0.5},
+    }
+    assert summary["terminations"] == {"checkmate": 6, "3-fold repetition": 4}
+    assert (summary["state"], summary["interrupted"]) == ("unfinished", True)
+    assert summary["verdict"] == "undecided"
+    assert summary["openings"]["distinct"] == 5
+    assert summary["models"]["normalized"]["llr"] == summary["llr"]
+    assert summary["models"]["logistic"]["llr"] != summary["llr"]
+
+
+def test_summary_of_a_decided_match(tmp_path):
+    decisive = [pair(number, 1.0, (0.5, 1.0)[number % 2]) for number in range(16)]
+    folder = run_folder(tmp_path / "run", identity(sprt=Sprt(0, 300)), decisive)
+    summary = summarize(read_run(folder))
+    assert (summary["state"], summary["verdict"]) == ("decided", "promote")
+    assert summary["decided_at"] == summary["pairs"] < 16
+    assert summary["pairs"] + summary["pairs_beyond"] == 16
+    assert summary["llr"] >= summary["llr_bounds"][1]
+
+
+def test_summary_of_an_empty_run_is_null_where_nothing_is_known(tmp_path):
+    folder = run_folder(tmp_path / "run", identity(), [])
+    _, summary = write_reports(folder)
+    assert summary["pairs"] == 0
+    for key in ("elo", "elo_ci", "nelo", "los", "score", "llr", "plies", "draw_ratio", "command"):
+        assert summary[key] is None
+    text = (folder / "report.md").read_text()
+    assert "no pair has been finished yet" in text
+    assert not re.search(r"\b(nan|inf)\b", text, re.IGNORECASE)
+    assert (folder / "games.pgn").read_text() == ""
+
+
+def test_summary_without_a_test(tmp_path):
+    folder = run_folder(tmp_path / "run", identity(sprt=None, pairs=5), mixed_pairs())
+    _, summary = write_reports(folder)
+    assert (summary["sprt"], summary["llr"], summary["llr_bounds"]) == (None, None, None)
+    assert summary["state"] == "limit"
+    assert "no test was asked for" in (folder / "report.md").read_text()
+
+
+def test_repeated_games_are_found_by_their_moves_across_pairs(tmp_path):
+    twice = [pair(0, 1.0, 0.5), pair(1, 1.0, 1.0, opening=OPENINGS[0])]
+    summary = summarize(read_run(run_folder(tmp_path / "run", identity(), twice)))
+    assert summary["repeated_games"] == 1
+    assert summary["openings"]["distinct"] == 1
+
+
+def test_a_pair_of_one_game_played_twice_is_a_result_not_a_repetition(tmp_path):
+    # White wins both: the nets played the same moves, whoever had them.
+    summary = summarize(read_run(run_folder(tmp_path / "run", identity(), [pair(0, 1.0, 0.0)])))
+    assert (summary["repeated_games"], summary["mirrored_pairs"]) == (0, 1)
+
+
+def test_sessions_give_the_conditions_that_do_not_decide(folder):
+    session_started(folder, session())
+    session_ended(folder, Pace(seconds=60.0, pairs=3, visits=600, evaluations=300, batch_slots=400))
+    session_started(folder, session(started="2025-02-01T08:00:00+00:00", device="cuda:0 (a GPU)"))
+    summary = summarize(read_run(folder))
+    assert (summary["date"], summary["sessions"]) == ("2025-01-31", 2)
+    assert summary["device"] == "cuda:0 (a GPU)"
+    assert summary["throughput"]["pairs_per_minute"] == 3.0
+    assert summary["throughput"]["batch_fill"] == 0.75
+    assert [net["training_steps"] for net in summary["nets"]] == [None, 12000]
+
+
+def test_a_torn_session_line_is_skipped_and_swallows_no_other(folder):
+    session_started(folder, session())
+    with (folder / "sessions.jsonl").open("a") as file:
+        file.write('{"ended": "2025-')
+    session_started(folder, session(device="mps"))
+    assert [s.device for s in read_sessions(folder)] == ["cpu (a processor)", "mps"]
+
+
+def test_the_reports_can_be_deleted_and_come_back_the_same(folder):
+    session_started(folder, session())
+    write_reports(folder)
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in ("summary.json", "games.pgn", "report.md"):
+        (folder / name).unlink()
+    write_reports(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+
+
+def test_no_run_folder_is_an_error_of_few_lines(tmp_path):
+    with pytest.raises(LedgerError) as error:
+        read_run(tmp_path)
+    assert len(str(error.value).splitlines()) <= 3
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_last_good_one(tmp_path):
+    path = tmp_path / "report.md"
+    path.write_text("good")
+
+    def write_half() -> None:
+        with atomic_writer(path) as file:
+            file.write("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_half()
+    assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
+    assert path.read_text() == "good"
+
+
+# --- games.pgn ---
+
+
+def read_games(path: Path) -> list[chess.pgn.Game]:
+    games = []
+    with path.open() as file:
+        while (game := chess.pgn.read_game(file)) is not None:
+            games.append(game)
+    return games
+
+
+def test_pgn_is_what_was_played(tmp_path):
+    pairs = mixed_pairs()
+    path = tmp_path / "games.pgn"
+    write_pgn(path, pairs, MatchTags("raw", "swa", 100, "2025-01-31"))
+    games = read_games(path)
+    assert len(games) == 10
+    records = [(pair, game) for pair in pairs for game in pair.games]
+    for read, (record, game) in zip(games, records, strict=True):
+        assert read.errors == []
+        assert [m.uci() for m in read.mainline_moves()] == [*record.opening.moves, *game.moves]
+        assert read.headers["Result"] == game.result
+        assert read.headers["Termination"] == game.termination.value
+        assert read.headers["White"] == ("swa" if game.candidate_white else "raw")
+        assert read.headers["Black"] == ("raw" if game.candidate_white else "swa")
+        assert read.headers["PlyCount"] == str(read.end().ply())
+        assert read.headers["Opening"] == record.opening.name
+        assert read.headers["Date"] == "2025.01.31"
+        comments = [node.comment for node in read.mainline()]
+        assert comments[:2] == ["book", "book"]
+        for comment, q, visits in zip(comments[2:], game.q, game.visits, strict=True):
+            score, count = comment.split("/")
+            assert float(score) == pytest.approx(centipawns(q) / 100)
+            assert int(count) == visits
+    assert [game.headers["Round"] for game in games[:3]] == ["1.1", "1.2", "2.1"]
+
+
+def test_pgn_begins_where_the_opening_does(tmp_path):
+    board = chess.Board("4k3/8/8/8/8/8/4P3/4K3 b - - 5 33")
+    record = pair(0, 0.5, 0.5)
+    moves = ["e8e7", "e1d2", "e7e8"]
+    games = tuple(
+        replace(game, moves=tuple(moves), q=(0.0,) * 3, d=(1.0,) * 3, visits=(1,) * 3)
+        for game in record.games
+    )
+    record = replace(record, opening=Opening(board.fen()), games=games)
+    path = tmp_path / "games.pgn"
+    write_pgn(path, [record], MatchTags("raw", "swa", 1))
+    [game, _] = read_games(path)
+    assert game.board() == board
+    assert (game.headers["SetUp"], game.headers["FEN"]) == ("1", board.fen())
+    assert game.headers["Date"] == "????.??.??"
+    assert "33... Ke7 {+0.00/1} 34. Kd2" in path.read_text()
+
+
+def test_pgn_lines_are_at_most_80_columns(tmp_path):
+    path = tmp_path / "games.pgn"
+    write_pgn(path, mixed_pairs(), MatchTags("raw", "swa", 100))
+    moves = [line for line in path.read_text().splitlines() if not line.startswith("[")]
+    assert max(map(len, moves)) <= 80
+
+
+def test_hostile_names_cannot_break_the_pgn(tmp_path):
+    record = pair(0, 1.0, 0.0, opening=replace(OPENINGS[0], name=HOSTILE))
+    path = tmp_path / "games.pgn"
+    write_pgn(path, [record], MatchTags(HOSTILE, "swa", 100))
+    games = read_games(path)
+    assert len(games) == 2
+    assert all(not game.errors for game in games)
+    assert games[0].headers["Event"].startswith("swa against a'b/c [Event 'x']<script>")
+    assert games[0].end().board().is_checkmate()
+
+
+@pytest.mark.skipif(
+    shutil.which("pgn-extract", path="/usr/games:/usr/bin") is None,
+    reason="needs pgn-extract (apt-get install pgn-extract)",
+)
+def test_pgn_extract_reads_every_game(tmp_path):
+    path = tmp_path / "games.pgn"
+    write_pgn(path, [*mixed_pairs(), pair(5, 1.0, 0.0)], MatchTags(HOSTILE, "swa", 100))
+    program = shutil.which("pgn-extract", path="/usr/games:/usr/bin")
+    done = subprocess.run([program, "-r", str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "12 games matched out of 12" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [(0.0, 0), (0.5, 89), (-0.5, -89), (1.0, 12780), (-1.0, -12780), (1.2, 12780)],
+)
+def test_centipawns_are_lc0_s(q, expected):
+    assert centipawns(q) == expected
+
+
+# --- report.md ---
+
+
+def rendered(folder: Path) -> str:
+    run = read_run(folder)
+    return markdown(run, summarize(run))
+
+
+def test_report_begins_with_the_verdict_and_a_block_to_copy(folder):
+    lines = rendered(folder).splitlines()
+    assert lines[0] == "# swa against raw"
+    assert lines[2].startswith("**swa against raw: unfinished, undecided (LLR ")
+    assert lines[4] == "```text"
+    assert lines[6] == "Results of swa vs raw (100 visits, float32, book.pgn):"
+    assert lines[lines.index("```") - 1] == "-" * 50
+
+
+def test_report_shows_the_numbers_of_the_summary(folder):
+    session_started(folder, session())
+    text, summary = rendered(folder), summarize(read_run(folder))
+    assert f"| Elo (logistic) | {summary['elo']:.2f} |" in text
+    assert f"| normalized Elo | {summary['nelo']:.2f} |" in text
+    assert "| [0, 1, 2, 1, 1] |" in text
+    assert "| white | 5 | 3 | 1 | 1 | 70.00 % |" in text
+    assert "| checkmate | 6 | 60.00 % |" in text
+    assert "| candidate | swa | swa.pb.gz | 6x64 relu | 12,000 | `bbbbbbbbbbbbbbbb` |" in text
+    assert "| command | arena run --nets 'my raw.pb' swa.pb |" in text
+    assert "lc0's defaults |" in text
+
+
+def test_hostile_names_cannot_break_the_report(tmp_path):
+    names = (HOSTILE, "swa")
+    folder = run_folder(tmp_path / "run", identity(names=names), [pair(0, 1.0, 0.5)])
+    session_started(folder, session(command=("arena", HOSTILE), device=HOSTILE))
+    text = rendered(folder)
+    before, block, after = re.split(r"^```(?:text)?$", text, flags=re.MULTILINE)
+    for part in (before, after):
+        assert "<script>" not in part
+        assert not re.search(r"(?<!\\)\]\(http", part)
+        assert "@user" not in part
+    assert len(block.strip().splitlines()) == 9
+    rows = [line for line in text.splitlines() if line.startswith("| baseline")]
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 7
+
+
+def test_escaped_text_reads_as_it_was():
+    assert escape("swa-10.pb (best) [0, 10]") == "swa-10.pb (best) [0, 10]"
+    assert escape("a_b*c|d\x1b[31m") == r"a\_b\*c\|d [31m"
+
+
+def caveat_text(folder: Path) -> str:
+    run = read_run(folder)
+    return "\n".join(caveats(run, summarize(run)))
+
+
+def test_caveats_are_those_that_apply(folder, tmp_path):
+    unfinished = caveat_text(folder)
+    assert "not finished (5 of 16 pairs at most)" in unfinished
+    assert "5 pairs are few" in unfinished
+    assert "Not counted: 1 finished pair," in unfinished
+    assert "In 2 pairs the nets played the same moves" in unfinished
+    assert "overstates" not in unfinished
+
+    decisive = [pair(number, 1.0, 1.0 - 0.5 * (number % 2)) for number in range(16)]
+    decided = caveat_text(run_folder(tmp_path / "d", identity(sprt=Sprt(0, 300)), decisive))
+    assert "overstates the difference" in decided
+    assert "not finished (" not in decided
+
+
+def test_summary_json_is_one_document(folder):
+    write_reports(folder)
+    text = (folder / "summary.json").read_text()
+    assert json.load(io.StringIO(text))["pairs"] == 5
+    assert text.endswith("}\n")
