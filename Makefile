@@ -1,0 +1,48 @@
+# On a fresh machine `make demo` and `make test` need nothing but Python 3.11+, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Two halves of the tests run side by side; each imports torch and numba, so more gains little.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format bench book clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)  ## play two nets to a verdict and show where the report is
+	$(BIN)/python scripts/demo.py
+
+test: $(READY)  ## the tests, without the slow ones
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+test-slow: $(READY)  ## the tests that take minutes
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m slow
+
+check: $(READY)  ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## put the source into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## what this machine does: evaluations, visits, pairs
+	$(BIN)/arena bench
+
+book: $(READY)  ## make the book of openings anew (installs stockfish through apt-get)
+	command -v stockfish >/dev/null || test -x /usr/games/stockfish || \
+	  (apt-get update -qq && apt-get install -y -qq stockfish)
+	$(BIN)/python scripts/make_book.py
+
+clean:  ## forget the environment and everything that was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
