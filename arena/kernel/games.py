@@ -76,7 +76,7 @@ GAME = np.dtype(
             ("played", np.int32),  # entries of ``played`` in use
             ("players", np.int8, (2,)),  # who plays white, who black
             ("state", np.uint8),
-            ("fill", np.uint8),  # history fill, see ``encode.pack_planes``
+            ("history_fill", np.uint8),  # see ``encode.pack_planes``
             ("result", np.int8),  # 1, 0, -1 for white, once over
             ("termination", np.uint8),
             ("hold", np.uint8),  # 1: stop when the root has its visits, instead of playing
@@ -222,7 +222,7 @@ def start_game(
     game.ply = ply
     game.players[0] = white
     game.players[1] = black
-    game.fill = fill
+    game.history_fill = fill
     game.played = 0
     game.hold = hold
     game.state = SEARCHING
@@ -472,9 +472,13 @@ def _ask(
         if child.terminal != NOT_TERMINAL:
             return False
     pack_planes(
-        line, last, game.fill, questions.masks[evaluator, row], questions.values[evaluator, row]
+        line,
+        last,
+        game.history_fill,
+        questions.masks[evaluator, row],
+        questions.values[evaluator, row],
     )
-    first_key, second_key = cache_key(line, last, game.fill)
+    first_key, second_key = cache_key(line, last, game.history_fill)
     questions.keys[evaluator, row, 0] = first_key
     questions.keys[evaluator, row, 1] = second_key
     questions.game[evaluator, row] = number
