@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from arena.evaluator import Evaluation, Evaluator, Leaves
-from arena.kernel.cache import Memory, fill_in, look_up, only, remember
+from arena.kernel.cache import Memory, look_up, remember
 
 
 class CachedEvaluator:
@@ -54,15 +54,31 @@ class CachedEvaluator:
             wdl=np.empty((boards, 3), np.float32),
             moves_left=np.empty(boards, np.float32),
         )
-        missing = look_up(self._memory, leaves.keys, leaves.offsets, *evaluation)
+        unknown = np.empty(boards, np.bool_)
+        count = look_up(self._memory, leaves.keys, leaves.offsets, *evaluation, unknown)
         self.lookups += boards
-        self.hits += boards - missing.size
-        if missing.size == 0:
+        self.hits += boards - count
+        if count == 0:
             return evaluation
-        asked = leaves if missing.size == boards else Leaves(*only(*leaves, missing))
-        answers = self._inner.evaluate(asked)
-        remember(self._memory, asked.keys, asked.offsets, *answers)
-        if asked is leaves:
-            return answers
-        fill_in(missing, leaves.offsets, *evaluation, *answers)
+        if count == boards:
+            return self._ask(leaves)
+        moves = np.diff(leaves.offsets)
+        unknown_moves = np.repeat(unknown, moves)
+        answers = self._ask(
+            Leaves(
+                masks=leaves.masks[unknown],
+                values=leaves.values[unknown],
+                moves=leaves.moves[unknown_moves],
+                offsets=np.append(0, np.cumsum(moves[unknown])),
+                keys=leaves.keys[unknown],
+            )
+        )
+        evaluation.logits[unknown_moves] = answers.logits
+        evaluation.wdl[unknown] = answers.wdl
+        evaluation.moves_left[unknown] = answers.moves_left
         return evaluation
+
+    def _ask(self, leaves: Leaves) -> Evaluation:
+        answers = self._inner.evaluate(leaves)
+        remember(self._memory, leaves.keys, leaves.offsets, *answers)
+        return answers

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import chess
@@ -50,8 +50,7 @@ class Prelude(NamedTuple):
         return self._replace(midgames=self.midgames[:games])
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """What was done in how long."""
 
     seconds: float
@@ -161,12 +160,14 @@ class GamesInFlight:
         self, players: Sequence[Player], prelude: Prelude, lanes: int, cache_positions: int = 0
     ):
         """As many games as ``prelude`` has midgames; the cache is that of all lanes together."""
-        self._lanes = []
-        for lane in range(lanes):
-            begun = prelude.midgames[lane::lanes]
-            endless = tasks(prelude.openings, begun)
-            self._lanes.append(MeasuredLane(players, len(begun), endless, cache_positions // lanes))
         self._games = len(prelude.midgames)
+        self.lanes = min(lanes, self._games)
+        self._lanes = []
+        for lane in range(self.lanes):
+            begun = prelude.midgames[lane :: self.lanes]
+            endless = tasks(prelude.openings, begun)
+            remembered = cache_positions // self.lanes
+            self._lanes.append(MeasuredLane(players, len(begun), endless, remembered))
 
     @property
     def array_bytes(self) -> int:
@@ -196,15 +197,7 @@ class GamesInFlight:
             for lane in playing:
                 lane.result()
         after = self._now()
-        return Slice(
-            after.seconds - before.seconds,
-            after.cpu_seconds - before.cpu_seconds,
-            after.visits - before.visits,
-            after.evaluations - before.evaluations,
-            after.batches - before.batches,
-            after.cache_hits - before.cache_hits,
-            after.plies - before.plies,
-        )
+        return Slice._make(now - then for now, then in zip(after, before, strict=True))
 
     def _now(self) -> Slice:
         done = sum((lane.throughput for lane in self._lanes), Throughput())

@@ -157,7 +157,7 @@ class _Round(NamedTuple):
 
     played: Slice
     forward_seconds: float
-    bare_seconds: float  # what the same number of positions takes a bare forward pass
+    bare_seconds: float  # what as many positions take bare forward passes; 0 if not on a CPU
 
     @property
     def forward_share(self) -> float:
@@ -182,21 +182,22 @@ def _match_speed(
     players = [Player(evaluator.name, evaluator, params) for evaluator in evaluators]
     prelude = play_prelude(players, config.effort.prelude, games, random.openings)
     flight = GamesInFlight(players, prelude, LANES, CACHE_POSITIONS)
-    flight.settle(seconds)
+    flight.settle(2 * seconds)
+    on_cpu = device == "cpu"
     leaves = leaves_of_games(BARE_BATCH, random)
-    bare = [BareForward(net, leaves, device, config.dtype) for net in nets]
+    bare = [BareForward(net, leaves, device, config.dtype) for net in nets] if on_cpu else []
     rounds = [_play_round(flight, evaluators, bare, seconds) for _ in range(config.effort.slices)]
     slices = [one.played for one in rounds]
     per_cpu_second = Spread.of([part.visits / part.cpu_seconds for part in slices])
     plies = Spread.of([part.plies / part.seconds for part in slices]).median
-    on_cpu = device == "cpu"
-    to_torch = Spread.of([one.forward_to_torch for one in rounds])
+    share = Spread.of([one.forward_share for one in rounds]) if on_cpu else None
+    to_torch = Spread.of([one.forward_to_torch for one in rounds]) if on_cpu else None
     return MatchSpeed(
         nets=(baseline.name, candidate.name),
         device=device,
         games=games,
         visits=VISITS,
-        threads=LANES,
+        threads=flight.lanes,
         visits_per_cpu_second=per_cpu_second.median,
         visits_range=per_cpu_second.range,
         visits_per_second=Spread.of([part.visits / part.seconds for part in slices]).median,
@@ -205,9 +206,9 @@ def _match_speed(
         cache_hits_per_visit=Spread.of([s.cache_hits / s.visits for s in slices]).median,
         pairs_per_minute=60 * plies / (2 * prelude.plies_per_game),
         plies_per_game=prelude.plies_per_game,
-        forward_share=Spread.of([r.forward_share for r in rounds]).median if on_cpu else None,
-        forward_to_torch=to_torch.median if on_cpu else None,
-        forward_to_torch_range=to_torch.range if on_cpu else None,
+        forward_share=share and share.median,
+        forward_to_torch=to_torch and to_torch.median,
+        forward_to_torch_range=to_torch and to_torch.range,
     )
 
 
@@ -217,14 +218,14 @@ def _play_round(
     bare: Sequence[BareForward],
     seconds: float,
 ) -> _Round:
-    """Play for so long, then time bare forward passes for a fifth of it, on both cores as well."""
+    """Play for so long, then time bare forward passes for a fifth of it, as many at a time."""
     before = [evaluator.forward for evaluator in evaluators]
     played = flight.play(seconds, referee=True)
     spent = [
         _Forward(now.cpu_seconds - then.cpu_seconds, now.positions - then.positions)
         for now, then in zip((one.forward for one in evaluators), before, strict=True)
     ]
-    with ThreadPoolExecutor(len(bare)) as threads:
+    with ThreadPoolExecutor(LANES) as threads:
         timed = [
             threads.submit(rate, one, one.batch, seconds / 5, time.thread_time) for one in bare
         ]
@@ -232,5 +233,5 @@ def _play_round(
     return _Round(
         played,
         forward_seconds=sum(net.cpu_seconds for net in spent),
-        bare_seconds=sum(net.positions / speed for net, speed in zip(spent, rates, strict=True)),
+        bare_seconds=sum(net.positions / speed for net, speed in zip(spent, rates, strict=False)),
     )

@@ -26,16 +26,20 @@ if TYPE_CHECKING:
         What,
     )
 
-BENCHMARKS = {
-    "evaluator": "evaluations/s of a net, against a bare forward pass by torch",
-    "search": "visits/s of search alone, one thread, whole games",
-    "device": "how busy search keeps a stand-in for an accelerator",
-    "match": "visits and pairs of a match between two nets, and where its time goes",
-}
+BENCHMARKS = ("evaluator", "search", "device", "match")
+
+DESCRIPTION = """\
+Measure how fast this machine is, each figure with the size that it was measured at.
+
+  evaluator  evaluations/s of a net, against a bare forward pass by torch
+  search     visits/s of search alone: whole games, one thread
+  device     how busy search keeps a stand-in for an accelerator (256 positions in 5 ms)
+  match      visits and pairs of a match between two nets, and where its time goes
+"""
 
 EXAMPLES = """\
-Every figure is the median of five slices, shown with their range. What slows the machine down in
-between counts: compare figures of one run, or runs on an idle machine.
+Every figure is the median of five slices, shown with their range. Ratios compare slices that take
+turns; other figures suffer from whatever else runs on the machine.
 
 examples:
   arena bench --quick
@@ -50,10 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "bench",
         help="how fast nets, search and matches are here",
-        description="Measure evaluations/s, visits/s and pairs/min, each with the size that it "
-        "was measured at: "
-        + "; ".join(f"{name}: {measured}" for name, measured in BENCHMARKS.items())
-        + ".",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -61,7 +62,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what.add_argument(
         "--what",
         type=benchmarks,
-        default=tuple(BENCHMARKS),
+        default=BENCHMARKS,
         metavar="NAME,...",
         help=f"some of {','.join(BENCHMARKS)} (default: all)",
     )
@@ -75,7 +76,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="nets to time; the first two play the match, a single one plays itself (default: nets "
         "with random weights; in the match, Maia nets of ARENA_SHARED or ../shared if present)",
     )
-    what.add_argument("--quick", action="store_true", help="short slices: within 40 s in all")
+    what.add_argument(
+        "--quick",
+        action="store_true",
+        help="shorter slices: within 40 s in all instead of some three minutes",
+    )
     size = parser.add_argument_group("sizes")
     size.add_argument(
         "--games",

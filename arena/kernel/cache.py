@@ -5,7 +5,7 @@ oldest. A bucket of the index is a chain of answers, each naming the next older 
 forgotten in order of age, the first forgotten one ends a chain: nothing is ever taken out of the
 index, and a look-up needs no other rule.
 
-Array letters: B boards of a batch, M legal moves of all of them, R boards that are not remembered.
+Array letters: B boards of a batch, M legal moves of all of them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from arena.kernel.bitboard import Words, signed
 from arena.kernel.tree import MOST_MOVES
-from swa.jit import allocating, inline, kernel
+from swa.jit import inline, kernel
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
-Moves = npt.NDArray[np.uint16]
+Flags = npt.NDArray[np.bool_]
 
 ANSWER = np.dtype(
     (
@@ -95,56 +95,42 @@ def _find(memory: Memory, first_key: np.uint64, second_key: np.uint64, moves: in
     return NONE
 
 
-@allocating
-def look_up(
-    memory: Memory, keys: Words, offsets: Numbers, logits: Floats, wdl: Floats, moves_left: Floats
-) -> Numbers:
-    """Write the answers that are remembered, and return the boards [R] that have none.
+@inline
+def _copy(source: Floats, target: Floats) -> None:
+    # Not ``target[:] = source``: compiled, it may make an array, and a kernel must not.
+    for index in range(target.size):
+        target[index] = source[index]
 
-    ``keys`` [B, 2] and ``offsets`` [B + 1] are a batch; ``logits`` [M], ``wdl`` [B, 3] and
-    ``moves_left`` [B] take the answers.
+
+@kernel
+def look_up(
+    memory: Memory,
+    keys: Words,
+    offsets: Numbers,
+    logits: Floats,
+    wdl: Floats,
+    moves_left: Floats,
+    unknown: Flags,
+) -> int:
+    """Write the answers that are remembered; mark the boards that have none and count them.
+
+    ``keys`` [B, 2] and ``offsets`` [B + 1] are a batch; ``logits`` [M], ``wdl`` [B, 3],
+    ``moves_left`` [B] and ``unknown`` [B] are written.
     """
-    boards = keys.shape[0]
-    missing = np.empty(boards, np.int64)
     count = 0
-    for board in range(boards):
-        start = offsets[board]
-        moves = offsets[board + 1] - start
-        number = _find(memory, keys[board, 0], keys[board, 1], moves)
+    for board in range(keys.shape[0]):
+        start, end = offsets[board], offsets[board + 1]
+        number = _find(memory, keys[board, 0], keys[board, 1], end - start)
+        unknown[board] = number == NONE
         if number == NONE:
-            missing[count] = board
             count += 1
             continue
         answer = memory.answers[number % memory.answers.size]
         place = answer.start % memory.logits.size
-        logits[start : start + moves] = memory.logits[place : place + moves]
+        _copy(memory.logits[place : place + answer.moves], logits[start:end])
         wdl[board, 0], wdl[board, 1], wdl[board, 2] = answer.win, answer.draw, answer.loss
         moves_left[board] = answer.moves_left
-    return missing[:count]
-
-
-@allocating
-def only(
-    masks: Words, values: Floats, moves: Moves, offsets: Numbers, keys: Words, boards: Numbers
-) -> tuple[Words, Floats, Moves, Numbers, Words]:
-    """Return a batch that has nothing but the given boards [R] of another one."""
-    count = boards.size
-    their_offsets = np.zeros(count + 1, np.int64)
-    for row in range(count):
-        board = boards[row]
-        their_offsets[row + 1] = their_offsets[row] + offsets[board + 1] - offsets[board]
-    their_masks = np.empty((count, masks.shape[1]), np.uint64)
-    their_values = np.empty((count, values.shape[1]), np.float32)
-    their_moves = np.empty(their_offsets[count], np.uint16)
-    their_keys = np.empty((count, 2), np.uint64)
-    for row in range(count):
-        board = boards[row]
-        their_masks[row] = masks[board]
-        their_values[row] = values[board]
-        their_keys[row] = keys[board]
-        start, end = their_offsets[row], their_offsets[row + 1]
-        their_moves[start:end] = moves[offsets[board] : offsets[board + 1]]
-    return their_masks, their_values, their_moves, their_offsets, their_keys
+    return count
 
 
 @kernel
@@ -155,22 +141,21 @@ def remember(
 
     Nothing looks whether an answer is there already: ``look_up`` finds the newest.
     """
-    numbers = memory.numbers
+    numbers, answers = memory.numbers, memory.answers
     room = memory.logits.size
     for board in range(keys.shape[0]):
         moves = offsets[board + 1] - offsets[board]
         start = numbers[_NEXT_LOGIT]
         if start % room + moves > room:
             start += room - start % room
-        number = numbers[_NEXT]
-        oldest = numbers[_OLDEST]
+        number, oldest = numbers[_NEXT], numbers[_OLDEST]
         while oldest < number and (
-            oldest + memory.answers.size <= number
-            or memory.answers[oldest % memory.answers.size].start + room < start + moves
+            oldest + answers.size <= number
+            or answers[oldest % answers.size].start + room < start + moves
         ):
             oldest += 1
-        answer = memory.answers[number % memory.answers.size]
         bucket = _bucket(memory, keys[board, 0])
+        answer = answers[number % answers.size]
         answer.first_key, answer.second_key = keys[board, 0], keys[board, 1]
         answer.older = memory.newest[bucket]
         answer.start = start
@@ -178,30 +163,8 @@ def remember(
         answer.win, answer.draw, answer.loss = wdl[board, 0], wdl[board, 1], wdl[board, 2]
         answer.moves_left = moves_left[board]
         place = start % room
-        memory.logits[place : place + moves] = logits[offsets[board] : offsets[board + 1]]
+        _copy(logits[offsets[board] : offsets[board + 1]], memory.logits[place : place + moves])
         memory.newest[bucket] = number
         numbers[_OLDEST] = oldest
         numbers[_NEXT] = number + 1
         numbers[_NEXT_LOGIT] = start + moves
-
-
-@kernel
-def fill_in(
-    boards: Numbers,
-    offsets: Numbers,
-    logits: Floats,
-    wdl: Floats,
-    moves_left: Floats,
-    their_logits: Floats,
-    their_wdl: Floats,
-    their_moves_left: Floats,
-) -> None:
-    """Write the answers to ``boards`` [R] alone to their places in those of the whole batch."""
-    taken = 0
-    for row in range(boards.size):
-        board = boards[row]
-        start, end = offsets[board], offsets[board + 1]
-        logits[start:end] = their_logits[taken : taken + end - start]
-        taken += end - start
-        wdl[board] = their_wdl[row]
-        moves_left[board] = their_moves_left[row]

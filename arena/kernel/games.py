@@ -118,7 +118,7 @@ _PROMOTED_TO[BISHOP] = 3
 _PROMOTED_TO[ROOK] = 4
 _PROMOTED_TO[QUEEN] = 5
 
-EDGES_A_POSITION = 40
+EDGES_A_POSITION = 48
 """Room for edges to begin with; a tree that needs more gets it (``InFlight.grown``)."""
 
 
@@ -377,12 +377,13 @@ def _end_by_rule(
 def advance(flight: InFlight, params: Params, exploration: Floats, questions: Questions) -> int:
     """Carry every game that is searching to its next leaf or to its end.
 
+    Its leaves join those in ``questions`` that were not answered yet.
+
     ``params`` PARAMS [players] and ``exploration`` float32 [players, visits + 2] are the players'
     search settings. Returns NO_ROOM if a tree was full (the caller then gives more and calls again)
     plus GAME_OVER if a game has ended or is held.
     """
     news = 0
-    questions.rows[:] = 0
     for number in range(flight.games.size):
         game = flight.games[number]
         if game.state != SEARCHING:
@@ -497,7 +498,7 @@ def receive(
     wdl: Floats,
     moves_left: Floats,
 ) -> None:
-    """Take an evaluator's answers into the trees.
+    """Take an evaluator's answers into the trees; its games go on at the next ``advance``.
 
     ``logits`` float32 [M] in the order of the questions' moves, ``wdl`` float32 [B, 3] for the side
     to move, ``moves_left`` float32 [B] in plies.
@@ -529,6 +530,7 @@ def receive(
         back_up(children, path, game.depth, v, wdl[row, 1], moves_left[row], False)
         flight.visits[0] += 1
         game.state = SEARCHING
+    questions.rows[evaluator] = 0
 
 
 @allocating

@@ -96,6 +96,12 @@ def test_a_flight_settles_when_the_trees_have_been_used_or_time_is_up(prelude):
     slow.settle(0.05)
 
 
+def test_a_single_game_has_a_single_lane(prelude):
+    flight = GamesInFlight(players(visits=8), prelude.first(1), lanes=2)
+    assert flight.lanes == 1
+    assert flight.play(0.02).visits > 0
+
+
 def test_a_fault_in_a_lane_is_raised(prelude):
     class Broken(HashEvaluator):
         def evaluate(self, leaves: Leaves) -> Evaluation:
