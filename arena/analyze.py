@@ -15,7 +15,7 @@ from arena.kernel import games as kernel
 from arena.kernel.position import Position
 from arena.kernel.puct import best_place, move_at
 from arena.kernel.tree import ROOT, move_of, prior_of
-from arena.search import Player, SearchSettings, open_questions
+from arena.search import Player, SearchSettings, open_questions, put_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ class Analysis:
         """Search until every root has the player's visits."""
         while (self._flight.games["state"] != kernel.HELD).any():
             if leaves := open_questions(self._questions, 0):
-                answers = self._player.evaluator.evaluate(leaves)
-                kernel.receive(self._flight, self._settings.params, self._questions, 0, *answers)
+                put_answers(self._questions, 0, self._player.evaluator.evaluate(leaves))
+                kernel.receive(self._flight, self._settings.params, self._questions, 0)
             self._advance()
         return [self._result(number) for number in range(len(self._positions))]
 

@@ -4,7 +4,7 @@ Positions are told apart by everything that a net sees of them, history and cloc
 answers are those that the net would give again, and a match is the same with a cache and without
 (beyond the float rounding by which a net's answers depend on the other positions of a batch). The
 price is that a transposition, whose history differs, is another position: what remains are the
-first moves of a pair's two games, 1 position in 100 between two real nets, and most of them where
+first moves of a pair's two games, 1 position in 100 between two real nets, and far more where
 a net meets itself.
 """
 
@@ -24,8 +24,6 @@ class CachedEvaluator:
     one batch twice is evaluated twice. ``lookups`` counts the positions asked for, ``hits`` those
     that were remembered.
     """
-
-    workers = 1
 
     def __init__(self, inner: Evaluator, positions: int) -> None:
         """Remember the last ``positions`` answers of ``inner``, or fewer with many moves.
@@ -62,20 +60,21 @@ class CachedEvaluator:
             return evaluation
         if count == boards:
             return self._ask(leaves)
+        rows = np.flatnonzero(unknown)
         moves = np.diff(leaves.offsets)
         unknown_moves = np.repeat(unknown, moves)
         answers = self._ask(
             Leaves(
-                masks=leaves.masks[unknown],
-                values=leaves.values[unknown],
+                masks=leaves.masks.take(rows, axis=0),
+                values=leaves.values.take(rows, axis=0),
                 moves=leaves.moves[unknown_moves],
-                offsets=np.append(0, np.cumsum(moves[unknown])),
-                keys=leaves.keys[unknown],
+                offsets=np.append(0, np.cumsum(moves[rows])),
+                keys=leaves.keys.take(rows, axis=0),
             )
         )
         evaluation.logits[unknown_moves] = answers.logits
-        evaluation.wdl[unknown] = answers.wdl
-        evaluation.moves_left[unknown] = answers.moves_left
+        evaluation.wdl[rows] = answers.wdl
+        evaluation.moves_left[rows] = answers.moves_left
         return evaluation
 
     def _ask(self, leaves: Leaves) -> Evaluation:

@@ -6,9 +6,13 @@ the flags and the keys of configuration files from these fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
+
+MOST_VISITS = 1_000_000
+"""A tree of so many takes some 500 MB, and there are two for each game in flight."""
 
 
 class ConfigError(ValueError):
@@ -48,6 +52,14 @@ class SearchParams:
         """Refuse settings under which no search can run."""
         if self.visits < 1:
             raise ConfigError(f"--visits {self.visits}: a move needs at least 1 visit")
+        if self.visits > MOST_VISITS:
+            raise ConfigError(f"--visits {self.visits}: at most {MOST_VISITS:,} fit into memory")
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"--{setting.name.replace('_', '-')} {value}: is not a number")
+        if self.cpuct < 0:
+            raise ConfigError(f"--cpuct {self.cpuct:g}: must not be negative")
         if self.policy_temperature <= 0:
             raise ConfigError(f"--policy-temperature {self.policy_temperature}: must be above 0")
         if self.cpuct_base <= 0:

@@ -9,8 +9,9 @@ B = positions of a batch, M = legal moves of all of them.
 
 from __future__ import annotations
 
-import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -48,20 +49,20 @@ class Evaluation(NamedTuple):
     moves_left: NDArray[np.float32]  # [B] plies to the end; 0 from a net that does not say
 
 
+class EvaluationError(ValueError):
+    """A net said something that is no number: what, and what to do."""
+
+
 class Evaluator(Protocol):
     """A net, or what stands for one.
 
-    ``evaluate`` may be called from up to ``workers`` threads at once. A position's evaluation does
-    not depend on the others in its batch, beyond float rounding.
+    ``evaluate`` may be called from several threads at once. A position's evaluation does not depend
+    on the others in its batch, beyond float rounding.
     """
 
     @property
     def name(self) -> str:
         """What reports call it."""
-
-    @property
-    def workers(self) -> int:
-        """Threads that may call ``evaluate`` at once; 1 where a device does the work."""
 
     @property
     def has_moves_left(self) -> bool:
@@ -74,18 +75,16 @@ class Evaluator(Protocol):
 class TorchEvaluator:
     """A net on any device that torch knows, batch norm folded, channels last.
 
-    On a CPU each calling thread computes alone (one intra-op thread), and parallelism comes from
-    ``workers`` callers: torch's own threads collapse to a tenth when anything else wants a core.
-    On an accelerator one batch goes in as packed planes and comes back as one copy.
+    On a CPU each calling thread computes alone (one intra-op thread): torch's own threads collapse
+    to a tenth when anything else wants a core. On an accelerator one batch at a time goes in as
+    packed planes and comes back as one copy.
     """
 
-    def __init__(
-        self, net: Net, device: str = "auto", dtype: Dtype = "float32", workers: int = 2
-    ) -> None:
+    def __init__(self, net: Net, device: str = "auto", dtype: Dtype = "float32") -> None:
         """``device``: auto (cuda, mps, cpu in this order), or torch's name for one.
 
-        ``workers`` counts for a CPU only. Raises DeviceError for a device that is not there, and
-        for half precision on a CPU, where it is slower than float32 and less exact.
+        Raises DeviceError for a device that is not there, and for half precision on a CPU, where it
+        is slower than float32 and less exact.
         """
         import torch  # takes seconds to import: stand-ins do without
 
@@ -97,7 +96,7 @@ class TorchEvaluator:
         if on_cpu and dtype != "float32":
             raise DeviceError(f"dtype {dtype} needs an accelerator; on a CPU use float32")
         self.name = net.name
-        self.workers = workers if on_cpu else 1
+        self._one_batch: AbstractContextManager[object] = nullcontext() if on_cpu else Lock()
         self.has_moves_left = net.spec.moves_left is not None
         self._wdl = net.spec.value.kind is ValueKind.WDL
         self._module = for_play(net.spec, net.weights, self._device, self._dtype)
@@ -120,7 +119,7 @@ class TorchEvaluator:
         # Moves as places in the flattened policy [B * 1858]; int32 halves the copy to a device.
         rows = np.repeat(np.arange(boards, dtype=np.int32), np.diff(leaves.offsets))
         places = rows * np.int32(POLICY_MOVES) + leaves.moves
-        with torch.inference_mode():
+        with self._one_batch, torch.inference_mode():
             # Masks go as bytes: not every device has unsigned integers of 64 bits.
             answers = self._answers(
                 torch.tensor(leaves.masks.view(np.uint8)).to(self._device),
@@ -171,7 +170,6 @@ class UniformEvaluator:
     """Knows nothing: all moves alike, every position even. For tests."""
 
     name = "uniform"
-    workers = 1
     has_moves_left = False
 
     def evaluate(self, leaves: Leaves) -> Evaluation:
@@ -191,7 +189,6 @@ class HashEvaluator:
     the thread and the machine do not matter.
     """
 
-    workers = 2
     has_moves_left = False
 
     def __init__(self, seed: int = 0) -> None:
@@ -222,8 +219,6 @@ class DelayEvaluator:
     ``batches`` tell how well a search fed it.
     """
 
-    workers = 1
-
     def __init__(self, inner: Evaluator, seconds_per_batch: float) -> None:
         self.name = f"{inner.name} at {1000 * seconds_per_batch:g} ms a batch"
         self.has_moves_left = inner.has_moves_left
@@ -232,7 +227,7 @@ class DelayEvaluator:
         self.batches = 0
         self.positions = 0
         self._inner = inner
-        self._device = threading.Lock()
+        self._device = Lock()
 
     def evaluate(self, leaves: Leaves) -> Evaluation:
         """Evaluate a batch; see ``Evaluator``."""

@@ -9,26 +9,41 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from arena.config import MatchConfig
 from arena.console import PaceSource
 from arena.evaluator import TorchEvaluator
-from arena.ledger import Ledger
-from arena.match import Ending, MatchObserver, deck_of, match_identity, run_match
-from arena.match_file import MatchIdentity, NetIdentity
+from arena.ledger import GAMES_FILE, Ledger
+from arena.match import (
+    Ending,
+    MatchError,
+    MatchObserver,
+    deck_of,
+    match_identity,
+    run_match,
+)
+from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity
 from arena.openings import default_book, read_book
 from arena.report.block import Heading
 from arena.report.folder import write_reports
 from arena.report.summary import Run, Summary
 from arena.report.verdict import heading_of
 from arena.search import BatchedSearch, Player
-from arena.sessions import NetFile, Pace, Session, now, session_ended, session_started
+from arena.sessions import (
+    SESSIONS_FILE,
+    NetFile,
+    Pace,
+    Session,
+    now,
+    session_ended,
+    session_started,
+)
 from swa import provenance
-from swa.net import Net, load_net
+from swa.net import Net, load_net, same_weights
 
 REPORTS = Path("reports")
 """Where run folders go that were not given a name."""
@@ -60,10 +75,16 @@ def play(
     ``command`` is noted in the report, ``show`` makes the view of the match, ``note`` takes single
     lines about its beginning. ``folder`` overrides ``config.out``.
 
-    Raises NetError, OpeningError, DeviceError, MatchError or LedgerError, in each case before
-    anything is written but for a pair that the disk has no room for.
+    Raises NetError, DeviceError or MatchError before anything is written; OpeningError too, unless
+    the book is found to be broken farther on; LedgerError also where a pair cannot be written,
+    RefereeError or EvaluationError where a game goes wrong. Finished pairs are kept in any case.
     """
     nets = [load_net(path) for path in config.nets]
+    if same_weights(*nets):
+        raise MatchError(
+            f"{nets[0].path} and {nets[1].path} hold the same net\n"
+            "A net has no strength relative to itself: name another one (--nets)."
+        )
     book = default_book() if config.openings is None else read_book(config.openings)
     identity = match_identity(config, _identities(nets), book)
     deck = deck_of(identity, book)
@@ -75,7 +96,8 @@ def play(
     ]
     games = BatchedSearch(players, config.parallel, LANES, config.nncache)
     folder = folder or config.out or next_folder(identity)
-    with Ledger.open_or_create(folder, identity) as ledger:
+    with _open_run_folder(folder, identity) as ledger:
+        note(f"Run folder: {folder}")
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
         session_started(folder, _session(config, command, evaluators[0].device, nets))
@@ -84,8 +106,12 @@ def play(
             try:
                 outcome = run_match(ledger, deck, games, observer)
                 clock.pairs = outcome.state.finished - outcome.state.resumed
-            finally:
-                session_ended(folder, clock.pace())
+            except BaseException:
+                # A full disk is told about by the ledger; what ended the match comes first.
+                with suppress(OSError):
+                    session_ended(folder, clock.pace())
+                raise
+            session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
     return Played(run, summary, outcome.ending)
 
@@ -95,6 +121,28 @@ def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:
     baseline, candidate = (_file_name(net.name) for net in identity.nets)
     candidates = (reports / f"{candidate}-vs-{baseline}-{n}" for n in itertools.count(1))
     return next(folder for folder in candidates if not folder.exists())
+
+
+@contextmanager
+def _open_run_folder(folder: Path, identity: MatchIdentity) -> Iterator[Ledger]:
+    """Open a run folder; one that was made here is taken back if an error leaves it without a pair.
+
+    That an opening cannot be played from is found out only as the match begins: its folder would
+    stand in the way of the same command with a better book. An interrupted match keeps its folder.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    fresh = not (folder / GAMES_FILE).exists()
+    with Ledger.open_or_create(folder, identity) as ledger:
+        try:
+            yield ledger
+        except Exception:
+            if fresh and not ledger.points:
+                for name in (SESSIONS_FILE, MATCH_FILE, GAMES_FILE):
+                    (folder / name).unlink(missing_ok=True)
+                with suppress(OSError):  # something else is in it
+                    for path in made:
+                        path.rmdir()
+            raise
 
 
 def _file_name(name: str) -> str:

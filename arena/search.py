@@ -21,10 +21,11 @@ import numpy.typing as npt
 from arena.boards import line_from_game
 from arena.cache import CachedEvaluator
 from arena.config import SearchParams
-from arena.evaluator import Evaluation, Evaluator, Leaves
+from arena.evaluator import Evaluation, EvaluationError, Evaluator, Leaves
 from arena.game import GameRecord, GameTask, Result, Termination
 from arena.kernel import games as kernel
 from arena.kernel.puct import PARAMS, exploration_table
+from swa.jit import compiled_for
 
 _TERMINATIONS = {
     kernel.CHECKMATE: Termination.CHECKMATE,
@@ -124,12 +125,27 @@ def open_questions(questions: kernel.Questions, evaluator: int) -> Leaves | None
     )
 
 
+def put_answers(questions: kernel.Questions, evaluator: int, answers: Evaluation) -> None:
+    """Lay an evaluator's answers beside its questions, where ``kernel.receive`` looks for them.
+
+    Raises EvaluationError for NaN or infinity: a search would go on with it, and lose the game.
+    """
+    logits, wdl, moves_left = answers
+    if not all(np.isfinite(answer).all() for answer in answers):
+        raise EvaluationError(
+            "a net's evaluation is not a finite number\n"
+            "Half precision overflows with some nets: try --dtype float32, or swa inspect the nets."
+        )
+    questions.logits[evaluator, : logits.size] = logits
+    questions.wdl[evaluator, : moves_left.size] = wdl
+    questions.moves_left[evaluator, : moves_left.size] = moves_left
+
+
 class _Metered:
     """An evaluator that counts what reaches another, behind a cache if there is one."""
 
     def __init__(self, inner: Evaluator) -> None:
         self.name = inner.name
-        self.workers = inner.workers
         self.has_moves_left = inner.has_moves_left
         self._evaluations = self._batches = self._largest_batch = 0
         self._inner = inner
@@ -172,6 +188,11 @@ class Lane:
         )
         self._evaluators: Sequence[Evaluator] = self._caches or self._nets
         self._turn = 0
+        params, exploration = self._settings.params, self._settings.exploration
+        self._advance = compiled_for(
+            kernel.advance, self._flight, params, exploration, self._questions
+        )
+        self._receive = compiled_for(kernel.receive, self._flight, params, self._questions, 0)
         for slot in range(games):
             self._refill(slot)
 
@@ -195,14 +216,15 @@ class Lane:
 
     def _step(self) -> bool:
         """Answer one evaluator's leaves and walk on; returns whether a game has ended."""
-        flight, questions = self._flight, self._questions
-        news = kernel.advance(flight, self._settings.params, self._settings.exploration, questions)
+        params, exploration = self._settings.params, self._settings.exploration
+        news = self._advance(self._flight, params, exploration, self._questions)
         if news & kernel.NO_ROOM:
-            self._flight = flight = flight.grown()
+            self._flight = self._flight.grown()
         self._turn = self._next_turn()
-        if leaves := open_questions(questions, self._turn):
+        if leaves := open_questions(self._questions, self._turn):
             answers = self._evaluators[self._turn].evaluate(leaves)
-            kernel.receive(flight, self._settings.params, questions, self._turn, *answers)
+            put_answers(self._questions, self._turn, answers)
+            self._receive(self._flight, params, self._questions, self._turn)
         return bool(news & kernel.GAME_OVER)
 
     def _next_turn(self) -> int:
@@ -260,7 +282,7 @@ class BatchedSearch:
     """Plays games between ``players``, ``parallel`` of them at a time, in one or more lanes.
 
     Two lanes keep a device busy while trees are walked, and two cores busy where nets run on the
-    CPU. ``evaluator.workers`` says how many threads may evaluate at once. ``cache_positions`` is
+    CPU. ``cache_positions`` is
     how many answers of each evaluator to remember, 0 for none; each lane has its share of them.
     """
 

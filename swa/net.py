@@ -127,3 +127,10 @@ def batch_norm_health(net: Net) -> tuple[BatchNormHealth, ...]:
             )
         )
     return tuple(rows)
+
+
+def same_weights(one: Net, other: Net) -> bool:
+    """Whether two files hold the same net, however they are packed or encoded."""
+    return one.spec == other.spec and all(
+        np.array_equal(weights, other.weights[name]) for name, weights in one.weights.items()
+    )

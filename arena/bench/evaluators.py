@@ -117,7 +117,6 @@ def leaves_of_games(batch: int, prelude: Prelude) -> Leaves:
 class _Keeper:
     """An evaluator that keeps a copy of the leaves it saw last."""
 
-    workers = 1
     has_moves_left = False
     leaves: Leaves
 

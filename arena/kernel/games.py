@@ -180,7 +180,10 @@ class InFlight(NamedTuple):
 
 
 class Questions(NamedTuple):
-    """Leaves that wait for each evaluator, packed; ``rows[k]`` rows of evaluator k are in use."""
+    """Leaves that wait for each evaluator, packed, and room for the answers.
+
+    ``rows[k]`` rows of evaluator k are in use.
+    """
 
     rows: Ints  # [K]
     game: npt.NDArray[np.int32]  # int32 [K, G]: whose leaf it is
@@ -188,7 +191,10 @@ class Questions(NamedTuple):
     masks: npt.NDArray[np.uint64]  # uint64 [K, G, 112]
     values: npt.NDArray[np.float32]  # float32 [K, G, 112]
     offsets: Ints  # int64 [K, G + 1]: the legal moves of leaf b are moves[offsets[b]:...]
-    moves: npt.NDArray[np.uint16]  # uint16 [K, M]
+    moves: npt.NDArray[np.uint16]  # [K, M]
+    logits: Floats  # [K, M]: of those moves, the net's raw policy
+    wdl: Floats  # [K, G, 3]: win, draw, loss for the side to move
+    moves_left: Floats  # [K, G]: plies
 
     @classmethod
     def allocate(cls, evaluators: int, games: int) -> Questions:
@@ -201,6 +207,9 @@ class Questions(NamedTuple):
             values=np.zeros((evaluators, games, 112), np.float32),
             offsets=np.zeros((evaluators, games + 1), np.int64),
             moves=np.zeros((evaluators, games * MOST_MOVES), np.uint16),
+            logits=np.zeros((evaluators, games * MOST_MOVES), np.float32),
+            wdl=np.zeros((evaluators, games, 3), np.float32),
+            moves_left=np.zeros((evaluators, games), np.float32),
         )
 
 
@@ -386,6 +395,8 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
     news = 0
     for number in range(flight.games.size):
         game = flight.games[number]
+        if game.state == OVER:  # before its first move
+            news |= GAME_OVER
         if game.state != SEARCHING:
             continue
         line = flight.lines[number]
@@ -489,20 +500,8 @@ def _ask(
 
 
 @kernel
-def receive(
-    flight: InFlight,
-    params: Params,
-    questions: Questions,
-    evaluator: int,
-    logits: Floats,
-    wdl: Floats,
-    moves_left: Floats,
-) -> None:
-    """Take an evaluator's answers into the trees; its games go on at the next ``advance``.
-
-    ``logits`` float32 [M] in the order of the questions' moves, ``wdl`` float32 [B, 3] for the side
-    to move, ``moves_left`` float32 [B] in plies.
-    """
+def receive(flight: InFlight, params: Params, questions: Questions, evaluator: int) -> None:
+    """Take an evaluator's answers into the trees; its games go on at the next ``advance``."""
     for row in range(questions.rows[evaluator]):
         number = signed(questions.game[evaluator, row])
         game = flight.games[number]
@@ -521,13 +520,14 @@ def receive(
             flight.edges[slot],
             line[game.ply + game.depth],
             questions.moves[evaluator, start:end],
-            logits[start:end],
+            questions.logits[evaluator, start:end],
             flight.priors,
             params[signed(game.players[side])],
         )
         flight.known[number, game.depth] = leaf.position
-        v = -np.float64(wdl[row, 0] - wdl[row, 2])
-        back_up(children, path, game.depth, v, wdl[row, 1], moves_left[row], False)
+        win, draw, loss = questions.wdl[evaluator, row]
+        plies = questions.moves_left[evaluator, row]
+        back_up(children, path, game.depth, -np.float64(win - loss), draw, plies, False)
         flight.visits[0] += 1
         game.state = SEARCHING
     questions.rows[evaluator] = 0

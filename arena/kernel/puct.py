@@ -111,10 +111,8 @@ def moves_left_utility(
     """What a shorter win or a longer loss is worth beside ``q`` (lc0 MEvaluator), float32."""
     m = params.m_slope * (child.m - parent_m)
     m = min(max(m, -params.m_cap), params.m_cap)
-    if q > np.float32(0.0):
+    if q >= np.float32(0.0):
         m = -m
-    elif q == np.float32(0.0):
-        m = np.float32(0.0)
     size = abs(q)
     if params.m_threshold > np.float32(0.0) and params.m_threshold < np.float32(1.0):
         size = max(np.float32(0.0), size - params.m_threshold) / (
@@ -141,7 +139,7 @@ def select_child(parent: Child, children: Children, params: Params, exploration:
     for place in range(signed(parent.children)):
         child = children[first + place]
         if child.visits == 0:
-            # Its visits were taken back when a two-fold draw turned out to lie outside the search.
+            # A two-fold draw whose visits were taken back: visited anew in the same descent.
             if unvisited_edge == 0:
                 unvisited, unvisited_edge = place, child.edge
             continue

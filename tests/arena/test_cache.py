@@ -130,7 +130,7 @@ def test_a_hit_is_the_whole_key_and_the_number_of_moves() -> None:
 def test_names_what_it_stands_for() -> None:
     net = HashEvaluator(4)
     cached = CachedEvaluator(net, 1)
-    assert (cached.name, cached.has_moves_left, cached.workers) == ("hash-4", False, 1)
+    assert (cached.name, cached.has_moves_left) == ("hash-4", False)
     with pytest.raises(ValueError, match="room for a position, not 0"):
         CachedEvaluator(net, 0)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import chess
@@ -17,7 +18,14 @@ import pytest
 from arena.analyze import Analysis
 from arena.boards import MoveError, PositionError
 from arena.config import SearchParams
-from arena.evaluator import DelayEvaluator, Evaluation, HashEvaluator, Leaves, TorchEvaluator
+from arena.evaluator import (
+    DelayEvaluator,
+    Evaluation,
+    EvaluationError,
+    HashEvaluator,
+    Leaves,
+    TorchEvaluator,
+)
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Termination
 from arena.kernel import games as kernel
 from arena.ledger import read_pairs_in_issue_order
@@ -100,24 +108,44 @@ def test_players_search_by_their_own_settings() -> None:
         assert set(many) == {20}
 
 
-def test_a_long_opening_keeps_its_repetitions() -> None:
-    """The game's history is cut to what can still matter; a third occurrence is not forgotten."""
-    shuffle = ("g1f3", "g8f6", "f3g1", "f6g8")
-    quiet = ("b1c3", "b8c6", "c3b1")
-    opening = Opening(chess.STARTING_FEN, shuffle + quiet)
+def wandering(plies: int) -> Opening:
+    """Random moves that end no game: fifty quiet moves or a position three times over neither."""
+    for seed in itertools.count():
+        choose = random.Random(seed).choice
+        board = chess.Board()
+        while len(board.move_stack) < plies and not board.is_game_over(claim_draw=True):
+            board.push(choose(list(board.legal_moves)))
+        if not board.is_game_over(claim_draw=True):
+            return Opening(chess.STARTING_FEN, tuple(move.uci() for move in board.move_stack))
+    raise AssertionError("unreachable")
 
-    class Shuffler:
-        """Puts all its policy on one move: the one that repeats the position a third time."""
 
-        name, workers, has_moves_left = "shuffler", 1, False
+@pytest.mark.parametrize("plies", [140, 260])
+def test_openings_longer_than_the_history_kept_are_played_on(plies: int) -> None:
+    opening = wandering(plies)
+    assert len(opening.moves) > kernel.HISTORY_KEPT
+    games = played(BatchedSearch(players(), 2, lanes=1), tasks_of([opening]))
+    check_pair(PairRecord(0, opening, (games[0, True], games[0, False])))
 
+
+def test_a_game_that_is_over_before_its_first_move_ends_at_once() -> None:
+    bare = Opening("8/8/4k3/8/8/4K3/8/6N1 w - - 0 1")
+    (game,) = played(BatchedSearch(players(), 1), [GameTask(0, True, bare, 1, 0)]).values()
+    assert game.moves == ()
+    assert game.termination is Termination.INSUFFICIENT_MATERIAL
+
+
+@pytest.mark.parametrize("field", ["logits", "wdl", "moves_left"])
+def test_a_net_that_says_nan_stops_the_match(field: str) -> None:
+    class Overflown(HashEvaluator):
         def evaluate(self, leaves: Leaves) -> Evaluation:
-            inner = HashEvaluator(0).evaluate(leaves)
-            return inner._replace(wdl=np.tile(np.float32([0.2, 0.6, 0.2]), (len(inner.wdl), 1)))
+            evaluation = super().evaluate(leaves)
+            getattr(evaluation, field).flat[-1] = np.nan
+            return evaluation
 
-    games = BatchedSearch([Player("a", Shuffler(), SearchParams(visits=1))] * 2, 1)
-    record = next(games.play([iter([GameTask(0, True, opening, 0, 1)])])).record
-    check_pair(PairRecord(0, opening, (record, replace(record, candidate_white=False))))
+    search = BatchedSearch([Player("x", Overflown(), FEW)] * 2, 2)
+    with pytest.raises(EvaluationError, match="float32"):
+        played(search, tasks_of(openings(2)))
 
 
 def test_closing_the_generator_stops_all_lanes() -> None:

@@ -40,7 +40,7 @@ def test_exploration_is_cpuct_times_the_root_of_the_childrens_visits() -> None:
 class WhiteWins:
     """Gives white the same outcome everywhere, all moves alike, and moves left by the position."""
 
-    name, workers = "white wins", 1
+    name = "white wins"
 
     def __init__(self, win: float, draw: float, has_moves_left: bool = False):
         self.has_moves_left = has_moves_left
