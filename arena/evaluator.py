@@ -76,8 +76,8 @@ class TorchEvaluator:
     """A net on any device that torch knows, batch norm folded, channels last.
 
     On a CPU each calling thread computes alone (one intra-op thread): torch's own threads collapse
-    to a tenth when anything else wants a core. On an accelerator one batch at a time goes in as
-    packed planes and comes back as one copy.
+    to a tenth when anything else wants a core. On an accelerator a batch goes in as packed planes
+    and comes back as one copy; CUDA queues what several threads ask for, others get it in turn.
     """
 
     def __init__(self, net: Net, device: str = "auto", dtype: Dtype = "float32") -> None:
@@ -96,7 +96,8 @@ class TorchEvaluator:
         if on_cpu and dtype != "float32":
             raise DeviceError(f"dtype {dtype} needs an accelerator; on a CPU use float32")
         self.name = net.name
-        self._one_batch: AbstractContextManager[object] = nullcontext() if on_cpu else Lock()
+        in_turn = self._device.type not in ("cpu", "cuda")
+        self._turn: AbstractContextManager[object] = Lock() if in_turn else nullcontext()
         self.has_moves_left = net.spec.moves_left is not None
         self._wdl = net.spec.value.kind is ValueKind.WDL
         self._module = for_play(net.spec, net.weights, self._device, self._dtype)
@@ -119,7 +120,7 @@ class TorchEvaluator:
         # Moves as places in the flattened policy [B * 1858]; int32 halves the copy to a device.
         rows = np.repeat(np.arange(boards, dtype=np.int32), np.diff(leaves.offsets))
         places = rows * np.int32(POLICY_MOVES) + leaves.moves
-        with self._one_batch, torch.inference_mode():
+        with self._turn, torch.inference_mode():
             # Masks go as bytes: not every device has unsigned integers of 64 bits.
             answers = self._answers(
                 torch.tensor(leaves.masks.view(np.uint8)).to(self._device),
@@ -215,29 +216,35 @@ class HashEvaluator:
 class DelayEvaluator:
     """A stand-in for an accelerator: each batch takes a fixed time, one batch after the other.
 
-    The time is slept, so it leaves the CPU to the search, as a device does. ``busy_seconds`` and
-    ``batches`` tell how well a search fed it.
+    As a device does, it queues what is asked for while it is busy, and leaves the CPU to the
+    search: the time is slept. ``busy_seconds`` is how long it had work, ``batches`` and
+    ``positions`` how much.
     """
 
     def __init__(self, inner: Evaluator, seconds_per_batch: float) -> None:
         self.name = f"{inner.name} at {1000 * seconds_per_batch:g} ms a batch"
         self.has_moves_left = inner.has_moves_left
         self.seconds_per_batch = seconds_per_batch
-        self.busy_seconds = 0.0
         self.batches = 0
         self.positions = 0
         self._inner = inner
-        self._device = Lock()
+        self._free_at = 0.0
+        self._queue = Lock()
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds of work that were asked for."""
+        return self.batches * self.seconds_per_batch
 
     def evaluate(self, leaves: Leaves) -> Evaluation:
         """Evaluate a batch; see ``Evaluator``."""
-        with self._device:
-            start = time.perf_counter()
-            evaluation = self._inner.evaluate(leaves)
-            time.sleep(max(0.0, start + self.seconds_per_batch - time.perf_counter()))
-            self.busy_seconds += time.perf_counter() - start
+        with self._queue:
+            done_at = max(time.perf_counter(), self._free_at) + self.seconds_per_batch
+            self._free_at = done_at
             self.batches += 1
             self.positions += len(leaves.offsets) - 1
+        evaluation = self._inner.evaluate(leaves)
+        time.sleep(max(0.0, done_at - time.perf_counter()))
         return evaluation
 
 

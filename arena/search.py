@@ -126,41 +126,11 @@ def open_questions(questions: kernel.Questions, evaluator: int) -> Leaves | None
 
 
 def put_answers(questions: kernel.Questions, evaluator: int, answers: Evaluation) -> None:
-    """Lay an evaluator's answers beside its questions, where ``kernel.receive`` looks for them.
-
-    Raises EvaluationError for NaN or infinity: a search would go on with it, and lose the game.
-    """
+    """Lay an evaluator's answers beside its questions, where ``kernel.receive`` looks for them."""
     logits, wdl, moves_left = answers
-    if not all(np.isfinite(answer).all() for answer in answers):
-        raise EvaluationError(
-            "a net's evaluation is not a finite number\n"
-            "Half precision overflows with some nets: try --dtype float32, or swa inspect the nets."
-        )
     questions.logits[evaluator, : logits.size] = logits
     questions.wdl[evaluator, : moves_left.size] = wdl
     questions.moves_left[evaluator, : moves_left.size] = moves_left
-
-
-class _Metered:
-    """An evaluator that counts what reaches another, behind a cache if there is one."""
-
-    def __init__(self, inner: Evaluator) -> None:
-        self.name = inner.name
-        self.has_moves_left = inner.has_moves_left
-        self._evaluations = self._batches = self._largest_batch = 0
-        self._inner = inner
-
-    def evaluate(self, leaves: Leaves) -> Evaluation:
-        evaluation = self._inner.evaluate(leaves)
-        count = leaves.masks.shape[0]
-        self._evaluations += count
-        self._batches += 1
-        self._largest_batch = max(self._largest_batch, count)
-        return evaluation
-
-    @property
-    def throughput(self) -> Throughput:
-        return Throughput(0, self._evaluations, self._batches, self._largest_batch)
 
 
 class Lane:
@@ -182,11 +152,14 @@ class Lane:
         self._tasks = tasks
         self._playing: dict[int, GameTask] = {}
         self._starts = self._flight.lines[:, 0].copy()
-        self._nets = [_Metered(evaluator) for evaluator in self._settings.evaluators]
+        evaluators = self._settings.evaluators
         self._caches = (
-            [CachedEvaluator(net, cache_positions) for net in self._nets] if cache_positions else []
+            [CachedEvaluator(evaluator, cache_positions) for evaluator in evaluators]
+            if cache_positions
+            else []
         )
-        self._evaluators: Sequence[Evaluator] = self._caches or self._nets
+        self._evaluators: Sequence[Evaluator] = self._caches or evaluators
+        self._leaves = self._batches = self._largest_batch = 0
         self._turn = 0
         params, exploration = self._settings.params, self._settings.exploration
         self._advance = compiled_for(
@@ -208,11 +181,14 @@ class Lane:
     @property
     def throughput(self) -> Throughput:
         """What this lane has done so far."""
-        walked = Throughput(
+        hits = sum(cache.hits for cache in self._caches)
+        return Throughput(
             visits=int(self._flight.visits[0]),
-            cache_hits=sum(cache.hits for cache in self._caches),
+            evaluations=self._leaves - hits,
+            batches=self._batches,
+            largest_batch=self._largest_batch,
+            cache_hits=hits,
         )
-        return sum((net.throughput for net in self._nets), walked)
 
     def _step(self) -> bool:
         """Answer one evaluator's leaves and walk on; returns whether a game has ended."""
@@ -224,7 +200,16 @@ class Lane:
         if leaves := open_questions(self._questions, self._turn):
             answers = self._evaluators[self._turn].evaluate(leaves)
             put_answers(self._questions, self._turn, answers)
-            self._receive(self._flight, params, self._questions, self._turn)
+            count = answers.moves_left.size
+            self._leaves += count
+            self._batches += 1
+            self._largest_batch = max(self._largest_batch, count)
+            if not self._receive(self._flight, params, self._questions, self._turn):
+                # A search would go on with NaN, and lose the game.
+                raise EvaluationError(
+                    f"{self._evaluators[self._turn].name}: an evaluation is not a finite number\n"
+                    "Half precision overflows with some nets: try --dtype float32."
+                )
         return bool(news & kernel.GAME_OVER)
 
     def _next_turn(self) -> int:
@@ -234,7 +219,7 @@ class Lane:
         for one net, then for the other, and batches are twice as large as if both were answered.
         """
         waiting = self._questions.rows
-        if len(waiting) > 1 and 3 * waiting[self._turn] < waiting.sum():
+        if len(waiting) > 1 and 4 * waiting[self._turn] < waiting.sum():
             return int(waiting.argmax())
         return self._turn
 

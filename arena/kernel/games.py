@@ -500,8 +500,12 @@ def _ask(
 
 
 @kernel
-def receive(flight: InFlight, params: Params, questions: Questions, evaluator: int) -> None:
-    """Take an evaluator's answers into the trees; its games go on at the next ``advance``."""
+def receive(flight: InFlight, params: Params, questions: Questions, evaluator: int) -> bool:
+    """Take an evaluator's answers into the trees; its games go on at the next ``advance``.
+
+    Returns whether all answers were finite numbers; if not, the trees are worth nothing.
+    """
+    finite = True
     for row in range(questions.rows[evaluator]):
         number = signed(questions.game[evaluator, row])
         game = flight.games[number]
@@ -513,7 +517,7 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
         path = flight.paths[number]
         leaf = children[path[game.depth]]
         start, end = questions.offsets[evaluator, row], questions.offsets[evaluator, row + 1]
-        expand(
+        finite &= expand(
             tree,
             leaf,
             flight.positions[slot],
@@ -527,10 +531,12 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
         flight.known[number, game.depth] = leaf.position
         win, draw, loss = questions.wdl[evaluator, row]
         plies = questions.moves_left[evaluator, row]
+        finite &= bool(np.isfinite(win - loss + draw + plies))
         back_up(children, path, game.depth, -np.float64(win - loss), draw, plies, False)
         flight.visits[0] += 1
         game.state = SEARCHING
     questions.rows[evaluator] = 0
+    return finite
 
 
 @allocating

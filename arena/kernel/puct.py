@@ -236,11 +236,12 @@ def expand(
     logits: Floats,
     priors: Floats,
     params: Params,
-) -> None:
+) -> bool:
     """Give a leaf its position and its edges with their priors, the best one first.
 
     ``moves`` and ``logits`` [M] are the legal moves and the net's raw policy; ``priors`` [256] is
     room to work in. Priors are lc0's softmax at the policy temperature (src/neural/wrapper.cc).
+    Returns whether the logits were numbers; NaN and infinity are not.
     """
     count = moves.size
     largest = logits[0]
@@ -262,6 +263,7 @@ def expand(
     positions[tree.positions] = position
     tree.edges = first + count
     tree.positions += 1
+    return bool(np.isfinite(total))
 
 
 @inline
