@@ -185,10 +185,9 @@ def pace_line(state: MatchState, pace: Pace) -> str:
     """Return speed and time left, as far as they are known."""
     minutes = state.seconds / 60.0
     played = state.finished - state.resumed
-    if played == 0 or minutes == 0.0:
-        return f"Pace: n/a (no pair finished yet, {state.games:,} games)"
-    rate = played / minutes
-    parts = [f"{rate:.1f} pairs/min"]
+    started = played > 0 and minutes > 0.0
+    rate = played / minutes if started else 0.0
+    parts = [f"{rate:.1f} pairs/min" if started else "no pair finished yet"]
     if pace.evaluations_per_second is not None:
         parts.append(f"{short_number(pace.evaluations_per_second)} evals/s")
     if pace.batch_fill is not None:
@@ -196,7 +195,7 @@ def pace_line(state: MatchState, pace: Pace) -> str:
     if pace.cache_hit_share is not None:
         parts.append(f"cache {100 * pace.cache_hit_share:.0f}% hits")
     judgement = state.judgement
-    if not judgement.settled:
+    if started and not judgement.settled:
         left = judgement.limit - judgement.counts.pairs
         parts.append(f"ETA {duration(60.0 * left / rate)}{_decision(state)}")
     return f"Pace: {', '.join(parts)}"

@@ -30,6 +30,9 @@ BATCHES = (1, 8, 32, 64, 128, 256)
 LEGAL_MOVES = 35
 """Moves of a synthetic position: about the mean of a game of chess."""
 
+LAST_COMPILED = "games.spell-*.nbi"
+"""numba's index file of the kernel that a match comes to last, when its first game ends."""
+
 SECONDS_A_BATCH_SIZE = 1.0
 
 Mark = Literal["ok", "missing", "problem"]
@@ -120,8 +123,8 @@ def usable_cores() -> int:
 
 
 def kernels_compiled() -> bool:
-    """Whether compiled kernels of this very version lie in the cache."""
-    return CACHE_DIR.is_dir() and any(CACHE_DIR.rglob("*.nbi"))
+    """Whether all that a match compiles lies in the cache, made from these very sources."""
+    return CACHE_DIR.is_dir() and any(CACHE_DIR.rglob(LAST_COMPILED))
 
 
 def _findings() -> Iterator[Finding]:

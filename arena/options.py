@@ -23,6 +23,9 @@ from arena.config import ConfigError, MatchConfig
 PROJECT_FILE = Path("pyproject.toml")
 """Its table ``[tool.arena]`` holds a project's own defaults."""
 
+GROUPS = ("nets", "match length", "openings", "search", "device", "output")
+"""Of the help, in its order."""
+
 Config = TypeVar("Config")
 """``MatchConfig``, ``SearchParams`` or another dataclass whose fields are options."""
 
@@ -82,11 +85,11 @@ def add_flags(
     A flag that is not used leaves no trace in the parsed namespace: ``load_config`` can then tell
     it from one that repeats the default.
     """
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for setting in options(config):
-        group = groups.get(setting.group) or parser.add_argument_group(setting.group)
-        groups[setting.group] = group
-        _add_flag(group, setting)
+    settings = list(options(config))
+    present = {setting.group for setting in settings}
+    groups = {title: parser.add_argument_group(title) for title in GROUPS if title in present}
+    for setting in settings:
+        _add_flag(groups[setting.group], setting)
     parser.add_argument(
         "--config",
         type=Path,

@@ -51,6 +51,10 @@ REPORTS = Path("reports")
 LANES = 2
 """Groups of games: one is searched while the other's leaves are evaluated."""
 
+OPENINGS_TRIED = 500
+"""How many are parsed before anything is written: most broken books are found out within a second.
+The others are while the match begins; thousands of openings take too long to wait for."""
+
 ProgressOf = Callable[[Heading, PaceSource], AbstractContextManager[MatchObserver]]
 
 
@@ -89,6 +93,7 @@ def play(
     identity = match_identity(config, _identities(nets), book)
     deck = deck_of(identity, book)
     deck.require(identity.pairs)
+    deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
     evaluators = [TorchEvaluator(net, config.device, config.dtype) for net in nets]
     players = [
         Player(net.name, evaluator, config.search)
@@ -101,17 +106,14 @@ def play(
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
         session_started(folder, _session(config, command, evaluators[0].device, nets))
-        clock = _Clock(games)
+        clock = _Clock(games, ledger)
         with show(heading_of(identity), clock.pace) as observer:
             try:
                 outcome = run_match(ledger, deck, games, observer)
-                clock.pairs = outcome.state.finished - outcome.state.resumed
-            except BaseException:
-                # A full disk is told about by the ledger; what ended the match comes first.
+            finally:
+                # Of a full disk the ledger or the report tells; this line is not worth an error.
                 with suppress(OSError):
                     session_ended(folder, clock.pace())
-                raise
-            session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
     return Played(run, summary, outcome.ending)
 
@@ -127,8 +129,8 @@ def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:
 def _open_run_folder(folder: Path, identity: MatchIdentity) -> Iterator[Ledger]:
     """Open a run folder; one that was made here is taken back if an error leaves it without a pair.
 
-    That an opening cannot be played from is found out only as the match begins: its folder would
-    stand in the way of the same command with a better book. An interrupted match keeps its folder.
+    It would stand in the way of the same command with a better book, or on a disk with more room.
+    An interrupted match keeps its folder.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     fresh = not (folder / GAMES_FILE).exists()
@@ -181,16 +183,17 @@ def _session(
 class _Clock:
     """What a search has done since now, in the terms of the report."""
 
-    def __init__(self, games: BatchedSearch):
+    def __init__(self, games: BatchedSearch, ledger: Ledger):
         self._games = games
+        self._ledger = ledger
+        self._pairs_before = len(ledger.points)
         self._began = time.monotonic()
-        self.pairs = 0
 
     def pace(self) -> Pace:
         done = self._games.throughput
         return Pace(
             seconds=time.monotonic() - self._began,
-            pairs=self.pairs,
+            pairs=len(self._ledger.points) - self._pairs_before,
             visits=done.visits,
             evaluations=done.evaluations,
             batch_slots=done.batches * done.largest_batch,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-FILE_NAME = "sessions.jsonl"
+SESSIONS_FILE = "sessions.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +114,19 @@ def session_ended(folder: Path, pace: Pace) -> None:
 
 
 def _append(folder: Path, line: Mapping[str, Any]) -> None:
-    with (folder / FILE_NAME).open("a", encoding="utf-8") as file:
-        # A line torn by a crash must not swallow this one.
-        file.write(("\n" if file.tell() and not _ends_whole(folder) else "") + json.dumps(line))
-        file.write("\n")
+    path = folder / SESSIONS_FILE
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            # A line torn by a crash must not swallow this one.
+            torn = file.tell() and not _ends_whole(folder)
+            file.write(("\n" if torn else "") + json.dumps(line) + "\n")
+    except OSError as error:
+        error.filename = str(path)  # Python does not say which file the disk has no room for
+        raise
 
 
 def _ends_whole(folder: Path) -> bool:
-    with (folder / FILE_NAME).open("rb") as file:
+    with (folder / SESSIONS_FILE).open("rb") as file:
         file.seek(-1, 2)
         return file.read(1) == b"\n"
 
@@ -129,7 +134,7 @@ def _ends_whole(folder: Path) -> bool:
 def read_sessions(folder: Path) -> list[Session]:
     """Return every session of a run folder, oldest first; lines that say nothing are skipped."""
     try:
-        lines = (folder / FILE_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / SESSIONS_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     sessions: list[Session] = []

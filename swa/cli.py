@@ -12,50 +12,62 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from swa.command_line import Parser, ShowVersion, run_command
+
 if TYPE_CHECKING:
     from swa.net import Net
 
-BAD_INPUT = 2
-"""Exit code for input that cannot be used."""
+EPILOG = """\
+exit codes:
+  0    finished
+  2    could not: bad usage, bad input, or an internal error
+
+example:
+  swa inspect maia-1500.pb.gz
+"""
+
+INSPECT_EXAMPLES = """\
+examples:
+  swa inspect maia-1500.pb.gz
+  swa inspect maia-1500.pb.gz --json
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0, or 2 for input that cannot be used."""
-    arguments = _parser().parse_args(argv)
-    from swa.spec import NetError
-
-    try:
-        arguments.run(arguments)
-    except NetError as error:
-        sys.stderr.write(f"swa: {error}\n")
-        return BAD_INPUT
-    return 0
+    return run_command(build_parser, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="swa", description="Nets of Leela Chess Zero: look into their files."
+def build_parser() -> Parser:
+    """Build the parser of all commands; ``execute`` of the parsed namespace runs the chosen one."""
+    parser = Parser(
+        prog="swa", description="Nets of Leela Chess Zero: look into their files.", epilog=EPILOG
     )
+    parser.add_argument("--version", action=ShowVersion)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     inspect = commands.add_parser(
         "inspect",
         help="what a net file holds",
         description="Show a net's architecture, heads, encoding, training steps, sha256 and the "
         "health of its batch norms.",
-        epilog="example: swa inspect maia-1500.pb.gz --json",
+        epilog=INSPECT_EXAMPLES,
     )
     inspect.add_argument("net", metavar="NET", help="a .pb.gz or .pb file")
-    inspect.add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    inspect.set_defaults(run=_inspect)
+    inspect.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    inspect.add_argument(
+        "-v", "--verbose", action="store_true", help="show the traceback of an error"
+    )
+    inspect.set_defaults(execute=_inspect, parser=inspect)
     return parser
 
 
-def _inspect(arguments: argparse.Namespace) -> None:
+def _inspect(arguments: argparse.Namespace) -> int:
     from swa.net import load_net
 
     description = describe(load_net(arguments.net))
     lines = [json.dumps(description, indent=2)] if arguments.json else _table(description)
     sys.stdout.write("\n".join(lines) + "\n")
+    return 0
 
 
 def describe(net: Net) -> dict[str, Any]:

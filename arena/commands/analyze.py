@@ -25,15 +25,15 @@ SHOWN_MOVES = 10
 EXAMPLES = """\
 examples:
   arena analyze --net swa.pb.gz --moves e2e4 e7e5
-  arena analyze --net swa.pb.gz --fen "8/8/8/4k3/8/4K3/4P3/8 w - - 0 1" --visits 800
-  arena analyze --net swa.pb.gz --positions positions.jsonl --json > answers.jsonl
+  arena analyze --net swa.pb.gz --fen "4k3/8/4K3/4P3/8/8/8/8 w - -" --visits 800
+  arena analyze --net swa.pb.gz --positions positions.jsonl > answers.jsonl
 """
 
 
 class Question(NamedTuple):
     """A position after the moves of its game."""
 
-    where: str  # what an error calls it: "--fen", "positions.jsonl, line 3"
+    where: str  # what an error calls it: "--fen", "--moves", "positions.jsonl, line 3"
     id: str | int | None
     fen: str  # or "startpos"
     moves: tuple[str, ...]
@@ -45,18 +45,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "analyze",
         help="a net's evaluation of positions, and a search",
         description="Show a net's policy and outcome for a position, all for the side to move. "
-        "Without --visits or another setting of the search, nothing is searched.",
+        "Nothing is searched unless --visits, another setting of the search or --config is given.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--net", type=Path, required=True, metavar="NET", help="the net's file")
     parser.add_argument(
-        "--fen", default="startpos", metavar="FEN", help="the position (default: startpos)"
+        "--fen", metavar="FEN", help='the position, or "startpos" (default: startpos)'
     )
     parser.add_argument(
         "--moves",
         nargs="*",
-        default=[],
         metavar="MOVE",
         help="UCI moves from there; the net sees the last eight positions",
     )
@@ -96,21 +94,27 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def searches(arguments: argparse.Namespace) -> bool:
-    """Whether any flag of the search was given."""
+    """Whether any setting of the search was given."""
     from arena.options import options
 
-    return any(hasattr(arguments, setting.name) for setting in options(SearchParams))
+    return arguments.config is not None or any(
+        hasattr(arguments, setting.name) for setting in options(SearchParams)
+    )
 
 
 def read_questions(arguments: argparse.Namespace) -> list[Question]:
     """Return what is asked; ConfigError where a line of the file is no question."""
     if arguments.positions is None:
-        return [Question("--fen", None, arguments.fen, tuple(arguments.moves))]
+        where = "--moves" if arguments.moves else "--fen"
+        return [Question(where, None, arguments.fen or "startpos", tuple(arguments.moves or ()))]
+    if arguments.fen is not None or arguments.moves is not None:
+        raise ConfigError("--positions: its lines have the positions; leave out --fen and --moves")
     path: Path = arguments.positions
-    with path.open(encoding="utf-8") as file:
-        return [
-            read_line(f"{path}, line {n}", line) for n, line in enumerate(file, 1) if line.strip()
-        ]
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file\nGive one JSON object a line.") from None
+    return [read_line(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
 
 
 def read_line(where: str, line: str) -> Question:

@@ -29,23 +29,27 @@ if TYPE_CHECKING:
 BENCHMARKS = ("evaluator", "search", "device", "match")
 
 DESCRIPTION = """\
-Measure how fast this machine is, each figure with the size that it was measured at.
+Measure how fast this machine is, each figure with the size that it was
+measured at.
 
   evaluator  evaluations/s of a net, against a bare forward pass by torch
   search     visits/s of search alone: whole games, one thread
-  device     how busy search keeps a stand-in for an accelerator (256 positions in 5 ms)
-  match      visits and pairs of a match between two nets, and where its time goes
+  device     how busy search keeps a stand-in for an accelerator, which takes
+             5 ms for a batch of 256 positions
+  match      visits and pairs of a match between two nets, and where its time
+             goes
 """
 
 EXAMPLES = """\
-Every figure is the median of five slices, shown with their range. Ratios compare slices that take
-turns; other figures suffer from whatever else runs on the machine.
+Every figure is the median of five slices, shown with their range. Ratios
+compare slices that take turns; other figures suffer from whatever else runs on
+the machine.
 
 examples:
   arena bench --quick
   arena bench --what evaluator --net raw.pb.gz
   arena bench --what search --games 64 1024 --visits 100 100
-  arena bench --what match --net raw.pb.gz swa.pb.gz --parallel 256 --device cuda --json
+  arena bench --what match --net raw.pb.gz swa.pb.gz --device cuda --json
 """
 
 
@@ -56,7 +60,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="how fast nets, search and matches are here",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_argument_group("what to measure")
     what.add_argument(

@@ -26,7 +26,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Show versions, devices, the state of the compiled kernels and what is "
         "missing; with a net, also its speed at several batch sizes.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--net", type=Path, metavar="NET", help="a net to time, some ten seconds")
     parser.add_argument(

@@ -23,7 +23,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Write summary.json, games.pgn and report.md of a match, finished or not, "
         "from its match.toml and games.jsonl.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="RUN_DIR", help="a run folder of arena run")
     add_output_flags(parser, json_help="summary.json on stdout, and nothing else there")

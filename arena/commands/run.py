@@ -13,8 +13,9 @@ REPORT_EVERY = 50
 """Pairs between two blocks where the output is no terminal."""
 
 EXAMPLES = """\
-The first net is the baseline, the second the candidate; every figure is the candidate's, relative
-to the baseline. A match that was interrupted goes on when it is given the same --out again.
+The first net is the baseline, the second the candidate; every figure is the
+candidate's, relative to the baseline. Ctrl-C ends a match after writing its
+report; the same command with the same --out goes on with it.
 
 exit codes:
   0    finished as configured, whatever the verdict
@@ -23,8 +24,8 @@ exit codes:
 
 examples:
   arena run --nets raw.pb.gz swa.pb.gz
-  arena run --nets raw.pb.gz swa.pb.gz --visits 800 --sprt 0 5 --pairs 20000
-  arena run --nets raw.pb.gz swa.pb.gz --no-sprt --pairs 500 --openings book.epd --json
+  arena run --nets raw.pb.gz swa.pb.gz --visits 800 --sprt 0 5
+  arena run --nets raw.pb.gz swa.pb.gz --no-sprt --pairs 500 --json
 """
 
 
@@ -36,7 +37,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Play pairs of games between two nets, colours swapped, until the test "
         "decides or the limit is reached; write a run folder with games and report.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     output = add_flags(parser)["output"]
     add_output_flags(output, json_help="summary.json on stdout, and nothing else there")

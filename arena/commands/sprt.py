@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   arena sprt 11 240 560 297 14 --elo0 0 --elo1 10
-  arena sprt 11 240 560 297 14 --elo0 0 --elo1 5 --sprt-model logistic --json
+  arena sprt 11 240 560 297 14 --elo1 5 --sprt-model logistic --json
   arena sprt --wdl 505 1297 442 --elo0 0 --elo1 10
 """
 
@@ -32,7 +32,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Elo, likelihood of superiority and the sequential test of results that were "
         "played anywhere, from the candidate's side.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "pairs",

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
+from arena.ledger import GAMES_FILE
 from arena.report.markdown import write_markdown
 from arena.report.pgn import MatchTags, write_pgn
 from arena.report.summary import Run, Summary, read_run, summarize, write_summary
 
 
+class ReportError(Exception):
+    """Derived files that cannot be written: where, why, what to do."""
+
+
 def write_reports(folder: Path) -> tuple[Run, Summary]:
     """Write summary.json, games.pgn and report.md of a run folder, finished or not.
 
-    Raises LedgerError where it is no run folder or is damaged, OSError where it cannot be written.
+    Raises LedgerError where it is no run folder or is damaged, ReportError where it cannot be
+    written.
     """
     run = read_run(folder)
     summary = summarize(run)
+    try:
+        _write(run, summary)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ReportError(
+            f"{folder}: the report cannot be written: {reason}\n"
+            f"All pairs are safe in {GAMES_FILE}. Make room or give access to the folder, then: "
+            f"arena report {shlex.quote(str(folder))}"
+        ) from error
+    return run, summary
+
+
+def _write(run: Run, summary: Summary) -> None:
+    folder = run.folder
     baseline, candidate = (net.name for net in run.identity.nets)
     tags = MatchTags(baseline, candidate, run.identity.search.visits, summary["date"])
     write_summary(folder / "summary.json", summary)
     write_pgn(folder / "games.pgn", run.pairs, tags)
     write_markdown(folder / "report.md", run, summary)
-    return run, summary

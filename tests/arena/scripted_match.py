@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import chess
+import numpy as np
 
 from arena.config import SearchParams
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Result, Termination
@@ -122,8 +123,14 @@ class ScriptedSearch:
 def scripted_net(path: Path) -> SimpleNamespace:
     """What ``play`` wants to know of a net; its hash is its name's."""
     name = path.name.removesuffix(".pb")
+    sha256 = (name.encode().hex() * 64)[:64]
     return SimpleNamespace(
-        name=name, sha256=(name.encode().hex() * 64)[:64], path=path, spec="2x16", training_steps=9
+        name=name,
+        sha256=sha256,
+        path=path,
+        spec="2x16",
+        training_steps=9,
+        weights={"input": np.array([int(sha256[:8], 16)])},
     )
 
 

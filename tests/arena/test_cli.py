@@ -18,10 +18,12 @@ from scripted_match import (
 )
 
 import arena.cli
-from arena.cli import main, message_of
+from arena.cli import main
+from arena.commands.analyze import searches
 from arena.config import ConfigError
 from arena.openings import OpeningError
 from arena.run import next_folder
+from swa.command_line import LONGEST_REASON, message_of
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -87,6 +89,7 @@ def test_help_names_the_exit_codes_and_examples():
         (["run", "--nets", "a.pb", "b.pb", "--config", "no.toml"], "no.toml: cannot read"),
         (["report", "nowhere"], "nowhere: not a run folder"),
         (["analyze", "--net", "a.pb", "--positions", "no.jsonl"], "no.jsonl: no such file"),
+        (["analyze", "--net", "a.pb", "--positions", "p", "--moves", "e2e4"], "leave out --fen"),
         (["doctor", "--net", "missing.pb"], "missing.pb: cannot read the net"),
         (["sprt", "1", "2", "3"], "3 counts of pairs, not LL LD WLDD WD WW"),
         (["sprt"], "give five counts of pairs, or --wdl"),
@@ -122,6 +125,31 @@ def test_an_unforeseen_error_is_no_verdict_and_asks_for_a_report(monkeypatch, ca
         "error: internal: ZeroDivisionError: division by zero\n"
         "  run again with -v for the traceback; please report\n"
     )
+
+
+def test_an_unforeseen_error_is_no_page_of_text():
+    text = message_of(ZeroDivisionError("nopython mode pipeline\n" * 999), verbose=True)
+    assert len(text.splitlines()) == 2
+    assert len(text) < LONGEST_REASON + 100
+
+
+def test_too_little_memory_is_no_fault_of_the_program():
+    assert message_of(MemoryError("Unable to allocate 745. GiB"), verbose=False) == (
+        "error: not enough memory: Unable to allocate 745. GiB\n"
+        "  Ask for less at a time: games in flight, visits, or a smaller net."
+    )
+
+
+def test_a_flag_that_does_not_exist_is_answered_by_its_command(capsys):
+    assert main(["report", "here", "--jsno"]) == 2
+    assert capsys.readouterr().err == (
+        "error: unrecognized arguments: --jsno (did you mean --json?)\n  try: arena report --help\n"
+    )
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("arena 0.")
 
 
 def test_verbose_shows_the_traceback(capsys):
@@ -207,29 +235,6 @@ def test_next_folder_is_the_first_that_is_free(tmp_path):
     assert next_folder(of, tmp_path) == tmp_path / "swa-1-vs-raw-net-2"
 
 
-def test_equal_nets_are_refused(match, tmp_path, capsys):
-    match[match.index("swa.pb")] = "raw.pb"
-    assert main(match) == 2
-    assert "same net" in capsys.readouterr().err
-    assert not (tmp_path / "reports").exists()
-
-
-def test_a_book_too_small_is_refused_before_anything_is_played(match, tmp_path, capsys):
-    match[match.index("6")] = "17"
-    assert main(match) == 2
-    assert "has 16 openings, too few for 17 pairs" in capsys.readouterr().err
-    assert not (tmp_path / "reports").exists()
-
-
-def test_a_folder_of_another_match_is_refused(match, capsys):
-    assert main([*match, "--out", "here", "-q"]) == 0
-    assert main([*match, "--out", "here", "--visits", "7"]) == 2
-    error = capsys.readouterr().err
-    assert "visits" in error
-    assert "100" in error
-    assert "7" in error
-
-
 # --- report, sprt, doctor ---
 
 
@@ -310,6 +315,21 @@ def test_analyze_answers_a_file_in_order(net, tmp_path, capsys):
         assert answer["policy"].keys() == answer["logits"].keys()
         assert answer["search"]["visits"] == 20
         assert answer["search"]["children"][0].keys() >= {"move", "visits", "prior", "q"}
+
+
+def test_analyze_refuses_positions_that_are_no_text(tmp_path, capsys):
+    path = tmp_path / "net.pb.gz"
+    path.write_bytes(b"\x1f\x8b\xff")
+    assert main(["analyze", "--net", "a.pb", "--positions", str(path)]) == 2
+    assert "net.pb.gz: not a text file" in capsys.readouterr().err
+
+
+def test_analyze_searches_where_settings_of_the_search_are_given():
+    parser = arena.cli.build_parser()
+    alone = ["analyze", "--net", "a.pb"]
+    assert not searches(parser.parse_args(alone))
+    assert searches(parser.parse_args([*alone, "--visits", "5"]))
+    assert searches(parser.parse_args([*alone, "--config", "match.toml"]))
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,9 @@ def test_pace_counts_only_what_this_session_played():
 
 
 def test_pace_before_the_first_pair():
-    line = pace_line(state(PairCounts(), games=3), Pace())
-    assert line == "Pace: n/a (no pair finished yet, 3 games)"
+    pace = Pace(seconds=10, evaluations=2500)
+    line = pace_line(state(PairCounts()), pace)
+    assert line == "Pace: no pair finished yet, 250 evals/s"
 
 
 @pytest.mark.parametrize(

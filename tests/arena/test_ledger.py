@@ -154,7 +154,7 @@ identities = st.builds(
     ),
     evaluator=texts,
     dtype=texts,
-    search=st.builds(SearchParams, cpuct=st.floats(allow_nan=False), two_fold_draws=st.booleans()),
+    search=st.builds(SearchParams, cpuct=st.floats(0, 1e9), two_fold_draws=st.booleans()),
     sprt=st.none()
     | st.builds(
         Sprt, st.floats(-99, 0), st.floats(1, 99), shares, shares, st.sampled_from(EloModel)
