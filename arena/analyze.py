@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.boards import legal_uci, line_from_game, uci
-from arena.kernel import games as kernel
+from arena.kernel import flight as in_flight
+from arena.kernel import games
 from arena.kernel.position import Position
 from arena.kernel.puct import best_place, move_at
 from arena.kernel.tree import ROOT, move_of, prior_of
@@ -62,8 +63,8 @@ class Analysis:
     def __init__(self, player: Player, positions: Sequence[tuple[str, Sequence[str]]]):
         self._player = player
         self._settings = SearchSettings.of([player])
-        self._flight = kernel.InFlight.allocate(len(positions), self._settings.most_visits)
-        self._questions = kernel.Questions.allocate(1, len(positions))
+        self._flight = in_flight.InFlight.allocate(len(positions), self._settings.most_visits)
+        self._questions = in_flight.Questions.allocate(1, len(positions))
         self._positions = [
             self._start(number, fen, moves) for number, (fen, moves) in enumerate(positions)
         ]
@@ -83,10 +84,10 @@ class Analysis:
 
     def search(self) -> list[SearchResult]:
         """Search until every root has the player's visits."""
-        while (self._flight.games["state"] != kernel.HELD).any():
+        while (self._flight.games["state"] != in_flight.HELD).any():
             if leaves := open_questions(self._questions, 0):
                 put_answers(self._questions, 0, self._player.evaluator.evaluate(leaves))
-                kernel.receive(self._flight, self._settings.params, self._questions, 0)
+                games.receive(self._flight, self._settings.params, self._questions, 0)
             self._advance()
         return [self._result(number) for number in range(len(self._positions))]
 
@@ -96,14 +97,14 @@ class Analysis:
         position = line.positions[line.last]
         if not legal_uci(position):
             raise ValueError(f"no legal move after {len(moves)} moves from {fen}: the game is over")
-        kept = min(line.last + 1, kernel.HISTORY_KEPT)
+        kept = min(line.last + 1, in_flight.HISTORY_KEPT)
         self._flight.lines[number, :kept] = line.positions[line.last + 1 - kept :]
-        kernel.start_game(self._flight, number, 0, 0, line.fill, kept - 1, 1)
+        games.start_game(self._flight, number, 0, 0, line.fill, kept - 1, 1)
         return position
 
     def _advance(self) -> None:
         params, exploration = self._settings.params, self._settings.exploration
-        if kernel.advance(self._flight, params, exploration, self._questions) & kernel.NO_ROOM:
+        if games.advance(self._flight, params, exploration, self._questions) & in_flight.NO_ROOM:
             self._flight = self._flight.grown()
 
     def _evaluation(

@@ -1,8 +1,8 @@
 """match.toml: everything that decides a match's games, counts and verdict, and nothing else.
 
-Two runs with the same match.toml play the same games (facts about the machine such as the device
-or the games in flight are in sessions.jsonl). A run is resumed only where all of it agrees, so
-a verdict never rests on games of two kinds.
+Two runs with the same match.toml play the same games, up to float rounding (facts about the
+machine such as the device or the games in flight are in sessions.jsonl). A run is resumed only
+where all of it agrees, so a verdict never rests on games of two kinds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from arena.stats.sprt import Sprt
 MATCH_FILE = "match.toml"
 
 FORMAT = 1
-"""Of match.toml and games.jsonl. Another format is refused: its lines could mean anything."""
+"""Of match.toml and games.jsonl; another one is refused. To be raised when their lines mean
+something else, and when the same settings would lead to other games (search, planes, order of
+openings): no match is gone on with by other rules than it began with."""
 
 NAMES_ONLY = frozenset({"nets.baseline.name", "nets.candidate.name", "openings.file"})
 """Keys that may differ: a net or a book that was renamed is still the same."""

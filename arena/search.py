@@ -23,16 +23,17 @@ from arena.cache import CachedEvaluator
 from arena.config import SearchParams
 from arena.evaluator import Evaluation, EvaluationError, Evaluator, Leaves
 from arena.game import GameRecord, GameTask, Result, Termination
-from arena.kernel import games as kernel
+from arena.kernel import flight as in_flight
+from arena.kernel import games
 from arena.kernel.puct import PARAMS, exploration_table
 from swa.jit import compiled_for
 
 _TERMINATIONS = {
-    kernel.CHECKMATE: Termination.CHECKMATE,
-    kernel.STALEMATE: Termination.STALEMATE,
-    kernel.INSUFFICIENT_MATERIAL: Termination.INSUFFICIENT_MATERIAL,
-    kernel.FIFTY_MOVES: Termination.FIFTY_MOVES,
-    kernel.THREEFOLD: Termination.THREEFOLD,
+    in_flight.CHECKMATE: Termination.CHECKMATE,
+    in_flight.STALEMATE: Termination.STALEMATE,
+    in_flight.INSUFFICIENT_MATERIAL: Termination.INSUFFICIENT_MATERIAL,
+    in_flight.FIFTY_MOVES: Termination.FIFTY_MOVES,
+    in_flight.THREEFOLD: Termination.THREEFOLD,
 }
 _RESULTS: dict[int, Result] = {1: "1-0", 0: "1/2-1/2", -1: "0-1"}
 
@@ -110,7 +111,7 @@ class SearchSettings(NamedTuple):
         return cls(params, exploration, most_visits, evaluators)
 
 
-def open_questions(questions: kernel.Questions, evaluator: int) -> Leaves | None:
+def open_questions(questions: in_flight.Questions, evaluator: int) -> Leaves | None:
     """The leaves that wait for an evaluator, or None if there are none."""
     count = int(questions.rows[evaluator])
     if count == 0:
@@ -125,8 +126,8 @@ def open_questions(questions: kernel.Questions, evaluator: int) -> Leaves | None
     )
 
 
-def put_answers(questions: kernel.Questions, evaluator: int, answers: Evaluation) -> None:
-    """Lay an evaluator's answers beside its questions, where ``kernel.receive`` looks for them."""
+def put_answers(questions: in_flight.Questions, evaluator: int, answers: Evaluation) -> None:
+    """Lay an evaluator's answers beside its questions, where ``games.receive`` looks for them."""
     logits, wdl, moves_left = answers
     questions.logits[evaluator, : logits.size] = logits
     questions.wdl[evaluator, : moves_left.size] = wdl
@@ -136,19 +137,19 @@ def put_answers(questions: kernel.Questions, evaluator: int, answers: Evaluation
 class Lane:
     """A group of games that are searched in step.
 
-    ``cache_positions`` is how many answers of each evaluator are remembered.
+    ``slots`` games are in flight; ``cache_positions`` answers of each evaluator are remembered.
     """
 
     def __init__(
         self,
         players: Sequence[Player],
-        games: int,
+        slots: int,
         tasks: Iterator[GameTask],
         cache_positions: int = 0,
     ):
         self._settings = SearchSettings.of(players)
-        self._flight = kernel.InFlight.allocate(games, self._settings.most_visits)
-        self._questions = kernel.Questions.allocate(len(self._settings.evaluators), games)
+        self._flight = in_flight.InFlight.allocate(slots, self._settings.most_visits)
+        self._questions = in_flight.Questions.allocate(len(self._settings.evaluators), slots)
         self._tasks = tasks
         self._playing: dict[int, GameTask] = {}
         self._starts = self._flight.lines[:, 0].copy()
@@ -163,17 +164,17 @@ class Lane:
         self._turn = 0
         params, exploration = self._settings.params, self._settings.exploration
         self._advance = compiled_for(
-            kernel.advance, self._flight, params, exploration, self._questions
+            games.advance, self._flight, params, exploration, self._questions
         )
-        self._receive = compiled_for(kernel.receive, self._flight, params, self._questions, 0)
-        for slot in range(games):
+        self._receive = compiled_for(games.receive, self._flight, params, self._questions, 0)
+        for slot in range(slots):
             self._refill(slot)
 
     def run(self) -> Iterator[FinishedGame | None]:
         """Play until the tasks are used up; yields each game as it ends, None after each step."""
         while self._playing:
             if self._step():
-                for slot in np.flatnonzero(self._flight.games["state"] == kernel.OVER):
+                for slot in np.flatnonzero(self._flight.games["state"] == in_flight.OVER):
                     yield self._finish(int(slot))
                     self._refill(int(slot))
             yield None
@@ -194,7 +195,7 @@ class Lane:
         """Answer one evaluator's leaves and walk on; returns whether a game has ended."""
         params, exploration = self._settings.params, self._settings.exploration
         news = self._advance(self._flight, params, exploration, self._questions)
-        if news & kernel.NO_ROOM:
+        if news & in_flight.NO_ROOM:
             self._flight = self._flight.grown()
         self._turn = self._next_turn()
         if leaves := open_questions(self._questions, self._turn):
@@ -210,7 +211,7 @@ class Lane:
                     f"{self._evaluators[self._turn].name}: an evaluation is not a finite number\n"
                     "Half precision overflows with some nets: try --dtype float32."
                 )
-        return bool(news & kernel.GAME_OVER)
+        return bool(news & in_flight.GAME_OVER)
 
     def _next_turn(self) -> int:
         """Whose leaves are answered next: the last one's, until few of the waiting leaves are its.
@@ -227,15 +228,15 @@ class Lane:
         task = next(self._tasks, None)
         if task is None:
             self._playing.pop(slot, None)
-            self._flight.games[slot].state = kernel.IDLE
+            self._flight.games[slot].state = in_flight.IDLE
             return
         moves = task.opening.moves
         line = line_from_game(chess.Board(task.opening.fen), moves, len(moves) + 1)
-        kept = min(line.last + 1, kernel.HISTORY_KEPT)
+        kept = min(line.last + 1, in_flight.HISTORY_KEPT)
         self._flight.lines[slot, :kept] = line.positions[line.last + 1 - kept : line.last + 1]
         self._starts[slot] = line.positions[line.last]
         self._playing[slot] = task
-        kernel.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
+        games.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
 
     def _finish(self, slot: int) -> FinishedGame:
         task = self._playing[slot]
@@ -255,7 +256,7 @@ class Lane:
 
 def _uci_moves(start: npt.NDArray[np.void], moves: npt.NDArray[np.uint16]) -> list[str]:
     squares = np.zeros((moves.size, 3), np.uint8)
-    kernel.spell(start, np.ascontiguousarray(moves), squares)
+    games.spell(start, np.ascontiguousarray(moves), squares)
     names, pieces = chess.SQUARE_NAMES, chess.PIECE_SYMBOLS
     return [
         names[origin] + names[target] + (pieces[promotion] or "" if promotion else "")

@@ -82,6 +82,8 @@ def execute(arguments: argparse.Namespace) -> int:
             write_lines([line], sys.stderr)
 
     def show(heading: Heading, pace: PaceSource) -> Progress:
+        if not kernels_compiled():  # nothing is left that could be refused
+            note(COMPILING)
         return progress(
             heading,
             pace,
@@ -90,8 +92,6 @@ def execute(arguments: argparse.Namespace) -> int:
             stream=sys.stderr,
         )
 
-    if not kernels_compiled():
-        note(COMPILING)
     command = ["arena", *arguments.words]
     played = play(config, command, show, note)
     run = played.run

@@ -27,7 +27,7 @@ from arena.evaluator import (
     TorchEvaluator,
 )
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Termination
-from arena.kernel import games as kernel
+from arena.kernel import flight as in_flight
 from arena.ledger import read_pairs_in_issue_order
 from arena.match import Judgement, judge
 from arena.openings import default_book
@@ -123,7 +123,7 @@ def wandering(plies: int) -> Opening:
 @pytest.mark.parametrize("plies", [140, 260])
 def test_openings_longer_than_the_history_kept_are_played_on(plies: int) -> None:
     opening = wandering(plies)
-    assert len(opening.moves) > kernel.HISTORY_KEPT
+    assert len(opening.moves) > in_flight.HISTORY_KEPT
     games = played(BatchedSearch(players(), 2, lanes=1), tasks_of([opening]))
     check_pair(PairRecord(0, opening, (games[0, True], games[0, False])))
 
@@ -175,17 +175,19 @@ def test_trees_that_run_out_of_room_get_more(monkeypatch: pytest.MonkeyPatch) ->
     tasks = tasks_of(openings(3))
     params = SearchParams(visits=60)
     roomy = played(BatchedSearch(players(params), 6, lanes=1), tasks)
-    monkeypatch.setattr(kernel, "EDGES_A_POSITION", 1)
-    grown = kernel.InFlight.grown
+    monkeypatch.setattr(in_flight, "EDGES_A_POSITION", 1)
+    grown = in_flight.InFlight.grown
     calls = []
-    monkeypatch.setattr(kernel.InFlight, "grown", lambda flight: calls.append(1) or grown(flight))
+    monkeypatch.setattr(
+        in_flight.InFlight, "grown", lambda flight: calls.append(1) or grown(flight)
+    )
     assert played(BatchedSearch(players(params), 6, lanes=1), tasks) == roomy
     assert calls
 
 
 def test_memory_of_256_games_at_800_visits_is_below_a_gibibyte() -> None:
-    flight = kernel.InFlight.allocate(256, 800)
-    questions = kernel.Questions.allocate(2, 256)
+    flight = in_flight.InFlight.allocate(256, 800)
+    questions = in_flight.Questions.allocate(2, 256)
     assert flight.nbytes + sum(array.nbytes for array in questions) < 2**30
 
 

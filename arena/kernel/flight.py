@@ -1,0 +1,171 @@
+"""What games in flight are made of: arrays that the kernels change and nobody else understands.
+
+Array letters, here and in ``games``: G games, T = 2G + 1 tree slots (a tree for each side of each
+game, and a spare to copy into), C children, N positions and E edges of a tree, L positions of a
+line, D depths of a search, P moves kept of a game, K evaluators, B leaves of a batch, M legal moves
+of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from arena.kernel.movegen import Moves
+from arena.kernel.position import POSITION, Line
+from arena.kernel.puct import Floats
+from arena.kernel.tree import (
+    CHILD,
+    MOST_CHILDREN,
+    MOST_MOVES,
+    NOT_EVALUATED,
+    TREE,
+    Children,
+)
+
+GAME = np.dtype(
+    (
+        np.record,
+        [
+            ("ply", np.int32),  # the current position is line[ply]
+            ("depth", np.int32),  # of the leaf that waits for its net
+            ("played", np.int32),  # entries of ``played`` in use
+            ("players", np.int8, (2,)),  # who plays white, who black
+            ("state", np.uint8),
+            ("history_fill", np.uint8),  # see ``encode.pack_planes``
+            ("result", np.int8),  # 1, 0, -1 for white, once over
+            ("termination", np.uint8),
+            ("hold", np.uint8),  # 1: stop when the root has its visits, instead of playing
+            ("unused", np.uint8),
+        ],
+    )
+)
+
+MOVE_PLAYED = np.dtype(
+    (
+        np.record,
+        [
+            ("q", np.float32),  # expected result of the move, for its mover
+            ("d", np.float32),  # its draw probability
+            ("visits", np.int32),  # of the root
+            ("move", np.uint16),  # policy index
+            ("unused", np.uint16),
+        ],
+    )
+)
+
+Game = Any
+"""A record of GAME."""
+Ints = npt.NDArray[np.int64]
+
+IDLE, SEARCHING, WAITING, OVER, HELD = 0, 1, 2, 3, 4
+
+CHECKMATE, STALEMATE, INSUFFICIENT_MATERIAL, FIFTY_MOVES, THREEFOLD = 1, 2, 3, 4, 5
+
+NO_ROOM, GAME_OVER = 1, 2
+"""What ``advance`` has to tell, as bits."""
+
+HISTORY_KEPT = 128
+"""Positions of a game kept for repetitions and planes: the 50-move rule ends a game after 100."""
+
+EDGES_A_POSITION = 48
+"""Room for edges to begin with; a tree that needs more gets it (``InFlight.grown``)."""
+
+
+class InFlight(NamedTuple):
+    """The arrays of a group of games; everything that ``advance`` and ``receive`` change."""
+
+    games: Any  # GAME [G]
+    lines: Line  # POSITION [G, L]: the game so far, then the line of the search
+    paths: npt.NDArray[np.int32]  # int32 [G, D]: child at each depth of the line
+    known: npt.NDArray[
+        np.int32
+    ]  # int32 [G, D]: which of the tree's positions the line holds at each depth
+    played: Any  # MOVE_PLAYED [G, P]
+    trees: Any  # TREE [2G]: game g's tree for white is 2g, for black 2g + 1
+    spare: npt.NDArray[np.int32]  # int32 [1]: the slot that no tree uses
+    children: Children  # CHILD [T, C]
+    positions: Line  # POSITION [T, N]
+    edges: npt.NDArray[np.uint32]  # uint32 [T, E]
+    visits: Ints  # [1]: made so far, by all games
+    moves: Moves  # [256]: room to work in
+    priors: Floats  # [256]: room to work in
+
+    @classmethod
+    def allocate(cls, games: int, most_visits: int) -> InFlight:
+        """Room for ``games`` games whose roots get at most ``most_visits`` visits."""
+        slots = 2 * games + 1
+        positions = depths = most_visits + 2
+        trees = np.zeros(2 * games, TREE)
+        trees["slot"] = np.arange(2 * games)
+        return cls(
+            games=np.zeros(games, GAME),
+            lines=np.zeros((games, 2 * HISTORY_KEPT + depths), POSITION),
+            paths=np.zeros((games, depths), np.int32),
+            known=np.full((games, depths), NOT_EVALUATED, np.int32),
+            played=np.zeros((games, 512), MOVE_PLAYED),
+            trees=trees,
+            spare=np.array([2 * games], np.int32),
+            children=np.empty((slots, 4 * positions + MOST_CHILDREN), CHILD),
+            positions=np.empty((slots, positions), POSITION),
+            edges=np.empty((slots, EDGES_A_POSITION * positions + MOST_MOVES), np.uint32),
+            visits=np.zeros(1, np.int64),
+            moves=np.empty(MOST_MOVES, np.uint16),
+            priors=np.empty(MOST_MOVES, np.float32),
+        )
+
+    def grown(self) -> InFlight:
+        """The same games with half as much room again in every tree."""
+        return self._replace(
+            children=_longer(self.children),
+            positions=_longer(self.positions),
+            edges=_longer(self.edges),
+            played=_longer(self.played),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, in bytes; pages that were never touched are not resident."""
+        return sum(array.nbytes for array in self)
+
+
+class Questions(NamedTuple):
+    """Leaves that wait for each evaluator, packed, and room for the answers.
+
+    ``rows[k]`` rows of evaluator k are in use.
+    """
+
+    rows: Ints  # [K]
+    game: npt.NDArray[np.int32]  # int32 [K, G]: whose leaf it is
+    keys: npt.NDArray[np.uint64]  # uint64 [K, G, 2]: hash of everything the net sees
+    masks: npt.NDArray[np.uint64]  # uint64 [K, G, 112]
+    values: npt.NDArray[np.float32]  # float32 [K, G, 112]
+    offsets: Ints  # int64 [K, G + 1]: the legal moves of leaf b are moves[offsets[b]:...]
+    moves: npt.NDArray[np.uint16]  # [K, M]
+    logits: Floats  # [K, M]: of those moves, the net's raw policy
+    wdl: Floats  # [K, G, 3]: win, draw, loss for the side to move
+    moves_left: Floats  # [K, G]: plies
+
+    @classmethod
+    def allocate(cls, evaluators: int, games: int) -> Questions:
+        """Room for a leaf of every game, for any evaluator."""
+        return cls(
+            rows=np.zeros(evaluators, np.int64),
+            game=np.zeros((evaluators, games), np.int32),
+            keys=np.zeros((evaluators, games, 2), np.uint64),
+            masks=np.zeros((evaluators, games, 112), np.uint64),
+            values=np.zeros((evaluators, games, 112), np.float32),
+            offsets=np.zeros((evaluators, games + 1), np.int64),
+            moves=np.zeros((evaluators, games * MOST_MOVES), np.uint16),
+            logits=np.zeros((evaluators, games * MOST_MOVES), np.float32),
+            wdl=np.zeros((evaluators, games, 3), np.float32),
+            moves_left=np.zeros((evaluators, games), np.float32),
+        )
+
+
+def _longer(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    longer = np.empty((array.shape[0], array.shape[1] * 3 // 2), array.dtype)
+    longer[:, : array.shape[1]] = array
+    return longer
