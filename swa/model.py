@@ -7,8 +7,6 @@ gives the same module built from the same kind of ``NetSpec``, only with ``batch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from swa.batchnorm import Weights, fold
 from swa.policy_map import CONV_POLICY
 from swa.spec import (
     BATCH_NORM_EPSILON,
@@ -27,11 +26,7 @@ from swa.spec import (
     NetSpec,
     PolicyKind,
     ValueKind,
-    norm_of,
-    normed_convolutions,
 )
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 # Parameter names of swa.spec against torch's own for the parts of a batch norm.
 _TORCH_NAMES = {
@@ -221,22 +216,6 @@ def weights_of(module: Tower) -> dict[str, NDArray[np.float32]]:
 def _torch_name(name: str) -> str:
     owner, _, leaf = name.rpartition(".")
     return f"{owner}.{_TORCH_NAMES.get(leaf, leaf)}"
-
-
-def fold(spec: NetSpec, weights: Weights) -> tuple[NetSpec, dict[str, NDArray[np.float32]]]:
-    """The same net with every batch norm folded into its convolution, reckoned in float64."""
-    folded = dict(weights)
-    for convolution in normed_convolutions(spec):
-        norm = norm_of(convolution)
-        gamma, beta, mean, variance = (
-            folded.pop(f"{norm}.{part}").astype(np.float64)
-            for part in ("gamma", "beta", "mean", "variance")
-        )
-        scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
-        kernel = folded[f"{convolution}.weight"] * scale[:, None, None, None]
-        folded[f"{convolution}.weight"] = kernel.astype(np.float32)
-        folded[f"{convolution}.bias"] = (beta - mean * scale).astype(np.float32)
-    return replace(spec, batch_norm=False), folded
 
 
 def for_play(

@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import types
-from numba.extending import lower_builtin, type_callable
 
-from swa.jit import inline
+from swa.jit import compile_as, inline
 
 Words = npt.NDArray[np.uint64]
 
@@ -68,21 +67,21 @@ def flip(word: np.uint64) -> np.uint64:
     return np.uint64(int.from_bytes(int(word).to_bytes(8, "little"), "big"))
 
 
-def _compile_as(
-    function: Callable[..., Any], result: Any, emit: Callable[[ir.IRBuilder, ir.Value], ir.Value]
-) -> None:
-    """Let compiled code use one CPU instruction where plain Python calls ``function``."""
-    type_callable(function)(lambda context: lambda word: result)
-    lower_builtin(function, types.uint64)(
-        lambda context, builder, signature, arguments: emit(builder, arguments[0])
-    )
-
-
 _ZERO_IS_64 = ir.Constant(ir.IntType(1), 0)
-_compile_as(trailing_zeros, types.int64, lambda builder, word: builder.cttz(word, _ZERO_IS_64))
-_compile_as(leading_zeros, types.int64, lambda builder, word: builder.ctlz(word, _ZERO_IS_64))
-_compile_as(popcount, types.int64, lambda builder, word: builder.ctpop(word))
-_compile_as(flip, types.uint64, lambda builder, word: builder.bswap(word))
+compile_as(
+    trailing_zeros,
+    (types.uint64,),
+    types.int64,
+    lambda builder, word: builder.cttz(word, _ZERO_IS_64),
+)
+compile_as(
+    leading_zeros,
+    (types.uint64,),
+    types.int64,
+    lambda builder, word: builder.ctlz(word, _ZERO_IS_64),
+)
+compile_as(popcount, (types.uint64,), types.int64, lambda builder, word: builder.ctpop(word))
+compile_as(flip, (types.uint64,), types.uint64, lambda builder, word: builder.bswap(word))
 
 
 def _ray(square: int, files: int, ranks: int, longest: int = 7) -> int:

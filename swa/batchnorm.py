@@ -1,0 +1,29 @@
+"""Batch norm outside training: folding it into the convolutions it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swa.spec import BATCH_NORM_EPSILON, NetSpec, norm_of, normed_convolutions
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+def fold(spec: NetSpec, weights: Weights) -> tuple[NetSpec, dict[str, NDArray[np.float32]]]:
+    """The same net with every batch norm folded into its convolution, reckoned in float64."""
+    folded = dict(weights)
+    for convolution in normed_convolutions(spec):
+        norm = norm_of(convolution)
+        gamma, beta, mean, variance = (
+            folded.pop(f"{norm}.{part}").astype(np.float64)
+            for part in ("gamma", "beta", "mean", "variance")
+        )
+        scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
+        kernel = folded[f"{convolution}.weight"] * scale[:, None, None, None]
+        folded[f"{convolution}.weight"] = kernel.astype(np.float32)
+        folded[f"{convolution}.bias"] = (beta - mean * scale).astype(np.float32)
+    return replace(spec, batch_norm=False), folded

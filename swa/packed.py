@@ -1,0 +1,217 @@
+"""A net's weights as the forward pass on a CPU wants them: folded, transformed, padded, aligned.
+
+Channels are padded with zeros to a multiple of 16; all arrays are flat, of float32. What stands in
+brackets is the order of their numbers, "panels" that of ``swa.winograd.pack_panels``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swa.activations import MISH, RELU
+from swa.batchnorm import Weights, fold
+from swa.layers import TAPS
+from swa.policy_map import CONV_POLICY
+from swa.simd import Floats, aligned
+from swa.spec import (
+    PLANES,
+    POLICY_MOVES,
+    Activation,
+    MovesLeftSpec,
+    NetSpec,
+    PolicyKind,
+    ValueSpec,
+)
+from swa.winograd import SLOTS, SQUARES, pack_filters, pack_panels, padded
+
+MOST_BYTES = 2**31
+"""So much may the transformed weights take: up to four times what the net itself takes."""
+
+_ACTIVATIONS = {Activation.RELU: RELU, Activation.MISH: MISH}
+
+
+def why_not(spec: NetSpec) -> str:
+    """Why this forward pass does not cover a net; empty if it does."""
+    width, channels = padded(spec.filters), padded(spec.policy.channels)
+    numbers = 2 * spec.blocks * SLOTS * width * width + PLANES * TAPS * width
+    if spec.policy.kind is PolicyKind.CONVOLUTION:
+        numbers += SLOTS * width * channels
+    else:
+        numbers += POLICY_MOVES * SQUARES * channels
+    size = 4 * numbers
+    if size > MOST_BYTES:
+        return f"its transformed weights would take {size / 2**30:.1f} GiB"
+    return ""
+
+
+class Head(NamedTuple):
+    """A head that ends in few numbers, packed: value and moves left."""
+
+    channels: int  # padded; 0 where the net has no such head
+    hidden: int  # padded
+    outputs: int
+    conv: Floats  # panels of the 1x1 convolution
+    conv_bias: Floats
+    dense1: Floats  # panels; inputs in the order of activations, square by square
+    bias1: Floats
+    dense2: Floats  # [outputs][hidden]
+    bias2: Floats
+
+
+class Tower(NamedTuple):
+    """Input layer and residual blocks, packed; biases hold what batch norm came to."""
+
+    blocks: int
+    filters: int  # padded, as all channels below
+    se: int  # padded; 0 without squeeze-excitation
+    activation: int
+    input: Floats  # [112][9 taps][filters]
+    input_bias: Floats
+    convs: Floats  # transformed filters, two convolutions a block
+    biases: Floats  # [2 * blocks][filters]
+    squeeze: Floats  # [blocks] panels from filters to se
+    squeeze_bias: Floats  # [blocks][se]
+    excite: Floats  # [blocks] panels from se to 2 * filters: scales, then shifts
+    excite_bias: Floats  # [blocks][2 * filters]
+
+
+class Policy(NamedTuple):
+    """A policy head, packed."""
+
+    convolution: bool
+    channels: int  # padded
+    conv: Floats  # transformed filters, or panels of a classical policy's 1x1 convolution
+    bias: Floats
+    moves: Floats  # [80][9 taps][channels], or a classical policy's [1858][64][channels]
+    moves_bias: Floats
+    places: NDArray[np.int64]  # [1858] where a move stands in the flattened [80][64]
+
+
+class Packed(NamedTuple):
+    """A net's weights as the kernels want them."""
+
+    tower: Tower
+    policy: Policy
+    value: Head
+    moves_left: Head
+
+
+def _vector(numbers: NDArray[np.float32]) -> Floats:
+    """A bias, padded with zeros."""
+    packed = aligned(padded(numbers.size))
+    packed[: numbers.size] = numbers
+    return packed
+
+
+def _joined(arrays: list[Floats]) -> Floats:
+    packed = aligned(sum(array.size for array in arrays))
+    if arrays:
+        np.concatenate(arrays, out=packed)
+    return packed
+
+
+def _panels(matrix: NDArray[np.float32]) -> Floats:
+    """A dense layer's weights [K, C]."""
+    return pack_panels(matrix[None])
+
+
+def _by_square(dense: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """A dense layer on [channels][64 squares] as one on [64 squares][padded channels]."""
+    rows = dense.reshape(len(dense), channels, SQUARES).transpose(0, 2, 1)
+    return np.pad(rows, ((0, 0), (0, 0), (0, padded(channels) - channels))).reshape(len(dense), -1)
+
+
+def _by_tap(filters: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Filters [K, C, 3, 3] as [K, 9 taps, C]."""
+    return filters.reshape(*filters.shape[:2], TAPS).transpose(0, 2, 1)
+
+
+def _last_padded(array: NDArray[np.float32]) -> Floats:
+    """An array with its last axis padded, flat."""
+    packed = aligned(array[..., 0].size * padded(array.shape[-1]))
+    packed.reshape(*array.shape[:-1], -1)[..., : array.shape[-1]] = array
+    return packed
+
+
+def _pack_tower(spec: NetSpec, weights: Weights) -> Tower:
+    filters, blocks = padded(spec.filters), range(spec.blocks)
+    names = [f"blocks.{block}.{conv}" for block in blocks for conv in ("conv1", "conv2")]
+    dense = [f"blocks.{block}.se.dense" for block in blocks] if spec.se else []
+    return Tower(
+        blocks=spec.blocks,
+        filters=filters,
+        se=padded(spec.se),
+        activation=_ACTIVATIONS[spec.activation],
+        # A plane pushes to its neighbours: [plane][tap][filter].
+        input=_last_padded(_by_tap(weights["input.conv.weight"].transpose(1, 0, 2, 3))),
+        input_bias=_vector(weights["input.conv.bias"]),
+        convs=_joined([pack_filters(weights[f"{name}.weight"]) for name in names]),
+        biases=_joined([_vector(weights[f"{name}.bias"]) for name in names]),
+        squeeze=_joined([_panels(weights[f"{name}1.weight"]) for name in dense]),
+        squeeze_bias=_joined([_vector(weights[f"{name}1.bias"]) for name in dense]),
+        excite=_joined([_panels(_halves(weights[f"{name}2.weight"], filters)) for name in dense]),
+        excite_bias=_joined([_halves(weights[f"{name}2.bias"], filters) for name in dense]),
+    )
+
+
+def _halves(rows: NDArray[np.float32], filters: int) -> NDArray[np.float32]:
+    """Rows that scale and rows that shift, each padded to ``filters`` of them."""
+    scale, shift = np.split(rows, 2)
+    rest = [(0, filters - len(scale))] + [(0, 0)] * (rows.ndim - 1)
+    return np.concatenate((np.pad(scale, rest), np.pad(shift, rest)))
+
+
+def _pack_policy(spec: NetSpec, weights: Weights) -> Policy:
+    channels = spec.policy.channels
+    places = np.array(CONV_POLICY)
+    if spec.policy.kind is PolicyKind.CONVOLUTION:
+        return Policy(
+            convolution=True,
+            channels=padded(channels),
+            conv=pack_filters(weights["policy.conv1.weight"]),
+            bias=_vector(weights["policy.conv1.bias"]),
+            moves=_last_padded(_by_tap(weights["policy.conv2.weight"])),
+            moves_bias=_vector(weights["policy.conv2.bias"]),
+            places=places,
+        )
+    return Policy(
+        convolution=False,
+        channels=padded(channels),
+        conv=_panels(weights["policy.conv.weight"][:, :, 0, 0]),
+        bias=_vector(weights["policy.conv.bias"]),
+        moves=_joined([_by_square(weights["policy.dense.weight"], channels).ravel()]),
+        moves_bias=_vector(weights["policy.dense.bias"]),
+        places=places,
+    )
+
+
+def _pack_head(
+    name: str, head: ValueSpec | MovesLeftSpec | None, outputs: int, weights: Weights
+) -> Head:
+    if head is None:
+        return Head(0, 0, 0, *(aligned(0) for _ in range(6)))
+    return Head(
+        channels=padded(head.channels),
+        hidden=padded(head.hidden),
+        outputs=outputs,
+        conv=_panels(weights[f"{name}.conv.weight"][:, :, 0, 0]),
+        conv_bias=_vector(weights[f"{name}.conv.bias"]),
+        dense1=_panels(_by_square(weights[f"{name}.dense1.weight"], head.channels)),
+        bias1=_vector(weights[f"{name}.dense1.bias"]),
+        dense2=_last_padded(weights[f"{name}.dense2.weight"]),
+        bias2=_vector(weights[f"{name}.dense2.bias"]),
+    )
+
+
+def pack(spec: NetSpec, weights: Weights) -> Packed:
+    """Fold batch norm and lay out all weights for the kernels."""
+    spec, weights = fold(spec, weights) if spec.batch_norm else (spec, weights)
+    return Packed(
+        _pack_tower(spec, weights),
+        _pack_policy(spec, weights),
+        _pack_head("value", spec.value, spec.value.outputs, weights),
+        _pack_head("moves_left", spec.moves_left, 1, weights),
+    )

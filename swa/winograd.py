@@ -1,0 +1,414 @@
+"""3x3 convolutions of a board by Winograd's F(4x4, 3x3), on a CPU; docs/winograd.md draws it.
+
+Four tiles of 4x4 squares cover a board. A tile's outputs depend on 6x6 inputs; transformed, those
+36 numbers a channel meet the 36 of a transformed filter one by one, so a convolution becomes 36
+matrix products, one a *slot*, with a quarter of the multiplications (Lavin and Gray, "Fast
+algorithms for convolutional neural networks", 2015, arXiv 1509.09308). The points at which the
+polynomials are evaluated are 0, +-sqrt(1/2), +-sqrt(2) and infinity: half the rounding error of
+0, +-1, +-2 at the same cost (the choice of Alam et al., "Winograd convolution for deep neural
+networks: efficient point selection", 2022, arXiv 2201.10369, confirmed by tests/swa/test_winograd).
+
+A *group* of up to six boards goes through a whole net together: its 24 tiles are four times the
+rows of ``multiply_panel``, and its slots stay in the second-level cache.
+
+Activations are [64 squares][channels], channels padded to a multiple of 16, everything in flat
+arrays. Transformed inputs and outputs share one array of 37 slots: the outputs of slot s overwrite
+the inputs of slot s - 1, which are used up by then.
+
+    slot 0      slot 1      slot 2            slot 36
+    | out 0     | in 0      | in 1      | ... | in 35     |      a slot: [24 tiles][width]
+    | out 0     | out 1     | in 1      | ...                    after two matrix products
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swa.activations import MISH, RELU, activate8
+from swa.jit import inline, kernel
+from swa.simd import (
+    LINE,
+    PANEL_OUTPUTS,
+    WIDTH,
+    Float8,
+    Floats,
+    aligned,
+    load8,
+    maximum8,
+    multiply_add,
+    multiply_panel1,
+    multiply_panel2,
+    multiply_panel4,
+    multiply_panel6,
+    splat8,
+    stay_apart,
+    store8,
+)
+
+SQUARES = 64
+GROUP = 6
+"""Boards that go through a net together."""
+TILES = 4
+"""Tiles of a board: two by two."""
+POINTS = 6
+"""Inputs a side of a tile, and points of evaluation: 4 outputs + 3 taps - 1."""
+SLOTS = POINTS * POINTS
+
+NEAR, FAR = math.sqrt(0.5), math.sqrt(2.0)
+"""The points but 0 and infinity, with both signs. Their product is 1, which shortens the sums."""
+
+_NEAR, _FAR = np.float32(NEAR), np.float32(FAR)
+_HALF_NEAR, _TWICE_FAR = np.float32(NEAR / 2), np.float32(FAR * 2)
+_ZERO, _NO_LEAST = np.float32(0), np.float32(-math.inf)
+_HALF, _TWO, _TWO_AND_HALF = np.float32(0.5), np.float32(2), np.float32(2.5)
+
+SEGMENT = 16
+"""Inputs that are summed up by themselves before they are added to the rest: one chain of 64 sums
+loses about twice what four of 16 do (Higham, "The accuracy of floating point summation", SIAM J.
+Sci. Comput. 14, 1993). At 64 channels it costs a tenth of the speed."""
+
+MOST_SEGMENTED = 64
+"""Channels of a 3x3 convolution above which it sums in one chain: at 128, where a panel, its inputs
+and its outputs do not fit into the first-level cache together, segments would cost an eighth."""
+
+COLUMNS = 10
+"""Files that the tiles reach to: eight, and one of zeros beyond each edge."""
+
+
+def padded(channels: int) -> int:
+    """The next multiple of what ``multiply_panel`` computes at once."""
+    return -(-channels // PANEL_OUTPUTS) * PANEL_OUTPUTS
+
+
+class Slots(NamedTuple):
+    """Where a group's convolutions are computed, for layers of up to ``width`` channels."""
+
+    numbers: Floats  # [37][stride]
+    stride: int  # numbers from one slot to the next
+    width: int  # channels, padded: numbers from one tile to the next
+    scratch: Floats  # [6][10 files][8], what ``to_slots`` has transformed one way
+
+
+def new_slots(channels: int) -> Slots:
+    """Slots for layers of up to ``channels``: 228 kB for 64 of them."""
+    width = padded(channels)
+    # The line in between keeps the 36 slots of a number out of one another's cache sets.
+    stride = GROUP * TILES * width + LINE // 4
+    return Slots(aligned((SLOTS + 1) * stride), stride, width, aligned(POINTS * COLUMNS * WIDTH))
+
+
+def filter_transform() -> NDArray[np.float64]:
+    """The matrix G [6, 3]: a filter's polynomial at each point, over that point's denominator.
+
+    Toom and Cook's interpolation: the denominator of point p is the product of p - q over the other
+    finite points q; at infinity only the highest power counts.
+    """
+    points = (0.0, NEAR, -NEAR, FAR, -FAR)
+    matrix = np.zeros((POINTS, 3))
+    for row, point in enumerate(points):
+        denominator = math.prod(point - other for other in points if other != point)
+        matrix[row] = [point**power / denominator for power in range(3)]
+    matrix[-1, -1] = 1.0
+    return matrix
+
+
+def pack_filters(weights: NDArray[np.float32]) -> Floats:
+    """Transform a convolution's weights [K, C, 3, 3], in float64, for ``multiply``.
+
+    The result is [36 slots][K / 16 panels][C][16 outputs], K and C padded with zeros.
+    """
+    outputs, inputs = weights.shape[:2]
+    g = filter_transform()
+    slots = np.einsum("ia,jb,kcab->ijkc", g, g, weights.astype(np.float64), optimize=True)
+    return pack_panels(slots.reshape(SLOTS, outputs, inputs))
+
+
+def pack_panels(matrices: NDArray[np.float64] | NDArray[np.float32]) -> Floats:
+    """Matrices [n, K, C] as [n][K / 16 panels][C][16 outputs], K and C padded with zeros."""
+    count, outputs, inputs = matrices.shape
+    depth, width = padded(inputs), padded(outputs)
+    packed = aligned(count * depth * width)
+    panels = packed.reshape(count, width // PANEL_OUTPUTS, depth, PANEL_OUTPUTS)
+    for panel in range(width // PANEL_OUTPUTS):
+        rows = matrices[:, panel * PANEL_OUTPUTS : (panel + 1) * PANEL_OUTPUTS]
+        panels[:, panel, :inputs, : rows.shape[1]] = rows.transpose(0, 2, 1)
+    return packed
+
+
+@kernel
+def multiply_rows(
+    inputs: Floats,
+    first: int,
+    stride: int,
+    rows: int,
+    weights: Floats,
+    start: int,
+    depth: int,
+    width: int,
+    outputs: Floats,
+    target: int,
+    target_stride: int,
+    segment: int = SEGMENT,
+) -> None:
+    """Multiply ``rows`` of ``depth`` inputs by packed weights: ``width`` outputs each."""
+    stay_apart()
+    for panel in range(0, width, PANEL_OUTPUTS):
+        row = 0
+        while row < rows:
+            # Eight rows are better cut in halves than into six and two.
+            left = rows - row
+            source, place = first + row * stride, target + row * target_stride + panel
+            matrix = start + panel * depth
+            if left >= 6 and left != 8:
+                taken = 6
+                multiply_panel6(
+                    inputs,
+                    source,
+                    stride,
+                    weights,
+                    matrix,
+                    depth,
+                    segment,
+                    outputs,
+                    place,
+                    target_stride,
+                )
+            elif left >= 4:
+                taken = 4
+                multiply_panel4(
+                    inputs,
+                    source,
+                    stride,
+                    weights,
+                    matrix,
+                    depth,
+                    segment,
+                    outputs,
+                    place,
+                    target_stride,
+                )
+            elif left >= 2:
+                taken = 2
+                multiply_panel2(
+                    inputs,
+                    source,
+                    stride,
+                    weights,
+                    matrix,
+                    depth,
+                    segment,
+                    outputs,
+                    place,
+                    target_stride,
+                )
+            else:
+                taken = 1
+                multiply_panel1(
+                    inputs,
+                    source,
+                    stride,
+                    weights,
+                    matrix,
+                    depth,
+                    segment,
+                    outputs,
+                    place,
+                    target_stride,
+                )
+            row += taken
+
+
+@kernel
+def multiply(
+    slots: Slots, boards: int, filters: Floats, start: int, inputs: int, outputs: int
+) -> None:
+    """Multiply the slots of ``boards`` boards by the packed filters from ``start`` on.
+
+    ``inputs`` and ``outputs`` are channels, padded.
+    """
+    stay_apart()
+    for slot in range(SLOTS):
+        multiply_rows(
+            slots.numbers,
+            (slot + 1) * slots.stride,
+            slots.width,
+            TILES * boards,
+            filters,
+            start + slot * inputs * outputs,
+            inputs,
+            outputs,
+            slots.numbers,
+            slot * slots.stride,
+            slots.width,
+            SEGMENT if inputs <= MOST_SEGMENTED else inputs,
+        )
+
+
+@inline
+def _input_transform(
+    d0: Float8, d1: Float8, d2: Float8, d3: Float8, d4: Float8, d5: Float8
+) -> tuple[Float8, Float8, Float8, Float8, Float8, Float8]:
+    """B^T d: row k holds the coefficients of the product of x - q over the finite points q but k.
+
+    With M(x) = x (x^2 - 1/2) (x^2 - 2) these are M(x) / (x - p), and M(x) itself at infinity.
+    """
+    minus_half, minus_two = splat8(-_HALF), splat8(-_TWO)
+    middle = splat8(-_TWO_AND_HALF)
+    near_even = multiply_add(minus_two, d2, d4)
+    near_odd = multiply_add(minus_two, d1, d3)
+    far_even = multiply_add(minus_half, d2, d4)
+    far_odd = multiply_add(minus_half, d1, d3)
+    return (
+        multiply_add(middle, d2, d0 + d4),
+        multiply_add(splat8(_NEAR), near_odd, near_even),
+        multiply_add(splat8(-_NEAR), near_odd, near_even),
+        multiply_add(splat8(_FAR), far_odd, far_even),
+        multiply_add(splat8(-_FAR), far_odd, far_even),
+        multiply_add(middle, d3, d1 + d5),
+    )
+
+
+@inline
+def _output_transform(
+    m0: Float8, m1: Float8, m2: Float8, m3: Float8, m4: Float8, m5: Float8
+) -> tuple[Float8, Float8, Float8, Float8]:
+    """A^T m: output i is the sum of m_p p^i over the points p; infinity counts for the last."""
+    near_sum, near_difference = m1 + m2, m1 - m2
+    far_sum, far_difference = m3 + m4, m3 - m4
+    return (
+        m0 + near_sum + far_sum,
+        multiply_add(splat8(_FAR), far_difference, splat8(_NEAR) * near_difference),
+        multiply_add(splat8(_TWO), far_sum, splat8(_HALF) * near_sum),
+        multiply_add(
+            splat8(_TWICE_FAR),
+            far_difference,
+            multiply_add(splat8(_HALF_NEAR), near_difference, m5),
+        ),
+    )
+
+
+@kernel
+def to_slots(activations: Floats, start: int, channels: int, slots: Slots, board: int) -> None:
+    """Transform a board's activations [64][channels] into the slots' rows of that board."""
+    numbers, stride, scratch = slots.numbers, slots.stride, slots.scratch
+    zero = splat8(np.float32(0))
+    for row in range(POINTS):
+        store8(scratch, row * COLUMNS * WIDTH, zero)
+        store8(scratch, (row * COLUMNS + COLUMNS - 1) * WIDTH, zero)
+    rank = 8 * channels
+    for channel in range(0, channels, WIDTH):
+        for half in range(2):
+            # Ranks -1 to 4 or 3 to 8: one of them is beyond the edge.
+            for file in range(8):
+                place = start + (3 * half * 8 + file) * channels + channel
+                r0 = load8(activations, place)
+                r1 = load8(activations, place + rank)
+                r2 = load8(activations, place + 2 * rank)
+                r3 = load8(activations, place + 3 * rank)
+                r4 = load8(activations, place + 4 * rank)
+                if half == 0:
+                    t0, t1, t2, t3, t4, t5 = _input_transform(zero, r0, r1, r2, r3, r4)
+                else:
+                    t0, t1, t2, t3, t4, t5 = _input_transform(r0, r1, r2, r3, r4, zero)
+                column = (file + 1) * WIDTH
+                store8(scratch, column, t0)
+                store8(scratch, column + COLUMNS * WIDTH, t1)
+                store8(scratch, column + 2 * COLUMNS * WIDTH, t2)
+                store8(scratch, column + 3 * COLUMNS * WIDTH, t3)
+                store8(scratch, column + 4 * COLUMNS * WIDTH, t4)
+                store8(scratch, column + 5 * COLUMNS * WIDTH, t5)
+            for side in range(2):
+                tile = (board * TILES + 2 * half + side) * slots.width + channel
+                for row in range(POINTS):
+                    column = (row * COLUMNS + 4 * side) * WIDTH
+                    t0, t1, t2, t3, t4, t5 = _input_transform(
+                        load8(scratch, column),
+                        load8(scratch, column + WIDTH),
+                        load8(scratch, column + 2 * WIDTH),
+                        load8(scratch, column + 3 * WIDTH),
+                        load8(scratch, column + 4 * WIDTH),
+                        load8(scratch, column + 5 * WIDTH),
+                    )
+                    target = (row * POINTS + 1) * stride + tile
+                    store8(numbers, target, t0)
+                    store8(numbers, target + stride, t1)
+                    store8(numbers, target + 2 * stride, t2)
+                    store8(numbers, target + 3 * stride, t3)
+                    store8(numbers, target + 4 * stride, t4)
+                    store8(numbers, target + 5 * stride, t5)
+
+
+@inline
+def _slot_row(numbers: Floats, place: int, stride: int) -> tuple[Float8, Float8, Float8, Float8]:
+    return _output_transform(
+        load8(numbers, place),
+        load8(numbers, place + stride),
+        load8(numbers, place + 2 * stride),
+        load8(numbers, place + 3 * stride),
+        load8(numbers, place + 4 * stride),
+        load8(numbers, place + 5 * stride),
+    )
+
+
+@inline
+def _store_file(
+    outputs: Floats,
+    square: int,
+    rank: int,
+    least: Float8,
+    bias: Float8,
+    y0: Float8,
+    y1: Float8,
+    y2: Float8,
+    y3: Float8,
+) -> None:
+    """Write four squares of a file from the lowest up, biased, nothing below ``least``."""
+    store8(outputs, square, maximum8(least, y0 + bias))
+    store8(outputs, square + rank, maximum8(least, y1 + bias))
+    store8(outputs, square + 2 * rank, maximum8(least, y2 + bias))
+    store8(outputs, square + 3 * rank, maximum8(least, y3 + bias))
+
+
+@kernel
+def from_slots(
+    slots: Slots,
+    board: int,
+    bias: Floats,
+    bias_start: int,
+    channels: int,
+    activation: int,
+    outputs: Floats,
+    start: int,
+) -> None:
+    """Transform a board's rows of the slots back to outputs [64][channels], add bias, activate."""
+    stay_apart()
+    numbers, stride = slots.numbers, slots.stride
+    least = splat8(_ZERO if activation == RELU else _NO_LEAST)
+    for channel in range(0, channels, WIDTH):
+        addend = load8(bias, bias_start + channel)
+        for tile in range(TILES):
+            place = (board * TILES + tile) * slots.width + channel
+            row = POINTS * stride
+            a0, a1, a2, a3 = _slot_row(numbers, place, stride)
+            b0, b1, b2, b3 = _slot_row(numbers, place + row, stride)
+            c0, c1, c2, c3 = _slot_row(numbers, place + 2 * row, stride)
+            d0, d1, d2, d3 = _slot_row(numbers, place + 3 * row, stride)
+            e0, e1, e2, e3 = _slot_row(numbers, place + 4 * row, stride)
+            f0, f1, f2, f3 = _slot_row(numbers, place + 5 * row, stride)
+            corner = start + (tile // 2 * 32 + tile % 2 * 4) * channels + channel
+            rank = 8 * channels
+            y0, y1, y2, y3 = _output_transform(a0, b0, c0, d0, e0, f0)
+            _store_file(outputs, corner, rank, least, addend, y0, y1, y2, y3)
+            y0, y1, y2, y3 = _output_transform(a1, b1, c1, d1, e1, f1)
+            _store_file(outputs, corner + channels, rank, least, addend, y0, y1, y2, y3)
+            y0, y1, y2, y3 = _output_transform(a2, b2, c2, d2, e2, f2)
+            _store_file(outputs, corner + 2 * channels, rank, least, addend, y0, y1, y2, y3)
+            y0, y1, y2, y3 = _output_transform(a3, b3, c3, d3, e3, f3)
+            _store_file(outputs, corner + 3 * channels, rank, least, addend, y0, y1, y2, y3)
+        if activation == MISH:
+            for place in range(start + channel, start + SQUARES * channels, channels):
+                store8(outputs, place, activate8(load8(outputs, place), MISH))
