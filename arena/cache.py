@@ -2,10 +2,10 @@
 
 Positions are told apart by everything that a net sees of them, history and clocks included, so the
 answers are those that the net would give again, and a match is the same with a cache and without
-(beyond the float rounding by which a net's answers depend on the other positions of a batch). The
-price is that a transposition, whose history differs, is another position: what remains are the
-first moves of a pair's two games, 1 position in 100 between two real nets, and far more where
-a net meets itself.
+(with torch, up to the rounding by which an answer depends on the rest of its batch). The price is
+that a transposition, whose history differs, is another position: what remains are the first moves
+of a pair's two games, 1 position in 100 between two real nets, and far more where a net meets
+itself.
 """
 
 from __future__ import annotations

@@ -108,6 +108,11 @@ class MatchConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = option(
         "auto", "where the nets run; auto: the first there is of cuda, mps, cpu", group="device"
     )
+    evaluator: Literal["auto", "torch", "winograd"] = option(
+        "auto",
+        "what computes the nets; auto: winograd for float32 on a CPU, torch for everything else",
+        group="device",
+    )
     nncache: int = option(
         200_000, "evaluations to remember for each net, 0 for none", "POSITIONS", group="device"
     )

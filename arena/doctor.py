@@ -17,9 +17,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-from arena.evaluator import Dtype, Evaluator, Leaves, TorchEvaluator
+from arena.compilation import kernels_compiled
+from arena.evaluator import (
+    Choice,
+    Dtype,
+    Evaluator,
+    Kind,
+    Leaves,
+    choose_evaluator,
+    make_evaluator,
+    may_have_accelerator,
+)
 from arena.openings import OpeningError, default_book
 from swa import provenance
+from swa.cores import usable_cores
 from swa.jit import CACHE_DIR
 from swa.net import load_net
 from swa.spec import PLANES, POLICY_MOVES
@@ -29,9 +40,6 @@ BATCHES = (1, 8, 32, 64, 128, 256)
 
 LEGAL_MOVES = 35
 """Moves of a synthetic position: about the mean of a game of chess."""
-
-LAST_COMPILED = "games.spell-*.nbi"
-"""numba's index file of the kernel that a match comes to last, when its first game ends."""
 
 SECONDS_A_BATCH_SIZE = 1.0
 
@@ -64,6 +72,9 @@ class Examination:
     devices: dict[str, str]  # what there is, with its name
     cores: int  # that this process may use
     findings: tuple[Finding, ...]
+    evaluator: Kind  # of the net, or of one that everything covers
+    evaluator_device: str  # where it computes
+    evaluator_reason: str  # why this one: "float32 on a CPU"
     net: str | None = None
     speeds: tuple[Speed, ...] = ()
 
@@ -81,14 +92,19 @@ def examine(
     net: Path | None = None,
     device: str = "auto",
     dtype: Dtype = "float32",
+    wanted: Kind | Literal["auto"] = "auto",
     batches: Sequence[int] = BATCHES,
 ) -> Examination:
     """Look at everything; with ``net``, also time it, about a second for each batch size.
 
-    Raises NetError for a net that cannot be read, ValueError for a device that is not there.
+    Raises NetError for a net that cannot be read, DeviceError for a device that is not there or an
+    evaluator that cannot compute as asked.
     """
-    evaluator = (
-        TorchEvaluator(load_net(net), device=device, dtype=dtype) if net is not None else None
+    loaded = load_net(net) if net is not None else None
+    choice = choose_evaluator(loaded.spec if loaded else None, wanted, device, dtype)
+    findings = tuple(_findings(choice))  # before the first evaluation compiles
+    speeds = (
+        tuple(_speeds(make_evaluator(loaded, choice, dtype), batches)) if loaded is not None else ()
     )
     devices = find_devices()
     return Examination(
@@ -96,39 +112,30 @@ def examine(
         device=next(iter(devices)),
         devices=devices,
         cores=usable_cores(),
-        findings=tuple(_findings()),
+        findings=findings,
+        evaluator=choice.kind,
+        evaluator_device=choice.device,
+        evaluator_reason=choice.reason,
         net=str(net) if net is not None else None,
-        speeds=tuple(_speeds(evaluator, batches)) if evaluator is not None else (),
+        speeds=speeds,
     )
 
 
 def find_devices() -> dict[str, str]:
-    """Every device that torch can use, with its name, in the order in which auto takes them."""
-    import torch
+    """Every device that a net can be evaluated on, with its name, in the order of auto's choice."""
+    devices: dict[str, str] = {}
+    if may_have_accelerator():
+        import torch
 
-    devices = {
-        f"cuda:{index}": torch.cuda.get_device_name(index)
-        for index in range(torch.cuda.device_count())
-    }
-    if torch.backends.mps.is_available():
-        devices["mps"] = provenance.device_name("mps")
+        for index in range(torch.cuda.device_count()):
+            devices[f"cuda:{index}"] = torch.cuda.get_device_name(index)
+        if torch.backends.mps.is_available():
+            devices["mps"] = provenance.device_name("mps")
     return {**devices, "cpu": provenance.device_name("cpu")}
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on, which a container often has fewer of than the machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def kernels_compiled() -> bool:
-    """Whether all that a match compiles lies in the cache, made from these very sources."""
-    return CACHE_DIR.is_dir() and any(CACHE_DIR.rglob(LAST_COMPILED))
-
-
-def _findings() -> Iterator[Finding]:
-    yield _kernels()
+def _findings(choice: Choice) -> Iterator[Finding]:
+    yield _kernels(choice)
     yield _book()
     yield _shared_data()
     yield _program(
@@ -137,8 +144,8 @@ def _findings() -> Iterator[Finding]:
     yield _program("stockfish", "builds the opening book", "the shipped book stays as it is")
 
 
-def _kernels() -> Finding:
-    if kernels_compiled():
+def _kernels(choice: Choice) -> Finding:
+    if kernels_compiled(forward=choice.kind == "winograd"):
         return Finding("kernels", "ok", f"compiled code is kept in {CACHE_DIR}")
     folder = next(parent for parent in CACHE_DIR.parents if parent.exists())
     if not os.access(folder, os.W_OK):

@@ -1,30 +1,41 @@
 """What search asks of a net: the legal moves' logits and the outcome of a batch of positions.
 
 Search knows nets only as an ``Evaluator``, so a real net, a cache and the stand-ins of tests and
-benchmarks are the same to it. Positions come packed, moves of all boards one after the other, and
-only the legal moves' logits go back: a batch is a few arrays, whatever its size.
+benchmarks (``arena.stand_ins``) are the same to it. Positions come packed, moves of all boards one
+after the other, and only the legal moves' logits go back: a batch is a few arrays, whatever its
+size.
 
 B = positions of a batch, M = legal moves of all of them.
 """
 
 from __future__ import annotations
 
-import time
+import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swa.jit import inline, kernel
+from swa.cores import usable_cores
+from swa.forward import Forward
 from swa.net import Net
-from swa.spec import POLICY_MOVES, ValueKind
+from swa.packed import why_not
+from swa.spec import POLICY_MOVES, NetSpec, ValueKind
 
 if TYPE_CHECKING:
     import torch
 
 Dtype = Literal["float32", "float16", "bfloat16"]
+
+Kind = Literal["winograd", "torch"]
+"""What can evaluate a net: our own forward pass on a CPU, or torch's on any device."""
+
+ACCELERATOR_FILES = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "kfd", "dxg")
+"""Under /dev, of the drivers without which torch sees no GPU on Linux: NVIDIA's for cards and for
+boards, AMD's, and that of Linux within Windows."""
 
 
 class DeviceError(ValueError):
@@ -57,7 +68,7 @@ class Evaluator(Protocol):
     """A net, or what stands for one.
 
     ``evaluate`` may be called from several threads at once. A position's evaluation does not depend
-    on the others in its batch, beyond float rounding.
+    on the others in its batch; torch's does in its last digits.
     """
 
     @property
@@ -70,6 +81,38 @@ class Evaluator(Protocol):
 
     def evaluate(self, leaves: Leaves) -> Evaluation:
         """Evaluate a batch of at least one position."""
+
+
+class WinogradEvaluator:
+    """A net on a CPU by the forward pass of ``swa.forward``, without torch.
+
+    A position's evaluation is the same, bit for bit, in any batch and on any number of threads:
+    with it a match can be repeated to the last digit.
+    """
+
+    device = "cpu"
+
+    def __init__(self, net: Net, threads: int = 1) -> None:
+        """Compute a batch on up to ``threads`` cores, shared by all callers of this process.
+
+        The net must be one that ``swa.packed.why_not`` has nothing against.
+        """
+        self.name = net.name
+        self.has_moves_left = net.spec.moves_left is not None
+        self._threads = threads
+        self._forward = Forward(net.spec, net.weights)
+
+    def evaluate(self, leaves: Leaves) -> Evaluation:
+        """Evaluate a batch; see ``Evaluator``."""
+        # The forward pass takes addresses for what they should be; this copies nothing that is.
+        outputs = self._forward(
+            np.ascontiguousarray(leaves.masks, np.uint64),
+            np.ascontiguousarray(leaves.values, np.float32),
+            np.ascontiguousarray(leaves.moves, np.uint16),
+            np.ascontiguousarray(leaves.offsets, np.int64),
+            self._threads,
+        )
+        return Evaluation(*outputs)
 
 
 class TorchEvaluator:
@@ -86,15 +129,14 @@ class TorchEvaluator:
         Raises DeviceError for a device that is not there, and for half precision on a CPU, where it
         is slower than float32 and less exact.
         """
-        import torch  # takes seconds to import: stand-ins do without
+        device = pick_device(device, dtype)
+
+        import torch  # takes seconds to import: the others do without
 
         from swa.model import for_play
 
-        self._device = _pick_device(device)
+        self._device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, dtype)
-        on_cpu = self._device.type == "cpu"
-        if on_cpu and dtype != "float32":
-            raise DeviceError(f"dtype {dtype} needs an accelerator; on a CPU use float32")
         self.name = net.name
         in_turn = self._device.type not in ("cpu", "cuda")
         self._turn: AbstractContextManager[object] = Lock() if in_turn else nullcontext()
@@ -151,152 +193,102 @@ class TorchEvaluator:
         return torch.cat((logits, wdl.flatten(), plies.flatten()))
 
 
-def _pick_device(device: str) -> torch.device:
-    """The device that a user names. Raises DeviceError where there is no such."""
+# --- which of them ---
+
+
+class Choice(NamedTuple):
+    """What evaluates a net, where, and why."""
+
+    kind: Kind
+    device: str  # "cpu", "cuda", "mps"
+    reason: str  # "float32 on a CPU"
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.reason})"
+
+
+def choose_evaluator(
+    spec: NetSpec | None,
+    wanted: Kind | Literal["auto"] = "auto",
+    device: str = "auto",
+    dtype: Dtype = "float32",
+) -> Choice:
+    """Say what evaluates a net of this architecture; None stands for one that everything covers.
+
+    ``device`` is auto or torch's name for one; torch is imported only where there may be an
+    accelerator, or another device than the CPU is named.
+
+    Raises DeviceError for a device that is not there, for half precision on a CPU, and for
+    ``winograd`` where it cannot compute.
+    """
+    if wanted == "winograd" and device == "auto":
+        device = "cpu"
+    if wanted == "winograd" and (_type_of(device) != "cpu" or dtype != "float32"):
+        raise DeviceError(
+            f"--evaluator winograd computes float32 on a CPU, not {dtype} on {device}\n"
+            "Use --evaluator auto, or leave out --device and --dtype."
+        )
+    device = pick_device(device, dtype)
+    if wanted == "torch":
+        return Choice("torch", device, "asked for")
+    if _type_of(device) != "cpu":
+        return Choice("torch", device, f"runs on {device}")
+    if spec is not None and (reason := why_not(spec)):
+        if wanted == "winograd":
+            raise DeviceError(
+                f"--evaluator winograd does not cover {spec}: {reason}\n"
+                "Use --evaluator auto: torch evaluates such nets."
+            )
+        return Choice("torch", device, f"not covered by winograd: {reason}")
+    return Choice("winograd", device, "asked for" if wanted == "winograd" else "float32 on a CPU")
+
+
+def make_evaluator(
+    net: Net, choice: Choice, dtype: Dtype = "float32"
+) -> WinogradEvaluator | TorchEvaluator:
+    """Make the evaluator that was chosen; on a CPU it computes on all cores of this process."""
+    if choice.kind == "winograd":
+        return WinogradEvaluator(net, threads=usable_cores())
+    return TorchEvaluator(net, choice.device, dtype)
+
+
+def may_have_accelerator() -> bool:
+    """Whether torch should be asked for a GPU: False where it could not find one anyway.
+
+    Importing torch takes seconds; looking for the files of a driver takes microseconds.
+    """
+    if sys.platform != "linux":
+        return True
+    return any(next(Path("/dev").glob(name), None) for name in ACCELERATOR_FILES)
+
+
+def pick_device(device: str, dtype: Dtype) -> str:
+    """Return torch's name for a device, with auto resolved.
+
+    Raises DeviceError where there is no such device, and for half precision on a CPU.
+    """
+    if device == "auto":
+        device = _first_device() if may_have_accelerator() else "cpu"
+    elif device != "cpu":
+        import torch
+
+        try:
+            torch.empty(1, device=torch.device(device))
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            message = f"device {device!r} is not available here; try auto or cpu"
+            raise DeviceError(message) from error
+    if _type_of(device) == "cpu" and dtype != "float32":
+        raise DeviceError(f"dtype {dtype} needs an accelerator; on a CPU use float32")
+    return device
+
+
+def _first_device() -> str:
     import torch
 
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise DeviceError(f"device {device!r} is not available here; try auto or cpu") from error
-    return chosen
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-class UniformEvaluator:
-    """Knows nothing: all moves alike, every position even. For tests."""
-
-    name = "uniform"
-    has_moves_left = False
-
-    def evaluate(self, leaves: Leaves) -> Evaluation:
-        """Evaluate a batch; see ``Evaluator``."""
-        boards = len(leaves.offsets) - 1
-        return Evaluation(
-            logits=np.zeros(len(leaves.moves), np.float32),
-            wdl=np.tile(np.array([0.25, 0.5, 0.25], np.float32), (boards, 1)),
-            moves_left=np.zeros(boards, np.float32),
-        )
-
-
-class HashEvaluator:
-    """A pseudo-random net that costs next to nothing, for tests and benchmarks of search.
-
-    The evaluation is a function of the seed and the board's planes alone, bit for bit: the batch,
-    the thread and the machine do not matter.
-    """
-
-    has_moves_left = False
-
-    def __init__(self, seed: int = 0) -> None:
-        self.name = f"hash-{seed}"
-        self._seed = np.uint64(seed)
-
-    def evaluate(self, leaves: Leaves) -> Evaluation:
-        """Evaluate a batch; see ``Evaluator``."""
-        boards = len(leaves.offsets) - 1
-        logits = np.empty(len(leaves.moves), np.float32)
-        wdl = np.empty((boards, 3), np.float32)
-        _hash_boards(
-            self._seed,
-            leaves.masks,
-            leaves.values.view(np.uint32),
-            leaves.moves,
-            leaves.offsets,
-            logits,
-            wdl,
-        )
-        return Evaluation(logits, wdl, np.zeros(boards, np.float32))
-
-
-class DelayEvaluator:
-    """A stand-in for an accelerator: each batch takes a fixed time, one batch after the other.
-
-    As a device does, it queues what is asked for while it is busy, and leaves the CPU to the
-    search: the time is slept. ``busy_seconds`` is how long it had work, ``batches`` and
-    ``positions`` how much.
-    """
-
-    def __init__(self, inner: Evaluator, seconds_per_batch: float) -> None:
-        self.name = f"{inner.name} at {1000 * seconds_per_batch:g} ms a batch"
-        self.has_moves_left = inner.has_moves_left
-        self.seconds_per_batch = seconds_per_batch
-        self.batches = 0
-        self.positions = 0
-        self._inner = inner
-        self._free_at = 0.0
-        self._queue = Lock()
-
-    @property
-    def busy_seconds(self) -> float:
-        """Seconds of work that were asked for."""
-        return self.batches * self.seconds_per_batch
-
-    def evaluate(self, leaves: Leaves) -> Evaluation:
-        """Evaluate a batch; see ``Evaluator``."""
-        with self._queue:
-            done_at = max(time.perf_counter(), self._free_at) + self.seconds_per_batch
-            self._free_at = done_at
-            self.batches += 1
-            self.positions += len(leaves.offsets) - 1
-        evaluation = self._inner.evaluate(leaves)
-        time.sleep(max(0.0, done_at - time.perf_counter()))
-        return evaluation
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: odd, bits well mixed
-_MIX = np.uint64(0xBF58476D1CE4E5B9)  # Steele et al., "Fast splittable PRNGs", 2014: SplitMix64
-_HALF = np.uint64(32)
-_FOURTH = np.uint64(16)
-_LOW_16 = np.uint64(0xFFFF)
-_STATE_PLANES = 104  # first plane that is not history: castling, rule 50, ...
-_UNIT = np.float32(1 / 65536)
-
-
-@inline
-def _mix(word: np.uint64) -> np.uint64:
-    word = (word ^ (word >> _HALF)) * _MIX
-    return word ^ (word >> _HALF)
-
-
-@kernel
-def _hash_boards(
-    seed: np.uint64,
-    masks: NDArray[np.uint64],
-    value_bits: NDArray[np.uint32],
-    moves: NDArray[np.uint16],
-    offsets: NDArray[np.int64],
-    logits: NDArray[np.float32],
-    wdl: NDArray[np.float32],
-) -> None:
-    """Fill ``logits`` in [-2, 2) and ``wdl`` from hashes of planes and moves."""
-    for board in range(masks.shape[0]):
-        # Four chains of multiplications instead of one: four times as fast.
-        one, two = seed ^ _GOLDEN, seed + _GOLDEN
-        three, four = seed ^ _MIX, seed + _MIX
-        for plane in range(0, masks.shape[1], 4):
-            one = (one ^ masks[board, plane]) * _GOLDEN
-            two = (two ^ masks[board, plane + 1]) * _GOLDEN
-            three = (three ^ masks[board, plane + 2]) * _GOLDEN
-            four = (four ^ masks[board, plane + 3]) * _GOLDEN
-            # A product's low bits see only the low bits of its factors.
-            one ^= one >> _HALF
-            two ^= two >> _HALF
-            three ^= three >> _HALF
-            four ^= four >> _HALF
-        for plane in range(_STATE_PLANES, masks.shape[1]):
-            one = (one ^ np.uint64(value_bits[board, plane])) * _GOLDEN
-        position = _mix(_mix(_mix(one) ^ two) ^ three) ^ four
-        outcome = _mix(position)
-        draw = np.float32(outcome & _LOW_16) * _UNIT * np.float32(0.5)
-        win = (np.float32(1) - draw) * np.float32((outcome >> _FOURTH) & _LOW_16) * _UNIT
-        wdl[board, 0] = win
-        wdl[board, 1] = draw
-        wdl[board, 2] = np.float32(1) - draw - win
-        for edge in range(offsets[board], offsets[board + 1]):
-            word = _mix(position + np.uint64(moves[edge]) * _GOLDEN)
-            logits[edge] = np.float32(word >> np.uint64(48)) * _UNIT * np.float32(4) - np.float32(2)
+def _type_of(device: str) -> str:
+    return device.partition(":")[0]

@@ -7,8 +7,8 @@ count, each is put to the test by itself, and the first to cross a bound decides
 behind it is in the ledger and counts for nothing.
 
 Counts and verdict hence depend on the games alone: not on how many are in flight, in which order
-they end, or how often the match was interrupted. The games depend on nothing else either, up to
-float rounding: torch's last digits vary with the batch that a position is evaluated in.
+they end, or how often the match was interrupted. The games depend on nothing else either; with
+torch up to float rounding, as its last digits vary with the batch that a position is evaluated in.
 """
 
 from __future__ import annotations

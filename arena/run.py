@@ -14,9 +14,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena.compilation import kernels_compiled
 from arena.config import MatchConfig
-from arena.console import PaceSource
-from arena.evaluator import TorchEvaluator
+from arena.console import COMPILING, PaceSource
+from arena.evaluator import Choice, choose_evaluator, make_evaluator
 from arena.ledger import GAMES_FILE, Ledger
 from arena.match import (
     Ending,
@@ -94,18 +95,22 @@ def play(
     deck = deck_of(identity, book)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
-    evaluators = [TorchEvaluator(net, config.device, config.dtype) for net in nets]
-    players = [
-        Player(net.name, evaluator, config.search)
-        for net, evaluator in zip(nets, evaluators, strict=True)
+    choices = [
+        choose_evaluator(net.spec, config.evaluator, config.device, config.dtype) for net in nets
     ]
-    games = BatchedSearch(players, config.parallel, LANES, config.nncache)
     folder = folder or config.out or next_folder(identity)
     with _open_run_folder(folder, identity) as ledger:
         note(f"Run folder: {folder}")
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
-        session_started(folder, _session(config, command, evaluators[0].device, nets))
+        if not kernels_compiled(forward=any(choice.kind == "winograd" for choice in choices)):
+            note(COMPILING)  # nothing is left that could be refused
+        session_started(folder, _session(config, command, choices, nets))
+        players = [
+            Player(net.name, make_evaluator(net, choice, config.dtype), config.search)
+            for net, choice in zip(nets, choices, strict=True)
+        ]
+        games = BatchedSearch(players, config.parallel, LANES, config.nncache)
         clock = _Clock(games, ledger)
         with show(heading_of(identity), clock.pace) as observer:
             try:
@@ -166,14 +171,16 @@ def _identities(nets: Sequence[Net]) -> tuple[NetIdentity, NetIdentity]:
 
 
 def _session(
-    config: MatchConfig, command: Sequence[str], device: str, nets: Sequence[Net]
+    config: MatchConfig, command: Sequence[str], choices: Sequence[Choice], nets: Sequence[Net]
 ) -> Session:
+    device = choices[0].device
     return Session(
         started=now(),
         command=tuple(command),
         versions=provenance.versions(),
         device=f"{device} ({provenance.device_name(device)})",
         parallel=config.parallel,
+        evaluator=", ".join(dict.fromkeys(map(str, choices))),
         nets=tuple(
             NetFile(net.sha256, net.path.name, str(net.spec), net.training_steps) for net in nets
         ),

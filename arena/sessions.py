@@ -85,6 +85,7 @@ class Session:
     versions: Mapping[str, str]
     device: str  # as torch knows it, with its name: "cpu (AMD EPYC)"
     parallel: int  # games in flight
+    evaluator: str | None = None  # "winograd (float32 on a CPU)"; None: noted by an older version
     nets: tuple[NetFile, ...] = ()
     pace: Pace = Pace()
     ended: str | None = None  # None: killed, or still playing
@@ -103,6 +104,7 @@ def session_started(folder: Path, session: Session) -> None:
         "versions": dict(session.versions),
         "device": session.device,
         "parallel": session.parallel,
+        "evaluator": session.evaluator,
         "nets": [asdict(net) for net in session.nets],
     }
     _append(folder, line)
@@ -157,6 +159,7 @@ def _begun(line: Mapping[str, Any]) -> Session:
         versions={str(name): str(version) for name, version in line["versions"].items()},
         device=str(line["device"]),
         parallel=int(line["parallel"]),
+        evaluator=str(line["evaluator"]) if line.get("evaluator") else None,
         nets=tuple(NetFile(**net) for net in line["nets"]),
     )
 

@@ -1,8 +1,8 @@
 """Evaluators against a bare forward pass: how much of a net's speed is left for a search to use.
 
 The yardstick is torch's forward pass of the same net, batch norm folded, channels last, on planes
-that are floats already: what it costs when nobody packs, unpacks or picks out legal moves. The two
-take turns, slice by slice, so that whatever slows the machine down slows down both.
+that are floats already: what it costs when nobody packs, unpacks or picks out legal moves. All take
+turns, slice by slice, so that whatever slows the machine down slows them all down.
 """
 
 from __future__ import annotations
@@ -14,58 +14,160 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-from arena.bench.figures import BenchConfig, EvaluatorSpeed, Spread
+from arena.bench.figures import BenchConfig, EvaluatorSpeed, RefreshSpeed, Spread
 from arena.bench.games import Prelude, tasks
+from arena.bench.onnx import BareOnnx, onnx_is_there
 from arena.config import SearchParams
-from arena.evaluator import Dtype, Evaluation, Evaluator, HashEvaluator, Leaves, TorchEvaluator
+from arena.evaluator import (
+    Choice,
+    Dtype,
+    Evaluation,
+    Evaluator,
+    Leaves,
+    TorchEvaluator,
+    WinogradEvaluator,
+    choose_evaluator,
+)
 from arena.search import Lane, Player
+from arena.stand_ins import HashEvaluator
+from swa.cores import usable_cores
+from swa.forward import Forward
 from swa.model import for_play, unpack
 from swa.net import Net
-
-EVALUATORS: Mapping[str, Callable[[Net, str, Dtype], Evaluator]] = {"torch": TorchEvaluator}
-"""The kinds of evaluators that are timed."""
+from swa.refresh import refresh
 
 STEPS = 150
 """Steps after which leaves are those of trees in mid-search, at 100 visits a move."""
 
+GAMES = 256
+"""Games in flight that the positions of a refresh are taken from."""
+
+Note = Callable[[str], None]
+
+Calls = Mapping[tuple[str, int], Callable[[], object]]
+"""What is timed, by its name and its threads."""
+
 
 def time_evaluators(
-    nets: Sequence[Net], prelude: Prelude, config: BenchConfig, note: Callable[[str], None]
+    nets: Sequence[Net], prelude: Prelude, config: BenchConfig, note: Note
 ) -> Iterator[EvaluatorSpeed]:
-    """Time every kind of evaluator for each net and batch size, one caller, on leaves of games."""
+    """Time every kind of evaluator for each net and batch size, one caller, on leaves of games.
+
+    All cores are timed with the first net, at its largest batch.
+    """
     leaves = {batch: leaves_of_games(batch, prelude) for batch in config.batches}
     for net in nets:
-        for name, evaluator_of in EVALUATORS.items():
-            evaluator = evaluator_of(net, config.device, config.dtype)
-            for batch in config.batches:
-                note(f"evaluator: {name}, {net.name}, batch {batch}")
-                yield _time_evaluator(name, net, evaluator, leaves[batch], config)
+        choice = choose_evaluator(net.spec, "auto", config.device, config.dtype)
+        batches = [batch for batch in config.batches if work_of(net, batch) <= config.effort.work]
+        evaluators = _evaluators(net, choice, config.dtype)
+        for batch in batches:
+            note(f"evaluator: {net.name}, batch {batch}")
+            calls = _calls(evaluators, leaves[batch])
+            if choice.device == "cpu" and onnx_is_there():
+                calls["onnxruntime", 1] = BareOnnx(net, leaves[batch])
+            yield from _time_batch(net, choice, leaves[batch], calls, config)
+        if net is nets[0] and usable_cores() > 1 and choice.kind == "winograd" and batches:
+            note(f"evaluator: {net.name}, batch {batches[-1]}, all cores")
+            winograd = {1: evaluators["winograd"], usable_cores(): _on_all_cores(net)}
+            calls = {
+                ("winograd", threads): _call(evaluator, leaves[batches[-1]])
+                for threads, evaluator in winograd.items()
+            }
+            *_, speed = _time_batch(net, choice, leaves[batches[-1]], calls, config)
+            yield speed
 
 
-def _time_evaluator(
-    name: str, net: Net, evaluator: Evaluator, leaves: Leaves, config: BenchConfig
-) -> EvaluatorSpeed:
-    device = evaluator.device if isinstance(evaluator, TorchEvaluator) else "cpu"
-    bare = BareForward(net, leaves, device, config.dtype)
-    evaluator.evaluate(leaves)  # the first call of a size allocates, or compiles
-    bare()
-    ours, theirs = [], []
-    for _ in range(config.effort.slices):
-        ours.append(rate(lambda: evaluator.evaluate(leaves), bare.batch, config.effort.evaluator))
-        theirs.append(rate(bare, bare.batch, config.effort.evaluator))
-    ratio = Spread.of([one / other for one, other in zip(ours, theirs, strict=True)])
-    return EvaluatorSpeed(
-        name=name,
-        net=net.name,
-        architecture=str(net.spec),
-        device=device,
-        batch=bare.batch,
-        threads=1,
-        per_second=Spread.of(ours).median,
-        torch_per_second=Spread.of(theirs).median,
-        ratio_to_torch=ratio.median,
-        ratio_range=ratio.range,
-    )
+def work_of(net: Net, batch: int) -> float:
+    """How much a batch takes, by its largest part: the tower's blocks x filters^2, each board."""
+    return float(net.spec.blocks * net.spec.filters**2 * batch)
+
+
+def _evaluators(net: Net, choice: Choice, dtype: Dtype) -> dict[str, Evaluator]:
+    """The kinds of evaluators that can compute a net where it runs, each on one thread."""
+    evaluators: dict[str, Evaluator] = {}
+    if choice.kind == "winograd":
+        evaluators["winograd"] = WinogradEvaluator(net)
+    evaluators["torch"] = TorchEvaluator(net, choice.device, dtype)
+    return evaluators
+
+
+def _on_all_cores(net: Net) -> Evaluator:
+    return WinogradEvaluator(net, threads=usable_cores())
+
+
+def _calls(
+    evaluators: Mapping[str, Evaluator], leaves: Leaves
+) -> dict[tuple[str, int], Callable[[], object]]:
+    return {(name, 1): _call(evaluator, leaves) for name, evaluator in evaluators.items()}
+
+
+def _call(evaluator: Evaluator, leaves: Leaves) -> Callable[[], object]:
+    return lambda: evaluator.evaluate(leaves)
+
+
+def _time_batch(
+    net: Net, choice: Choice, leaves: Leaves, calls: Calls, config: BenchConfig
+) -> Iterator[EvaluatorSpeed]:
+    """Time ``calls`` in turns with each other and with the yardstick, on one batch."""
+    bare = BareForward(net, leaves, choice.device, config.dtype)
+    everything: dict[tuple[str, int], Callable[[], object]] = {("", 1): bare, **calls}
+    for call in everything.values():
+        call()  # the first call of a size allocates, or compiles
+    slices = [
+        {key: rate(call, bare.batch, config.effort.evaluator) for key, call in everything.items()}
+        for _ in range(config.effort.slices)
+    ]
+    yardstick = Spread.of([one["", 1] for one in slices])
+    for name, threads in calls:
+        ratio = Spread.of([one[name, threads] / one["", 1] for one in slices])
+        to_one = Spread.of([one[name, threads] / one[name, 1] for one in slices])
+        yield EvaluatorSpeed(
+            name=name,
+            net=net.name,
+            architecture=str(net.spec),
+            device=choice.device,
+            batch=bare.batch,
+            threads=threads,
+            per_second=Spread.of([one[name, threads] for one in slices]).median,
+            torch_per_second=yardstick.median,
+            ratio_to_torch=ratio.median,
+            ratio_range=ratio.range,
+            ratio_to_one_core=to_one.median if threads > 1 else None,
+            ratio_to_one_core_range=to_one.range if threads > 1 else None,
+        )
+
+
+def time_refreshes(
+    nets: Sequence[Net], prelude: Prelude, config: BenchConfig, note: Note
+) -> Iterator[RefreshSpeed]:
+    """Time the refresh of each net's batch norms against a forward pass, on one thread."""
+    leaves = many_leaves(config.effort.refresh, prelude)
+    for net in nets:
+        if not net.spec.batch_norm or choose_evaluator(net.spec, device="cpu").kind != "winograd":
+            note(f"refresh: {net.name} is left out: no batch norm, or not covered by winograd")
+            continue
+        note(f"refresh: {net.name}, {len(leaves.masks):,} positions")
+        forward = Forward(net.spec, net.weights)
+        refresh(net.spec, net.weights, leaves.masks[:GAMES], leaves.values[:GAMES])  # compiles
+        ours, plain = [], []
+        for _ in range(config.effort.slices):
+            start = time.perf_counter()
+            forward(leaves.masks, leaves.values, leaves.moves, leaves.offsets)
+            between = time.perf_counter()
+            refresh(net.spec, net.weights, leaves.masks, leaves.values)
+            ours.append(time.perf_counter() - between)
+            plain.append(between - start)
+        ratio = Spread.of([one / other for one, other in zip(ours, plain, strict=True)])
+        yield RefreshSpeed(
+            net=net.name,
+            architecture=str(net.spec),
+            positions=len(leaves.masks),
+            threads=1,
+            seconds=Spread.of(ours).median,
+            forward_seconds=Spread.of(plain).median,
+            ratio_to_forward=ratio.median,
+            ratio_range=ratio.range,
+        )
 
 
 def rate(
@@ -104,14 +206,31 @@ class BareForward:
 
 def leaves_of_games(batch: int, prelude: Prelude) -> Leaves:
     """One leaf each of ``batch`` games in mid-search: real positions of all phases of the game."""
+    return next(_batches_of_leaves(batch, prelude))
+
+
+def many_leaves(count: int, prelude: Prelude) -> Leaves:
+    """Real positions, more than there are games in flight: of as many steps as it takes."""
+    games = min(count, GAMES)
+    batches = list(itertools.islice(_batches_of_leaves(games, prelude), -(-count // games)))
+    masks, values, moves, _, keys = (
+        np.concatenate(arrays) for arrays in zip(*batches, strict=True)
+    )
+    lengths = np.concatenate([np.diff(leaves.offsets) for leaves in batches])[:count]
+    offsets = np.append(0, np.cumsum(lengths))
+    return Leaves(masks[:count], values[:count], moves[: offsets[-1]], offsets, keys[:count])
+
+
+def _batches_of_leaves(games: int, prelude: Prelude) -> Iterator[Leaves]:
+    """The leaves of games in flight, one each, step after step."""
     keeper = _Keeper(HashEvaluator())
     player = Player(keeper.name, keeper, SearchParams(visits=100))
-    begun = prelude.first(batch)
-    lane = Lane([player, player], batch, tasks(begun.openings, begun.midgames))
+    begun = prelude.first(games)
+    lane = Lane([player, player], games, tasks(begun.openings, begun.midgames))
     steps = (step for step in lane.run() if step is None)
-    for _ in range(STEPS):
-        next(steps)
-    return keeper.leaves
+    for number, _ in enumerate(steps, 1):
+        if number >= STEPS:
+            yield keeper.leaves
 
 
 class _Keeper:

@@ -7,14 +7,15 @@ given with their range.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-What = Literal["evaluator", "search", "device", "match"]
-EVERYTHING: tuple[What, ...] = ("evaluator", "search", "device", "match")
+What = Literal["evaluator", "refresh", "search", "device", "match"]
+EVERYTHING: tuple[What, ...] = ("evaluator", "refresh", "search", "device", "match")
 
 Range = tuple[float, float]
 """The least and the greatest of several measurements."""
@@ -24,7 +25,9 @@ Range = tuple[float, float]
 class Effort:
     """How long to measure: in each benchmark ``slices`` of so many seconds.
 
-    ``prelude`` games are played through beforehand, for others to begin somewhere within.
+    ``prelude`` games are played through beforehand, for others to begin somewhere within. Batches
+    with more ``work`` (``evaluators.work_of``) are left out, and ``refresh`` is of so many
+    positions.
     """
 
     prelude: int
@@ -33,10 +36,21 @@ class Effort:
     search: float
     device: float
     match: float
+    refresh: int = 20_000
+    work: float = math.inf
 
 
 THOROUGH = Effort(prelude=64, slices=5, evaluator=0.5, search=4.0, device=2.0, match=8.0)
-QUICK = Effort(prelude=16, slices=5, evaluator=0.04, search=0.4, device=0.3, match=0.8)
+QUICK = Effort(
+    prelude=16,
+    slices=5,
+    evaluator=0.02,
+    search=0.3,
+    device=0.2,
+    match=0.35,
+    refresh=400,
+    work=7e6,
+)
 """For a result within 40 s."""
 
 
@@ -70,15 +84,31 @@ class Spread(NamedTuple):
 class EvaluatorSpeed:
     """Evaluations/s of one caller: by an evaluator, and by a bare forward pass of the same net."""
 
-    name: str
+    name: str  # "winograd", "torch", "onnxruntime"
     net: str
     architecture: str  # "6x64 SE 8 relu, convolution policy, wdl value"
     device: str
     batch: int
     threads: int
     per_second: float
-    torch_per_second: float  # channels last, batch norm folded, planes as floats
+    torch_per_second: float  # channels last, batch norm folded, planes as floats, one thread
     ratio_to_torch: float
+    ratio_range: Range
+    ratio_to_one_core: float | None = None  # only where several threads compute
+    ratio_to_one_core_range: Range | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSpeed:
+    """The exact refresh of a net's batch norms against a forward pass on the same positions."""
+
+    net: str
+    architecture: str
+    positions: int
+    threads: int
+    seconds: float
+    forward_seconds: float  # of our own forward pass
+    ratio_to_forward: float
     ratio_range: Range
 
 
@@ -118,18 +148,26 @@ class DeviceLoad:
 class MatchSpeed:
     """A while of a match between two nets; CPU seconds are those of all threads.
 
+    The figures are those of ``evaluator``, which a match takes by itself; where that is winograd,
+    the same match is played on torch too, in slices that take turns.
+
     ``forward_share`` is the share of the CPU time that the nets' forward passes take, and
     ``forward_to_torch`` their evaluations a CPU second, relative to a bare forward pass in batches
     of 64 on as many threads at once. Both are None where an accelerator computes.
     """
 
     nets: tuple[str, str]
+    evaluator: str  # "winograd", "torch"
     device: str
     games: int
     visits: int
     threads: int
     visits_per_cpu_second: float
     visits_range: Range
+    torch_visits_per_cpu_second: float | None
+    torch_visits_range: Range | None
+    ratio_to_torch: float | None  # of the visits a CPU second
+    ratio_range: Range | None
     visits_per_second: float
     evaluations_per_second: float
     batch: float  # positions, mean
@@ -148,6 +186,7 @@ class Figures:
     versions: dict[str, str]
     processor: str
     evaluator: tuple[EvaluatorSpeed, ...] | None = None
+    refresh: tuple[RefreshSpeed, ...] | None = None
     search: tuple[SearchSpeed, ...] | None = None
     device: DeviceLoad | None = None
     match: MatchSpeed | None = None

@@ -12,16 +12,18 @@ from swa.net import Net, load_net
 from swa.net_proto import NetMessage
 from swa.spec import NetSpec, PolicyKind, PolicySpec, ValueKind, ValueSpec, parameters
 
-RANDOM_NETS = ((6, 64), (2, 32))
-"""Blocks and filters: the size of the Maia nets, and one that a laptop trains in an hour."""
+RANDOM_NETS = ((6, 64), (2, 32), (10, 128))
+"""Blocks and filters: the size of the Maia nets, one that a laptop trains in an hour, a large one
+for a CPU."""
 
 SHARED_NETS = ("maia-1500.pb.gz", "maia-1900.pb.gz")
 
 
-def random_net(blocks: int, filters: int, seed: int = 0) -> Net:
+def random_net(blocks: int, filters: int, seed: int = 0, *, batch_norm: bool = False) -> Net:
     """Make a net in memory, with squeeze-excitation, convolution policy and WDL value.
 
-    Its speed is that of any net of this architecture; its play is random.
+    Its speed is that of any net of this architecture; its play is random. ``batch_norm`` gives it
+    norms that change nothing; else there are none, as in a net whose norms are folded.
     """
     spec = NetSpec(
         blocks=blocks,
@@ -29,11 +31,15 @@ def random_net(blocks: int, filters: int, seed: int = 0) -> Net:
         se=8,
         policy=PolicySpec(PolicyKind.CONVOLUTION, filters),
         value=ValueSpec(ValueKind.WDL, channels=32, hidden=128),
-        batch_norm=False,
+        batch_norm=batch_norm,
     )
     random = np.random.default_rng(seed)
     weights = {}
     for name, shape, _ in parameters(spec):
+        if name.endswith((".gamma", ".beta", ".mean", ".variance")):
+            one = name.endswith((".gamma", ".variance"))
+            weights[name] = np.full(shape, one, np.float32)
+            continue
         # Activations of about 1 in every layer, as in a trained net: tiny ones (denormal numbers)
         # would be slow, huge ones infinite.
         deviation = 0.0 if name.endswith(".bias") else np.sqrt(1.0 / np.prod(shape[1:]))

@@ -71,6 +71,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="auto",
         help="where the net runs (default: auto)",
     )
+    parser.add_argument(
+        "--evaluator",
+        choices=("auto", "torch", "winograd"),
+        default="auto",
+        help="what computes it (default: auto: winograd on a CPU where it can, else torch)",
+    )
     add_flags(parser, SearchParams)
     add_output_flags(parser, json_help="one JSON object on stdout")
     parser.set_defaults(execute=execute)
@@ -135,12 +141,13 @@ def read_line(where: str, line: str) -> Question:
 
 def make_player(arguments: argparse.Namespace, params: SearchParams) -> Player:
     """Load the net."""
-    from arena.evaluator import TorchEvaluator
+    from arena.evaluator import choose_evaluator, make_evaluator
     from arena.search import Player
     from swa.net import load_net
 
     net = load_net(arguments.net)
-    return Player(net.name, TorchEvaluator(net, arguments.device), params)
+    choice = choose_evaluator(net.spec, arguments.evaluator, arguments.device)
+    return Player(net.name, make_evaluator(net, choice), params)
 
 
 def answers(

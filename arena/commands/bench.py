@@ -22,32 +22,36 @@ if TYPE_CHECKING:
         Figures,
         MatchSpeed,
         Range,
+        RefreshSpeed,
         SearchSpeed,
         What,
     )
 
-BENCHMARKS = ("evaluator", "search", "device", "match")
+BENCHMARKS = ("evaluator", "refresh", "search", "device", "match")
 
 DESCRIPTION = """\
 Measure how fast this machine is, each figure with the size that it was
 measured at.
 
-  evaluator  evaluations/s of a net, against a bare forward pass by torch
+  evaluator  evaluations/s of a net by winograd and by torch, against a bare
+             forward pass by torch; on one core, and on all
+  refresh    exact refresh of a net's batch norms, against a forward pass
   search     visits/s of search alone: whole games, one thread
   device     how busy search keeps a stand-in for an accelerator, which takes
              5 ms for a batch of 256 positions
   match      visits and pairs of a match between two nets, and where its time
-             goes
+             goes; on a CPU the same match is played on torch too
 """
 
 EXAMPLES = """\
 Every figure is the median of five slices, shown with their range. Ratios
 compare slices that take turns; other figures suffer from whatever else runs on
-the machine.
+the machine. Where onnxruntime and onnx are installed, evaluators are compared
+with it as well.
 
 examples:
   arena bench --quick
-  arena bench --what evaluator --net raw.pb.gz
+  arena bench --evaluator --net raw.pb.gz
   arena bench --what search --games 64 1024 --visits 100 100
   arena bench --what match --net raw.pb.gz swa.pb.gz --device cuda --json
 """
@@ -70,6 +74,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"some of {','.join(BENCHMARKS)} (default: all)",
     )
     what.add_argument(
+        "--evaluator",
+        action="store_const",
+        dest="what",
+        const=("evaluator",),
+        help="short for --what evaluator",
+    )
+    what.add_argument(
         "--net",
         type=Path,
         nargs="+",
@@ -82,7 +93,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what.add_argument(
         "--quick",
         action="store_true",
-        help="shorter slices: within 40 s in all instead of some three minutes",
+        help="shorter slices, and no large batch of a large net: within 40 s in all instead of "
+        "some eight minutes",
     )
     size = parser.add_argument_group("sizes")
     size.add_argument(
@@ -139,14 +151,14 @@ def execute(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)  # before the imports, which take seconds
 
     from arena.bench.suite import measure
+    from arena.compilation import kernels_compiled
     from arena.console import COMPILING, write_lines
-    from arena.doctor import kernels_compiled
 
     def note(line: str) -> None:
         if not arguments.quiet:
             write_lines([f"{line} ..."], sys.stderr)
 
-    if not kernels_compiled():
+    if not kernels_compiled(forward=True):
         note(COMPILING.removesuffix(" ..."))
     figures = measure(config, note)
     if arguments.json:
@@ -190,7 +202,11 @@ def config_of(arguments: argparse.Namespace) -> BenchConfig:
 def tables_of(figures: Figures) -> Iterator[Table]:
     """Yield a table for each benchmark, at most 80 columns wide."""
     if figures.evaluator is not None:
-        yield evaluator_table(figures.evaluator)
+        yield evaluator_table([speed for speed in figures.evaluator if speed.threads == 1])
+        if several := [speed for speed in figures.evaluator if speed.threads > 1]:
+            yield cores_table(several)
+    if figures.refresh is not None:
+        yield refresh_table(figures.refresh)
     if figures.search is not None:
         yield search_table(figures.search)
     if figures.device is not None:
@@ -216,6 +232,45 @@ def evaluator_table(speeds: Sequence[EvaluatorSpeed]) -> Table:
             f"{speed.per_second:,.0f}",
             f"{speed.torch_per_second:,.0f}",
             f"{speed.ratio_to_torch:.2f}",
+            span(speed.ratio_range, 2),
+        )
+    return table
+
+
+def cores_table(speeds: Sequence[EvaluatorSpeed]) -> Table:
+    """One line for each net."""
+    cores = "both cores" if speeds[0].threads == 2 else f"{speeds[0].threads} cores"
+    table = new_table(f"The same on {cores}, against one")
+    table.add_column("net", overflow="fold")
+    table.add_column("evaluator")
+    for name in ("batch", "evals/s", "ratio", "range"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for speed in speeds:
+        if speed.ratio_to_one_core is not None and speed.ratio_to_one_core_range is not None:
+            table.add_row(
+                speed.net,
+                speed.name,
+                str(speed.batch),
+                f"{speed.per_second:,.0f}",
+                f"{speed.ratio_to_one_core:.2f}",
+                span(speed.ratio_to_one_core_range, 2),
+            )
+    return table
+
+
+def refresh_table(speeds: Sequence[RefreshSpeed]) -> Table:
+    """One line for each net."""
+    table = new_table("Refresh of all batch norms, one thread, against a forward pass")
+    table.add_column("net", overflow="fold")
+    for name in ("positions", "seconds", "forward", "ratio", "range"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for speed in speeds:
+        table.add_row(
+            speed.net,
+            f"{speed.positions:,}",
+            f"{speed.seconds:.2f}",
+            f"{speed.forward_seconds:.2f}",
+            f"{speed.ratio_to_forward:.2f}",
             span(speed.ratio_range, 2),
         )
     return table
@@ -255,10 +310,18 @@ def match_facts(speed: MatchSpeed) -> Iterator[tuple[str, str]]:
         f"{speed.games} games, {speed.visits} visits a move, {speed.threads} threads, "
         f"{speed.device}",
     )
+    yield "evaluator", speed.evaluator
     yield (
         "visits a CPU second",
         f"{speed.visits_per_cpu_second:,.0f} ({span(speed.visits_range, 0)})",
     )
+    if speed.torch_visits_per_cpu_second is not None and speed.torch_visits_range is not None:
+        yield (
+            "the same on torch",
+            f"{speed.torch_visits_per_cpu_second:,.0f} ({span(speed.torch_visits_range, 0)})",
+        )
+    if speed.ratio_to_torch is not None and speed.ratio_range is not None:
+        yield "ratio", f"{speed.ratio_to_torch:.2f} ({span(speed.ratio_range, 2)})"
     yield "visits/s", f"{speed.visits_per_second:,.0f}"
     yield "evaluations/s", f"{speed.evaluations_per_second:,.0f} in batches of {speed.batch:.0f}"
     yield "pairs/min", f"{speed.pairs_per_minute:.1f}, at {speed.plies_per_game:.0f} plies a game"

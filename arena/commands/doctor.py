@@ -23,8 +23,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "doctor",
         help="versions, devices, and what works",
-        description="Show versions, devices, the state of the compiled kernels and what is "
-        "missing; with a net, also its speed at several batch sizes.",
+        description="Show versions, devices, what evaluates nets and why, the state of the "
+        "compiled kernels and what is missing; with a net, also its speed at several batch sizes.",
         epilog=EXAMPLES,
     )
     parser.add_argument("--net", type=Path, metavar="NET", help="a net to time, some ten seconds")
@@ -40,6 +40,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="float32",
         help="numbers to time it with (default: float32)",
     )
+    parser.add_argument(
+        "--evaluator",
+        choices=("auto", "torch", "winograd"),
+        default="auto",
+        help="what to time it with (default: auto: winograd on a CPU where it can, else torch)",
+    )
     add_output_flags(parser, json_help="one JSON document on stdout")
     parser.set_defaults(execute=execute)
 
@@ -48,7 +54,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Examine and show; 0 if a match can be played here, else 2."""
     from arena.doctor import examine
 
-    examination = examine(arguments.net, arguments.device, arguments.dtype)
+    examination = examine(
+        arguments.net, arguments.device, arguments.dtype, wanted=arguments.evaluator
+    )
     if arguments.json:
         write_json(examination.as_json())
     elif not arguments.quiet:
@@ -65,9 +73,10 @@ def lines_of(examination: Examination) -> list[str]:
     for device, name in examination.devices.items():
         chosen = "  <- --device auto takes this" if device == examination.device else ""
         lines.append(f"device {device}: {name}{chosen}")
+    lines.append(f"evaluator: {examination.evaluator} ({examination.evaluator_reason})")
     lines += [f"{f.mark:<8} {f.name}: {f.text}" for f in examination.findings]
     if examination.speeds:
-        lines.append(f"{examination.net}, one caller:")
+        lines.append(f"{examination.net} by {examination.evaluator}, one caller:")
         for speed in examination.speeds:
             lines.append(f"  batch {speed.batch:>4}: {speed.per_second:>9,.0f} evals/s")
     lines.append("A match can be played." if examination.healthy else "A match cannot be played.")

@@ -69,8 +69,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     config = load_config(MatchConfig, arguments)  # before the imports, which take seconds
 
-    from arena.console import COMPILING, PaceSource, Progress, progress, write_lines
-    from arena.doctor import kernels_compiled
+    from arena.console import PaceSource, Progress, progress, write_lines
     from arena.match import Ending
     from arena.report.block import Heading
     from arena.report.summary import summary_json
@@ -82,8 +81,6 @@ def execute(arguments: argparse.Namespace) -> int:
             write_lines([line], sys.stderr)
 
     def show(heading: Heading, pace: PaceSource) -> Progress:
-        if not kernels_compiled():  # nothing is left that could be refused
-            note(COMPILING)
         return progress(
             heading,
             pace,

@@ -159,6 +159,8 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     if summary["device"] is not None:
         in_flight = run.sessions[-1].parallel
         yield ["device", f"{escape(summary['device'])}, {in_flight} games in flight"]
+    if summary["evaluator"] is not None:
+        yield ["evaluator", escape(summary["evaluator"])]
     if summary["versions"]:
         versions = (f"{name} {version}" for name, version in summary["versions"].items())
         yield ["versions", escape(", ".join(versions))]

@@ -118,6 +118,7 @@ class Summary(TypedDict):
     openings: OpeningsSummary
     versions: dict[str, str]
     device: str | None
+    evaluator: str | None  # of the last session: "winograd (float32 on a CPU)"
     command: list[str] | None
     date: str | None  # ISO, on which the match began
     sessions: int
@@ -202,6 +203,7 @@ def summarize(run: Run) -> Summary:
         openings=_openings(run),
         versions=dict(last.versions) if last else {},
         device=last.device if last else None,
+        evaluator=last.evaluator if last else None,
         command=list(last.command) if last else None,
         date=run.sessions[0].started[:10] if run.sessions else None,
         sessions=len(run.sessions),

@@ -10,6 +10,7 @@ import chess
 import numpy as np
 
 from arena.config import SearchParams
+from arena.evaluator import Choice
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Result, Termination
 from arena.ledger import Ledger
 from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
@@ -134,8 +135,10 @@ def scripted_net(path: Path) -> SimpleNamespace:
     )
 
 
-class ScriptedEvaluator:
-    device = "cpu"
+def scripted_choice(spec: object, *settings: object) -> Choice:
+    return Choice("winograd", "cpu", "by script")
 
-    def __init__(self, net: object, device: str, dtype: str):
+
+class ScriptedEvaluator:
+    def __init__(self, net: object, choice: Choice, dtype: str):
         pass

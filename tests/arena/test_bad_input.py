@@ -27,7 +27,7 @@ Refused = Callable[..., str]
 def folder(tmp_path, monkeypatch) -> Path:
     """A working folder with raw.pb, swa.pb and book.pgn, where games are played by script."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("arena.run.TorchEvaluator", ScriptedEvaluator)
+    monkeypatch.setattr("arena.run.make_evaluator", ScriptedEvaluator)
     monkeypatch.setattr("arena.run.BatchedSearch", ScriptedSearch)
     (tmp_path / "raw.pb").write_bytes(tiny_payload(seed=1))
     (tmp_path / "swa.pb").write_bytes(tiny_payload(seed=2))
@@ -167,6 +167,22 @@ def test_no_visits(refused):
 def test_usage_is_not_shown_above_the_error(flag, what, refused):
     words = [word for word in command() if word != "--no-sprt"]
     assert what in refused([*words, flag])
+
+
+# --- the device ---
+
+
+@pytest.mark.parametrize("flags", [["--device", "cuda"], ["--dtype", "float16"]])
+def test_winograd_where_it_cannot_compute(flags, refused):
+    error = refused([*command(), "--evaluator", "winograd", *flags])
+    assert "--evaluator winograd computes float32 on a CPU" in error
+
+
+def test_winograd_for_a_net_it_does_not_cover(refused, monkeypatch):
+    monkeypatch.setattr("arena.evaluator.why_not", lambda spec: "it is too large")
+    error = refused([*command(), "--evaluator", "winograd"])
+    assert "does not cover 1x4 SE 2 relu" in error
+    assert "too large" in error
 
 
 # --- the run folder ---

@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,30 @@ from rich.console import Console
 
 import arena.bench.figures as figures
 import arena.bench.suite as suite
-from arena.bench.evaluators import leaves_of_games, rate
-from arena.bench.figures import EVERYTHING, Effort, Spread
+import arena.cli
+from arena.bench.evaluators import (
+    leaves_of_games,
+    many_leaves,
+    rate,
+    time_evaluators,
+    time_refreshes,
+)
+from arena.bench.figures import EVERYTHING, BenchConfig, Effort, Spread
 from arena.bench.games import GamesInFlight, Prelude, book_openings, play_prelude
 from arena.bench.nets import match_nets, random_net
+from arena.bench.onnx import BareOnnx
 from arena.cli import main
 from arena.commands.bench import tables_of
 from arena.config import SearchParams
-from arena.evaluator import Evaluation, HashEvaluator, Leaves, TorchEvaluator
+from arena.evaluator import Evaluation, Leaves, TorchEvaluator
 from arena.openings import final_position
 from arena.search import Player
+from arena.stand_ins import HashEvaluator
+from swa.cores import usable_cores
 
-BRIEF = Effort(prelude=2, slices=2, evaluator=0.001, search=0.05, device=0.05, match=0.05)
+BRIEF = Effort(
+    prelude=2, slices=2, evaluator=0.001, search=0.05, device=0.05, match=0.05, refresh=300
+)
 
 
 def players(visits: int) -> list[Player]:
@@ -109,9 +122,10 @@ def test_a_fault_in_a_lane_is_raised(prelude):
 
     broken = Player("broken", Broken(), SearchParams(visits=8))
     flight = GamesInFlight([broken, broken], prelude.first(4), lanes=2)
+    before = threading.active_count()
     with pytest.raises(RuntimeError, match="no device"):
         flight.play(0.01)
-    assert threading.active_count() == 1
+    assert threading.active_count() == before
 
 
 def test_leaves_of_games_are_positions_in_mid_search(prelude):
@@ -157,7 +171,7 @@ def test_the_shared_nets_play_where_they_are(shared, monkeypatch):
 
 
 def run(*words: str, capsys: Any) -> tuple[str, str]:
-    assert main(["bench", "--quick", *words]) == 0
+    assert main(["bench", "--quick", "--device", "cpu", *words]) == 0
     captured = capsys.readouterr()
     return captured.out, captured.err
 
@@ -169,12 +183,26 @@ def test_json_has_what_scripts_were_promised(small, capsys):
     assert document.keys() >= set(EVERYTHING) | {"versions", "processor"}
     assert "search: 8 games, 20 visits ..." in err.splitlines()
 
-    assert [row["batch"] for row in document["evaluator"]] == [1, 16, 64, 256]
-    for row in document["evaluator"]:
-        assert (row["name"], row["net"], row["threads"]) == ("torch", "random-1x16-0", 1)
+    rows = document["evaluator"]
+    alone = [(row["name"], row["batch"]) for row in rows if row["threads"] == 1]
+    assert [row for row in alone if row[0] != "onnxruntime"] == [
+        (name, batch) for batch in (1, 16, 64, 256) for name in ("winograd", "torch")
+    ]
+    for row in rows:
+        assert row["net"] == "random-1x16-0"
         assert row["per_second"] > 0
         low, high = row["ratio_range"]
         assert 0 < low <= row["ratio_to_torch"] <= high
+    together = [row for row in rows if row["threads"] > 1]
+    assert [row["batch"] for row in together] == ([256] if usable_cores() > 1 else [])
+    for row in together:
+        low, high = row["ratio_to_one_core_range"]
+        assert 0 < low <= row["ratio_to_one_core"] <= high
+
+    (refresh,) = document["refresh"]
+    assert (refresh["positions"], refresh["threads"]) == (300, 1)
+    low, high = refresh["ratio_range"]
+    assert 0 < low <= refresh["ratio_to_forward"] <= high
 
     assert [(row["games"], row["visits"]) for row in document["search"]] == [(4, 10), (8, 20)]
     for row in document["search"]:
@@ -191,7 +219,11 @@ def test_json_has_what_scripts_were_promised(small, capsys):
     match = document["match"]
     assert match["nets"] == ["random-1x16-0", "random-1x16-1"]
     assert (match["games"], match["visits"]) == (4, 100)
+    assert match["evaluator"] == "winograd"
     assert match["visits_per_cpu_second"] > 0
+    assert match["torch_visits_per_cpu_second"] > 0
+    low, high = match["ratio_range"]
+    assert 0 < low <= match["ratio_to_torch"] <= high
     assert match["pairs_per_minute"] > 0
     assert 0 < match["forward_share"] < 1
     assert match["forward_to_torch"] > 0
@@ -200,8 +232,50 @@ def test_json_has_what_scripts_were_promised(small, capsys):
 def test_text_is_a_table_for_each_benchmark_on_80_columns(small, capsys):
     out, _ = run("--games", "4", "--visits", "10", "--parallel", "4", capsys=capsys)
     assert max(map(len, out.splitlines())) <= 80
+    for words in ("Refresh of all", "the same on torch"):
+        assert words in out
     for words in ("Evaluators, one thread", "Search alone", "busy", "pairs/min", "forward pass"):
         assert words in out
+
+
+def test_large_batches_of_large_nets_are_left_out_where_time_is_short(prelude):
+    config = BenchConfig(device="cpu", batches=(1, 16), effort=replace(BRIEF, work=16 * 16**2))
+    small, large = random_net(1, 16), random_net(2, 16)
+    speeds = time_evaluators([small, large], prelude, config, lambda line: None)
+    alone = [(speed.net, speed.batch) for speed in speeds if speed.threads == 1]
+    assert set(alone) == {(small.name, 1), (small.name, 16), (large.name, 1)}
+
+
+def test_nets_without_batch_norm_are_not_refreshed(prelude):
+    notes: list[str] = []
+    config = BenchConfig(effort=BRIEF)
+    assert list(time_refreshes([random_net(1, 16)], prelude, config, notes.append)) == []
+    assert "random-1x16-0 is left out: no batch norm" in notes[0]
+
+
+def test_the_positions_of_a_refresh_are_real_and_many(prelude, monkeypatch):
+    monkeypatch.setattr("arena.bench.evaluators.GAMES", 16)
+    leaves = many_leaves(40, prelude)
+    assert leaves.masks.shape == leaves.values.shape == (40, 112)
+    assert leaves.offsets.shape == (41,)
+    assert len(leaves.moves) == leaves.offsets[-1]
+    assert np.unique(leaves.masks, axis=0).shape[0] > 30
+
+
+def test_onnxruntime_says_what_torch_says(prelude):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    net, leaves = random_net(1, 16), leaves_of_games(4, prelude)
+    policy, value, *_ = BareOnnx(net, leaves)()
+    ours = TorchEvaluator(net, "cpu").evaluate(leaves)
+    rows = np.repeat(np.arange(4), np.diff(leaves.offsets))
+    np.testing.assert_allclose(policy[rows, leaves.moves], ours.logits, rtol=0, atol=1e-4)
+    assert value.shape == (4, 3)
+
+
+def test_evaluator_is_short_for_what_evaluator():
+    parser = arena.cli.build_parser()
+    assert parser.parse_args(["bench", "--evaluator"]).what == ("evaluator",)
 
 
 def test_figures_of_a_fast_machine_fit_the_table():
@@ -225,7 +299,7 @@ def test_only_what_is_asked_for_is_measured(small, capsys):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--what", "search,luck"], "'luck' is none of evaluator, search, device, match"),
+        (["--what", "search,luck"], "'luck' is none of evaluator, refresh, search"),
         (["--games", "0"], "'0' is not a whole number above 0"),
         (["--games", "64", "256", "--visits", "100"], "--games has 2 numbers, --visits 1"),
         (["--net", "missing.pb"], "missing.pb: cannot read the net"),

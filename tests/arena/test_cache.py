@@ -16,10 +16,11 @@ from arena import cache
 from arena.cache import CachedEvaluator
 from arena.cli import main
 from arena.config import SearchParams
-from arena.evaluator import Evaluation, Evaluator, HashEvaluator, Leaves
+from arena.evaluator import Evaluation, Evaluator, Leaves
 from arena.game import GameRecord, GameTask, Opening
 from arena.kernel import cache as kernel
 from arena.search import BatchedSearch, Player, Throughput
+from arena.stand_ins import HashEvaluator
 
 POOL = 24
 RANDOM = np.random.default_rng(1)

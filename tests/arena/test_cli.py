@@ -13,14 +13,17 @@ from scripted_match import (
     identity,
     pair,
     run_folder,
+    scripted_choice,
     scripted_net,
     write_book,
 )
+from tiny_net import tiny_payload
 
 import arena.cli
 from arena.cli import main
 from arena.commands.analyze import searches
 from arena.config import ConfigError
+from arena.console import COMPILING
 from arena.openings import OpeningError
 from arena.run import next_folder
 from swa.command_line import LONGEST_REASON, message_of
@@ -33,7 +36,8 @@ def match(tmp_path, monkeypatch) -> list[str]:
     """``arena run`` of six pairs played by script, in a folder of its own: the words to extend."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("arena.run.load_net", scripted_net)
-    monkeypatch.setattr("arena.run.TorchEvaluator", ScriptedEvaluator)
+    monkeypatch.setattr("arena.run.choose_evaluator", scripted_choice)
+    monkeypatch.setattr("arena.run.make_evaluator", ScriptedEvaluator)
     monkeypatch.setattr("arena.run.BatchedSearch", ScriptedSearch)
     write_book(tmp_path / "book.pgn")
     words = ["run", "--nets", "raw.pb", "swa.pb", "--openings", "book.pgn", "--pairs", "6"]
@@ -182,6 +186,21 @@ def test_run_plays_reports_and_says_so(match, tmp_path, capsys):
     assert summary["throughput"]["evaluations_per_second"] > 0
 
 
+def test_run_says_once_that_it_compiles(match, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("arena.run.kernels_compiled", lambda forward: asked.append(forward))
+    assert main(match) == 0
+    assert capsys.readouterr().err.splitlines().count(COMPILING) == 1
+    assert asked == [True]  # by script winograd evaluates
+
+
+def test_run_notes_what_evaluated(match, tmp_path):
+    assert main([*match, "-q"]) == 0
+    folder = tmp_path / "reports" / "swa-vs-raw-1"
+    assert json.loads((folder / "summary.json").read_text())["evaluator"] == "winograd (by script)"
+    assert main([*match, "-q", "--evaluator", "torch", "--out", str(folder)]) == 0  # not refused
+
+
 def test_run_takes_the_next_free_folder(match, tmp_path):
     assert main([*match, "-q"]) == main([*match, "-q"]) == 0
     assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [
@@ -284,12 +303,30 @@ def test_doctor_json_is_one_document(capsys):
     assert document["cores"] >= 1
     assert {"kernels", "openings"} <= {finding["name"] for finding in document["findings"]}
     assert document["versions"]["torch"]
+    assert document["evaluator"] in ("winograd", "torch")
+    assert document["evaluator_reason"]
 
 
 def test_doctor_times_a_net(shared, monkeypatch, capsys):
     monkeypatch.setattr("arena.doctor.SECONDS_A_BATCH_SIZE", 0.02)
-    assert main(["doctor", "--net", str(shared / "nets" / "tinygyal-8.pb.gz")]) in (0, 2)
-    assert "batch  256:" in capsys.readouterr().out
+    net = str(shared / "nets" / "tinygyal-8.pb.gz")
+    assert main(["doctor", "--net", net, "--device", "cpu"]) in (0, 2)
+    out = capsys.readouterr().out
+    assert "evaluator: winograd (float32 on a CPU)" in out
+    assert "tinygyal-8.pb.gz by winograd, one caller:" in out
+    assert "batch  256:" in out
+
+
+def test_doctor_says_why_a_net_goes_to_torch(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("arena.doctor.SECONDS_A_BATCH_SIZE", 0.0)
+    monkeypatch.setattr("arena.evaluator.why_not", lambda spec: "it is too large")
+    (tmp_path / "net.pb").write_bytes(tiny_payload())
+    words = ["doctor", "--net", str(tmp_path / "net.pb"), "--device", "cpu"]
+    assert main(words) in (0, 2)
+    out = capsys.readouterr().out
+    assert "evaluator: torch (not covered by winograd: it is too large)" in out
+    assert main([*words, "--evaluator", "winograd"]) == 2
+    assert "does not cover" in capsys.readouterr().err
 
 
 @pytest.fixture

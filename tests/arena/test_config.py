@@ -38,6 +38,7 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         "sprt_model": (["logistic"], "logistic"),
         "order": (["sequential"], "sequential"),
         "device": (["cuda"], "cuda"),
+        "evaluator": (["torch"], "torch"),
         "dtype": (["bfloat16"], "bfloat16"),
         "nets": (["a", "b"], (Path("a"), Path("b"))),
     }

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +14,21 @@ import numpy as np
 import pytest
 import torch
 from conftest import read_jsonl
-from tiny_net import KINDS, tiny_payload
+from tiny_net import KINDS, TINY, tiny_payload
 
 from arena.evaluator import (
-    DelayEvaluator,
+    Choice,
     DeviceError,
     Evaluation,
     Evaluator,
-    HashEvaluator,
     Leaves,
     TorchEvaluator,
-    UniformEvaluator,
-    _hash_boards,
+    WinogradEvaluator,
+    choose_evaluator,
+    make_evaluator,
+    may_have_accelerator,
 )
+from arena.stand_ins import DelayEvaluator, HashEvaluator, UniformEvaluator, _hash_boards
 from swa.net import Net, NetError, load_net
 
 LOGIT_TOLERANCE, PROBABILITY_TOLERANCE = 2e-4, 2e-5  # golden/README.md: float32 of any order
@@ -86,13 +91,20 @@ def tiny_net(folder: Path, kind: str) -> Net:
 # Against lc0
 
 
+ON_A_CPU = (WinogradEvaluator, lambda net: TorchEvaluator(net, "cpu"))
+"""What makes evaluators on a CPU."""
+
+
+@pytest.mark.parametrize("evaluator_of", ON_A_CPU, ids=["winograd", "torch"])
 @pytest.mark.parametrize("file", REAL_NETS)
-def test_real_nets_evaluate_as_in_lc0(shared: Path, golden_leaves: Leaves, file: str) -> None:
+def test_real_nets_evaluate_as_in_lc0(
+    shared: Path, golden_leaves: Leaves, file: str, evaluator_of: Callable[[Net], Evaluator]
+) -> None:
     rows = read_jsonl(shared / "golden" / file)
     assert len(rows) == 155
     for name in REAL_NETS[file]:
         net = load_net(shared / "nets" / f"{name}.pb.gz")
-        evaluation = TorchEvaluator(net, "cpu").evaluate(golden_leaves)
+        evaluation = evaluator_of(net).evaluate(golden_leaves)
         lc0 = [row["eval"][name] for row in rows]
         logits = np.concatenate([one["logits"] for one in lc0])
         np.testing.assert_allclose(
@@ -120,7 +132,10 @@ def zoo_leaves(folder: Path, rows: list[dict[str, Any]]) -> Leaves:
     return leaves_of(masks, values, [row["index"] for row in rows])
 
 
-def test_the_zoo_evaluates_as_in_lc0(shared: Path) -> None:
+@pytest.mark.parametrize("evaluator_of", ON_A_CPU, ids=["winograd", "torch"])
+def test_the_zoo_evaluates_as_in_lc0(
+    shared: Path, evaluator_of: Callable[[Net], Evaluator]
+) -> None:
     folder = shared / "golden/zoo"
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in read_jsonl(folder / "rows.jsonl.gz"):
@@ -132,7 +147,7 @@ def test_the_zoo_evaluates_as_in_lc0(shared: Path) -> None:
         except NetError:
             continue  # not supported yet; tests/swa/test_weights_file.py counts these
         answers = rows[name]
-        evaluation = TorchEvaluator(net, "cpu").evaluate(zoo_leaves(folder, answers))
+        evaluation = evaluator_of(net).evaluate(zoo_leaves(folder, answers))
         logits = np.concatenate([row["logits"] for row in answers])
         np.testing.assert_allclose(evaluation.logits, logits, rtol=0, atol=5e-4, err_msg=name)
         win, draw, loss = evaluation.wdl.T
@@ -148,6 +163,176 @@ def test_the_zoo_evaluates_as_in_lc0(shared: Path) -> None:
         assert net.spec.moves_left is not None or not answers[0]["has_m"]
         compared += 1
     assert compared == 25
+
+
+# WinogradEvaluator
+
+
+def same(one: Evaluation, other: Evaluation) -> bool:
+    """Bit for bit."""
+    return all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
+
+
+def part_of(evaluation: Evaluation, leaves: Leaves, board: int) -> Evaluation:
+    start, end = leaves.offsets[board : board + 2]
+    return Evaluation(
+        evaluation.logits[start:end],
+        evaluation.wdl[board : board + 1],
+        evaluation.moves_left[board : board + 1],
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_winograd_says_the_same_of_a_position_in_any_batch(tmp_path: Path, kind: str) -> None:
+    net = tiny_net(tmp_path, kind)
+    evaluator, leaves = WinogradEvaluator(net), random_leaves(23)
+    together = evaluator.evaluate(leaves)
+    assert same(WinogradEvaluator(net, threads=5).evaluate(leaves), together)
+    order = np.random.default_rng(1).permutation(23).tolist()
+    mixed = some_of(leaves, order)
+    shuffled = evaluator.evaluate(mixed)
+    for place, board in enumerate(order):
+        alone = evaluator.evaluate(some_of(leaves, [board]))
+        assert same(part_of(together, leaves, board), alone)
+        assert same(part_of(shuffled, mixed, place), alone)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_winograd_says_what_torch_says(tmp_path: Path, kind: str) -> None:
+    net, leaves = tiny_net(tmp_path, kind), random_leaves(13)
+    ours, torchs = (evaluator_of(net).evaluate(leaves) for evaluator_of in ON_A_CPU)
+    # Random planes are far from chess: logits are some ten times those of a game.
+    np.testing.assert_allclose(ours.logits, torchs.logits, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(ours.wdl, torchs.wdl, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(ours.moves_left, torchs.moves_left, rtol=1e-4, atol=1e-3)
+
+
+def test_winograd_serves_many_threads_at_once(tmp_path: Path) -> None:
+    evaluator = WinogradEvaluator(tiny_net(tmp_path, "mish"), threads=2)
+    batches = [random_leaves(7 + seed, seed) for seed in range(8)]
+    alone = [evaluator.evaluate(leaves) for leaves in batches]
+    with ThreadPoolExecutor(len(batches)) as callers:
+        for _ in range(10):
+            at_once = callers.map(evaluator.evaluate, batches)
+            assert all(map(same, at_once, alone))
+
+
+def test_winograd_takes_arrays_of_any_layout(tmp_path: Path) -> None:
+    evaluator, leaves = WinogradEvaluator(tiny_net(tmp_path, "mish")), random_leaves(5)
+    odd = leaves._replace(
+        masks=np.asfortranarray(leaves.masks),
+        values=leaves.values.astype(np.float64),
+        moves=leaves.moves.astype(np.int64),
+        offsets=np.repeat(leaves.offsets, 2)[::2].astype(np.int32),
+    )
+    assert same(evaluator.evaluate(odd), evaluator.evaluate(leaves))
+
+
+# Which of them
+
+
+@pytest.fixture
+def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arena.evaluator.may_have_accelerator", lambda: False)
+
+
+@pytest.mark.usefixtures("no_accelerator")
+@pytest.mark.parametrize(
+    ("wanted", "device", "choice"),
+    [
+        ("auto", "auto", Choice("winograd", "cpu", "float32 on a CPU")),
+        ("auto", "cpu", Choice("winograd", "cpu", "float32 on a CPU")),
+        ("winograd", "auto", Choice("winograd", "cpu", "asked for")),
+        ("torch", "auto", Choice("torch", "cpu", "asked for")),
+        ("torch", "cpu", Choice("torch", "cpu", "asked for")),
+    ],
+)
+def test_the_choice_on_a_cpu(wanted: Any, device: str, choice: Choice) -> None:
+    assert choose_evaluator(TINY, wanted, device) == choice
+
+
+def test_the_choice_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arena.evaluator.may_have_accelerator", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    on_cuda = Choice("torch", "cuda", "runs on cuda")
+    assert choose_evaluator(TINY) == choose_evaluator(TINY, dtype="float16") == on_cuda
+    assert choose_evaluator(TINY, device="cpu").kind == "winograd"
+    assert choose_evaluator(TINY, "winograd") == Choice("winograd", "cpu", "asked for")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert choose_evaluator(TINY) == Choice("winograd", "cpu", "float32 on a CPU")
+
+
+def test_what_winograd_does_not_cover_goes_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arena.evaluator.why_not", lambda spec: "it is too large")
+    reason = "not covered by winograd: it is too large"
+    assert choose_evaluator(TINY, device="cpu") == Choice("torch", "cpu", reason)
+    assert choose_evaluator(None, device="cpu").kind == "winograd"
+    with pytest.raises(DeviceError, match=r"does not cover 1x4 .*: it is too large"):
+        choose_evaluator(TINY, "winograd", "cpu")
+
+
+@pytest.mark.usefixtures("no_accelerator")
+@pytest.mark.parametrize(
+    ("wanted", "device", "dtype", "what"),
+    [
+        ("winograd", "cuda", "float32", "computes float32 on a CPU, not float32 on cuda"),
+        ("winograd", "auto", "float16", "computes float32 on a CPU, not float16 on cpu"),
+        ("auto", "auto", "float16", "float16 needs an accelerator"),
+        ("torch", "cpu", "bfloat16", "bfloat16 needs an accelerator"),
+        ("auto", "nonsense", "float32", "'nonsense' is not available here"),
+    ],
+)
+def test_a_choice_that_cannot_be(wanted: Any, device: str, dtype: Any, what: str) -> None:
+    with pytest.raises(DeviceError, match=what) as raised:
+        choose_evaluator(TINY, wanted, device, dtype)
+    assert len(str(raised.value).splitlines()) <= 3
+
+
+def test_the_chosen_evaluator_is_made(tmp_path: Path) -> None:
+    net = tiny_net(tmp_path, "mish")
+    kinds = [type(make_evaluator(net, Choice(kind, "cpu", ""))) for kind in ("winograd", "torch")]
+    assert kinds == [WinogradEvaluator, TorchEvaluator]
+
+
+def test_where_the_drivers_files_are_torch_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arena.evaluator.Path", lambda _: tmp_path)
+    monkeypatch.setattr("sys.platform", "linux")
+    (tmp_path / "null").touch()
+    assert not may_have_accelerator()
+    (tmp_path / "nvidia0").touch()
+    assert may_have_accelerator()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is asked in any case")
+def test_torch_sees_no_accelerator_where_none_may_be() -> None:
+    assert may_have_accelerator() or not torch.cuda.is_available()
+
+
+COMMANDS = (
+    "analyze --net raw.pb --device cpu --visits 3 -q",
+    "doctor --net raw.pb --device cpu -q",
+    "run --nets raw.pb swa.pb --device cpu --no-sprt --pairs 1 --visits 1 -q",
+)
+
+
+def test_torch_is_not_imported_for_a_cpu(tmp_path: Path) -> None:
+    for seed, name in enumerate(("raw.pb", "swa.pb")):
+        (tmp_path / name).write_bytes(tiny_payload(seed=seed))
+    code = (
+        "import sys\n"
+        "import arena.doctor\n"
+        "from arena.cli import main\n"
+        "arena.doctor.SECONDS_A_BATCH_SIZE = 0.0\n"
+        f"codes = [main(words.split()) for words in {COMMANDS}]\n"
+        "sys.exit(f'{codes}' if any(codes) or 'torch' in sys.modules else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # TorchEvaluator
@@ -311,6 +496,7 @@ def test_delay_takes_its_time_one_batch_after_the_other() -> None:
 def test_all_are_evaluators(tmp_path: Path) -> None:
     evaluators: list[Evaluator] = [
         TorchEvaluator(tiny_net(tmp_path, "mish"), "cpu"),
+        WinogradEvaluator(tiny_net(tmp_path, "mish")),
         UniformEvaluator(),
         HashEvaluator(),
         DelayEvaluator(HashEvaluator(), 0),

@@ -24,16 +24,17 @@ from conftest import read_jsonl
 
 from arena.analyze import Analysis, SearchResult
 from arena.config import SearchParams
-from arena.evaluator import TorchEvaluator
+from arena.evaluator import WinogradEvaluator
 from arena.game import GameTask, Opening
 from arena.openings import read_book
 from arena.search import BatchedSearch, Player
+from swa.cores import usable_cores
 from swa.net import load_net
 
 
 @cache
-def evaluator(path: Path) -> TorchEvaluator:
-    return TorchEvaluator(load_net(path), "cpu")
+def evaluator(path: Path) -> WinogradEvaluator:
+    return WinogradEvaluator(load_net(path), threads=usable_cores())
 
 
 def as_king_moves(row: dict[str, Any], move: str) -> str:

@@ -145,13 +145,35 @@ def test_a_pair_of_one_game_played_twice_is_a_result_not_a_repetition(tmp_path):
 def test_sessions_give_the_conditions_that_do_not_decide(folder):
     session_started(folder, session())
     session_ended(folder, Pace(seconds=60.0, pairs=3, visits=600, evaluations=300, batch_slots=400))
-    session_started(folder, session(started="2025-02-01T08:00:00+00:00", device="cuda:0 (a GPU)"))
+    session_started(
+        folder,
+        session(
+            started="2025-02-01T08:00:00+00:00",
+            device="cuda:0 (a GPU)",
+            evaluator="torch (runs on cuda)",
+        ),
+    )
     summary = summarize(read_run(folder))
+    assert summary["evaluator"] == "torch (runs on cuda)"
     assert (summary["date"], summary["sessions"]) == ("2025-01-31", 2)
     assert summary["device"] == "cuda:0 (a GPU)"
     assert summary["throughput"]["pairs_per_minute"] == 3.0
     assert summary["throughput"]["batch_fill"] == 0.75
     assert [net["training_steps"] for net in summary["nets"]] == [None, 12000]
+
+
+def test_a_session_of_before_evaluators_were_noted_is_read(folder):
+    session_started(folder, session())
+    path = folder / "sessions.jsonl"
+    line = json.loads(path.read_text())
+    del line["evaluator"]
+    path.write_text(json.dumps(line) + "\n")
+    run = read_run(folder)
+    assert [old.evaluator for old in run.sessions] == [None]
+    assert "| evaluator |" not in markdown(run, summarize(run))
+    session_started(folder, session(evaluator="winograd (float32 on a CPU)"))
+    run = read_run(folder)
+    assert "| evaluator | winograd (float32 on a CPU) |" in markdown(run, summarize(run))
 
 
 def test_a_torn_session_line_is_skipped_and_swallows_no_other(folder):

@@ -18,14 +18,7 @@ import pytest
 from arena.analyze import Analysis
 from arena.boards import MoveError, PositionError
 from arena.config import SearchParams
-from arena.evaluator import (
-    DelayEvaluator,
-    Evaluation,
-    EvaluationError,
-    HashEvaluator,
-    Leaves,
-    TorchEvaluator,
-)
+from arena.evaluator import Evaluation, EvaluationError, Leaves, TorchEvaluator
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Termination
 from arena.kernel import flight as in_flight
 from arena.ledger import read_pairs_in_issue_order
@@ -33,6 +26,7 @@ from arena.match import Judgement, judge
 from arena.openings import default_book
 from arena.referee import check_pair
 from arena.search import BatchedSearch, Player
+from arena.stand_ins import DelayEvaluator, HashEvaluator
 from arena.stats.sprt import Sprt
 from swa.net import load_net
 

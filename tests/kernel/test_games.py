@@ -21,9 +21,9 @@ warnings.simplefilter("ignore")  # wrap-around of scalars is meant
 import chess
 from arena.analyze import Analysis
 from arena.config import SearchParams
-from arena.evaluator import HashEvaluator
 from arena.game import GameTask, Opening
 from arena.search import Lane, Player
+from arena.stand_ins import HashEvaluator
 
 player = Player("hash", HashEvaluator(3), SearchParams(visits=40))
 positions = [

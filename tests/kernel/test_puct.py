@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from arena.analyze import Analysis
 from arena.boards import policy_index, position_of
 from arena.config import SearchParams
-from arena.evaluator import Evaluation, HashEvaluator, Leaves, UniformEvaluator
+from arena.evaluator import Evaluation, Leaves
 from arena.kernel import puct, tree
 from arena.search import Player
+from arena.stand_ins import HashEvaluator, UniformEvaluator
 from swa import planes
 
 
