@@ -1,4 +1,4 @@
-"""The cores of this process, shared by whoever computes on them: never more threads than cores."""
+"""The cores of this process: never more threads at work in ``in_chunks`` than there are cores."""
 
 from __future__ import annotations
 
@@ -6,20 +6,47 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from threading import BoundedSemaphore, local
+from pathlib import Path
+from threading import Semaphore, local
+
+QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
+"""Linux's limit of a container's time: "200000 100000" is two cores' worth, "max 100000" no limit
+(https://docs.kernel.org/admin-guide/cgroup-v2.html)."""
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on, which a container often has fewer of than the machine."""
+    """Cores that this process may use: a container often has fewer of them than the machine."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = QUOTA_FILE.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, no limit
+        return cores
 
 
-_CORES = usable_cores()
-_idle = BoundedSemaphore(_CORES)
-_helpers = ThreadPoolExecutor(_CORES, thread_name_prefix="core")
-_mine = local()  # .core: whether this thread has one already
+class _Cores:
+    """Who may compute, and the threads that help."""
+
+    def __init__(self) -> None:
+        count = usable_cores()
+        self.idle = Semaphore(count)
+        self.helpers = ThreadPoolExecutor(count, thread_name_prefix="core")
+        self.mine = local()  # .core: whether this thread has one already
+
+
+_cores = _Cores()
+
+
+def _forked() -> None:
+    """Begin anew: a child has none of its parent's threads."""
+    global _cores
+    _cores = _Cores()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def in_chunks(work: Callable[[int, int], None], count: int, size: int, threads: int) -> None:
@@ -29,33 +56,34 @@ def in_chunks(work: Callable[[int, int], None], count: int, size: int, threads: 
     ``threads`` in all, where a core is idle. The first error of any of them is raised, after all
     have ended. Called from within such work, it does all of it on the core it has.
     """
-    if getattr(_mine, "core", False):
+    cores = _cores
+    if getattr(cores.mine, "core", False):
         work(0, count)
         return
-    pieces = -(-count // size)
-    with _idle:
-        helpers = 0
-        others: list[Future[None]] = []
+
+    def on_a_core(first: int, end: int) -> None:
+        cores.mine.core = True
         try:
-            while helpers < min(threads, pieces) - 1 and _idle.acquire(blocking=False):
-                helpers += 1
-            shares = helpers + 1
-            bounds = [min(count, size * (pieces * share // shares)) for share in range(shares + 1)]
-            mine, *theirs = itertools.pairwise(bounds)
-            for first, end in theirs:
-                others.append(_helpers.submit(_on_a_core, work, first, end))
-            _on_a_core(work, *mine)
+            work(first, end)
         finally:
-            wait(others)
-            for _ in range(helpers):
-                _idle.release()
-        for other in others:
-            other.result()
+            cores.mine.core = False
+            cores.idle.release()
 
-
-def _on_a_core(work: Callable[[int, int], None], first: int, end: int) -> None:
-    _mine.core = True
+    cores.idle.acquire()
+    pieces, shares = -(-count // size), 1
+    while shares < min(threads, pieces) and cores.idle.acquire(blocking=False):
+        shares += 1
+    bounds = [min(count, size * (pieces * share // shares)) for share in range(shares + 1)]
+    mine, *theirs = itertools.pairwise(bounds)
+    others: list[Future[None]] = []
     try:
-        work(first, end)
+        try:
+            others.extend(cores.helpers.submit(on_a_core, *chunk) for chunk in theirs)
+        finally:
+            for _ in theirs[len(others) :]:  # that no thread took
+                cores.idle.release()
+            on_a_core(*mine)
     finally:
-        _mine.core = False
+        wait(others)
+    for other in others:
+        other.result()

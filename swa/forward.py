@@ -11,13 +11,12 @@ to a multiple of 16, in flat arrays of float32.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swa.activations import NO_ACTIVATION
+from swa.activations import NO_ACTIVATION, exp8, sigmoid8
 from swa.batchnorm import Weights
 from swa.cores import in_chunks
 from swa.jit import compiled_for, kernel, pasted
@@ -33,8 +32,8 @@ from swa.layers import (
     squeeze,
 )
 from swa.packed import Head, Packed, Policy, Tower, pack
-from swa.simd import Floats, aligned
-from swa.spec import PLANES, NetSpec
+from swa.simd import WIDTH, Floats, aligned, splat8, store8
+from swa.spec import PLANES, POLICY_MOVES, NetSpec
 from swa.winograd import (
     GROUP,
     SLOTS,
@@ -221,18 +220,25 @@ def _policy(
 
 
 @pasted
-def _normalise(outputs: int, wdl: NDArray[np.float32]) -> None:
-    """Turn what a value head said, in ``wdl`` [boards, 3], into probabilities."""
+def _normalise(outputs: int, wdl: NDArray[np.float32], scratch: Floats) -> None:
+    """Turn what a value head said, in ``wdl`` [boards, 3], into probabilities.
+
+    No library's exponential is called, of which every machine has another.
+    """
     for board in range(wdl.shape[0]):
         if outputs == 1:
-            value = math.tanh(wdl[board, 0])
-            wdl[board, 0], wdl[board, 1], wdl[board, 2] = (1 + value) / 2, 0.0, (1 - value) / 2
+            # (1 + tanh v) / 2 = 1 / (1 + e^-2v)
+            store8(scratch, 0, sigmoid8(splat8(np.float32(2) * wdl[board, 0])))
+            store8(scratch, WIDTH, sigmoid8(splat8(np.float32(-2) * wdl[board, 0])))
+            win, draw, loss = scratch[0], np.float32(0), scratch[WIDTH]
+            total = np.float32(1)
         else:
             greatest = max(wdl[board, 0], wdl[board, 1], wdl[board, 2])
-            win, draw = math.exp(wdl[board, 0] - greatest), math.exp(wdl[board, 1] - greatest)
-            loss = math.exp(wdl[board, 2] - greatest)
+            for place in range(3):
+                store8(scratch, place * WIDTH, exp8(splat8(wdl[board, place] - greatest)))
+            win, draw, loss = scratch[0], scratch[WIDTH], scratch[2 * WIDTH]
             total = win + draw + loss
-            wdl[board, 0], wdl[board, 1], wdl[board, 2] = win / total, draw / total, loss / total
+        wdl[board, 0], wdl[board, 1], wdl[board, 2] = win / total, draw / total, loss / total
 
 
 @kernel
@@ -256,12 +262,21 @@ def _evaluate(
         _blocks(net.tower, work, stop - start)
         _policy(net.tower, net.policy, work, moves, offsets[start : stop + 1], logits)
         _dense_head(net.tower, net.value, work, stop - start, wdl[start:stop])
-        _normalise(net.value.outputs, wdl[start:stop])
+        _normalise(net.value.outputs, wdl[start:stop], work.sums)
         if net.moves_left.channels:
             plies = moves_left[start:stop]
             _dense_head(net.tower, net.moves_left, work, stop - start, plies)
             for board in range(stop - start):
                 plies[board, 0] = max(plies[board, 0], np.float32(0))
+
+
+def _require(
+    array: NDArray[np.generic], name: str, dtype: type[np.generic], shape: tuple[int, ...]
+) -> None:
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        found = f"{array.dtype}{list(array.shape)}"
+        wanted = f"{np.dtype(dtype)}{list(shape)}, rows together"
+        raise ValueError(f"{name} is {found}, not {wanted}")
 
 
 class Forward:
@@ -298,9 +313,18 @@ class Forward:
 
         ``masks`` and ``values`` [B, 112] are packed planes (``swa.planes``), ``moves`` [M] the
         policy indices of the legal moves, of board b from ``offsets[b]`` to before
-        ``offsets[b + 1]``. Arrays are contiguous and of just these types: nothing is checked.
+        ``offsets[b + 1]``. Raises ValueError for arrays of another shape or type, or in another
+        order of memory: what is computed from their addresses would be nonsense, or a crash.
         """
         boards = len(offsets) - 1
+        _require(masks, "masks", np.uint64, (boards, PLANES))
+        _require(values, "values", np.float32, (boards, PLANES))
+        _require(moves, "moves", np.uint16, (len(moves),))
+        _require(offsets, "offsets", np.int64, (boards + 1,))
+        if offsets[0] != 0 or offsets[-1] != len(moves) or (offsets[1:] < offsets[:-1]).any():
+            raise ValueError(f"offsets must rise from 0 to the {len(moves)} moves")
+        if len(moves) and moves.max() >= POLICY_MOVES:
+            raise ValueError(f"move {moves.max()}: policy indices are below {POLICY_MOVES}")
         logits = np.empty(len(moves), np.float32)
         wdl, plies = np.empty((boards, 3), np.float32), np.zeros((boards, 1), np.float32)
 

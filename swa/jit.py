@@ -3,7 +3,7 @@
 numba keeps compiled code on disk, but looks only at the file a function stands in: an edit in a
 callee's file, or in a table that became a constant of the compiled code, would go unnoticed and
 stale code would run. So the cache lives in a folder named after a hash of every source file that
-compiled code can come from.
+has kernels which another file's kernels call.
 """
 
 from __future__ import annotations

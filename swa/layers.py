@@ -229,7 +229,6 @@ def _dot(
     one: Floats, one_start: int, other: Floats, other_start: int, count: int, total: Float8
 ) -> Float8:
     """Add the product of two rows of ``count`` numbers to eight partial sums."""
-    stay_apart()
     odd = splat8(_ZERO)
     for step in range(0, count, 2 * WIDTH):
         total = multiply_add(load8(one, one_start + step), load8(other, other_start + step), total)

@@ -6,6 +6,7 @@ brackets is the order of their numbers, "panels" that of ``swa.winograd.pack_pan
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -106,11 +107,14 @@ def _vector(numbers: NDArray[np.float32]) -> Floats:
     return packed
 
 
-def _joined(arrays: list[Floats]) -> Floats:
-    packed = aligned(sum(array.size for array in arrays))
-    if arrays:
-        np.concatenate(arrays, out=packed)
-    return packed
+def _joined(arrays: Iterable[Floats], count: int) -> Floats:
+    """One array of ``count`` arrays of one size; there are never two copies of them all."""
+    joined = aligned(0)
+    for place, array in enumerate(arrays):
+        if not place:
+            joined = aligned(count * array.size)
+        joined[place * array.size : (place + 1) * array.size] = array
+    return joined
 
 
 def _panels(matrix: NDArray[np.float32]) -> Floats:
@@ -148,12 +152,16 @@ def _pack_tower(spec: NetSpec, weights: Weights) -> Tower:
         # A plane pushes to its neighbours: [plane][tap][filter].
         input=_last_padded(_by_tap(weights["input.conv.weight"].transpose(1, 0, 2, 3))),
         input_bias=_vector(weights["input.conv.bias"]),
-        convs=_joined([pack_filters(weights[f"{name}.weight"]) for name in names]),
-        biases=_joined([_vector(weights[f"{name}.bias"]) for name in names]),
-        squeeze=_joined([_panels(weights[f"{name}1.weight"]) for name in dense]),
-        squeeze_bias=_joined([_vector(weights[f"{name}1.bias"]) for name in dense]),
-        excite=_joined([_panels(_halves(weights[f"{name}2.weight"], filters)) for name in dense]),
-        excite_bias=_joined([_halves(weights[f"{name}2.bias"], filters) for name in dense]),
+        convs=_joined((pack_filters(weights[f"{name}.weight"]) for name in names), len(names)),
+        biases=_joined((_vector(weights[f"{name}.bias"]) for name in names), len(names)),
+        squeeze=_joined((_panels(weights[f"{name}1.weight"]) for name in dense), len(dense)),
+        squeeze_bias=_joined((_vector(weights[f"{name}1.bias"]) for name in dense), len(dense)),
+        excite=_joined(
+            (_panels(_halves(weights[f"{name}2.weight"], filters)) for name in dense), len(dense)
+        ),
+        excite_bias=_joined(
+            (_halves(weights[f"{name}2.bias"], filters) for name in dense), len(dense)
+        ),
     )
 
 
@@ -182,7 +190,7 @@ def _pack_policy(spec: NetSpec, weights: Weights) -> Policy:
         channels=padded(channels),
         conv=_panels(weights["policy.conv.weight"][:, :, 0, 0]),
         bias=_vector(weights["policy.conv.bias"]),
-        moves=_joined([_by_square(weights["policy.dense.weight"], channels).ravel()]),
+        moves=_joined([_by_square(weights["policy.dense.weight"], channels).ravel()], 1),
         moves_bias=_vector(weights["policy.dense.bias"]),
         places=places,
     )

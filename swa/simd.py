@@ -292,7 +292,7 @@ def _panel_in_llvm(rows: int) -> Emit:
         place.add_incoming(following, loop)
         column = builder.mul(place, ir.Constant(_INT64, PANEL_OUTPUTS))
         halves = [_load(builder, kernel, _plus(builder, column, half)) for half in (0, WIDTH)]
-        _prefetch(builder, builder.gep(kernel, [builder.add(column, size)], inbounds=True))
+        _prefetch(builder, builder.gep(kernel, [builder.add(column, size)]))  # may lie beyond
         sums = []
         for line, pair in zip(lines, addends, strict=True):
             factor = _splat(builder, builder.load(builder.gep(line, [place], inbounds=True)))

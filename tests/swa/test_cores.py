@@ -47,7 +47,7 @@ def test_cores_are_those_this_process_may_use() -> None:
         one = min(os.sched_getaffinity(0))
         code = (
             f"import os; os.sched_setaffinity(0, [{one}]);"
-            "from swa import cores; print(cores.usable_cores(), cores._CORES)"
+            "from swa import cores; print(cores.usable_cores(), cores._cores.idle._value)"
         )
         finished = subprocess.run(
             [sys.executable, "-c", code],
@@ -174,3 +174,62 @@ def test_work_that_is_cut_again_does_not_wait_for_itself() -> None:
 
     in_chunks(outer, 40, 1, 8)
     assert sorted(place for a, b in seen for place in range(a, b)) == list(range(40))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_computes_too() -> None:
+    code = """
+import os, time
+from swa.cores import in_chunks
+in_chunks(lambda first, end: time.sleep(0.05), 8, 1, 8)
+child = os.fork()
+seen = []
+in_chunks(lambda first, end: seen.append(end - first), 8, 1, 8)
+if child == 0:
+    os._exit(sum(seen))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), sum(seen))
+"""
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    assert finished.stdout.split() == ["8", "8"]
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1)]
+)
+def test_a_containers_quota_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cores: int | None
+) -> None:
+    file = tmp_path / "cpu.max"
+    file.write_text(quota + "\n")
+    monkeypatch.setattr("swa.cores.QUOTA_FILE", tmp_path / "none")
+    without = usable_cores()
+    monkeypatch.setattr("swa.cores.QUOTA_FILE", file)
+    assert usable_cores() == (cores or without)
+
+
+def test_an_interrupted_caller_loses_no_core() -> None:
+    """Ctrl-C comes to the calling thread alone, in its own share or while it waits for others."""
+    before = idle_cores()
+
+    def work(first: int, end: int) -> None:
+        if first == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            in_chunks(work, 8, 1, 8)
+    assert idle_cores() == before
+
+
+def idle_cores() -> int:
+    from swa import cores
+
+    return cores._cores.idle._value

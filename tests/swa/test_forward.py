@@ -592,3 +592,31 @@ def test_processors_without_fma(processor: str, tmp_path: Path) -> None:
     for kind, spec in KINDS.items():
         exact = reference(spec, calm_weights(spec), random_boards(8))
         close(as_outputs(found[kind]), exact)
+
+
+def test_arrays_that_are_not_what_they_should_be_are_refused() -> None:
+    spec = next(iter(KINDS.values()))
+    forward = Forward(spec, calm_weights(spec))
+    masks, values, moves, offsets = random_boards(4)
+    forward(masks, values, moves, offsets)
+    falling = offsets.copy()
+    falling[1], falling[2] = offsets[2], offsets[1]
+    late = offsets.copy()
+    late[0] = 1
+    wild = moves.copy()
+    wild[0] = 1858
+    for broken, message in (
+        ((masks[:2], values, moves, offsets), "masks is uint64"),
+        ((np.asfortranarray(masks), values, moves, offsets), "masks is uint64"),
+        ((masks.view(np.int64), values, moves, offsets), "masks is int64"),
+        ((masks, values.astype(np.float64), moves, offsets), "values is float64"),
+        ((masks, values[:, :50].copy(), moves, offsets), "values is float32"),
+        ((masks, values, moves.astype(np.int64), offsets), "moves is int64"),
+        ((masks, values, moves, offsets.astype(np.int32)), "offsets is int32"),
+        ((masks, values, moves, falling), "offsets must rise"),
+        ((masks, values, moves, late), "offsets must rise"),
+        ((masks, values, moves[:-1].copy(), offsets), "offsets must rise"),
+        ((masks, values, wild, offsets), "move 1858"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            forward(*broken)
