@@ -15,8 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import chess
 import numpy as np
 
+from arena.boards import line_from_game
 from arena.compilation import kernels_compiled
 from arena.evaluator import (
     Choice,
@@ -28,18 +30,17 @@ from arena.evaluator import (
     make_evaluator,
     may_have_accelerator,
 )
+from arena.kernel.encode import pack_planes
+from arena.kernel.movegen import MAX_MOVES, legal_moves
 from arena.openings import OpeningError, default_book
 from swa import provenance
 from swa.cores import usable_cores
 from swa.jit import CACHE_DIR
 from swa.net import load_net
-from swa.spec import PLANES, POLICY_MOVES
+from swa.spec import PLANES
 
 BATCHES = (1, 8, 32, 64, 128, 256)
 """Positions a batch: from a lone analysis to several hundred games in flight."""
-
-LEGAL_MOVES = 35
-"""Moves of a synthetic position: about the mean of a game of chess."""
 
 SECONDS_A_BATCH_SIZE = 1.0
 
@@ -98,7 +99,7 @@ def examine(
     """Look at everything; with ``net``, also time it, about a second for each batch size.
 
     Raises NetError for a net that cannot be read, DeviceError for a device that is not there or an
-    evaluator that cannot compute as asked.
+    evaluator that cannot compute as asked, and, with ``net``, OpeningError for a broken book.
     """
     loaded = load_net(net) if net is not None else None
     choice = choose_evaluator(loaded.spec if loaded else None, wanted, device, dtype)
@@ -185,7 +186,7 @@ def _program(name: str, purpose: str, without: str) -> Finding:
 
 def _speeds(evaluator: Evaluator, batches: Sequence[int]) -> Iterator[Speed]:
     for batch in batches:
-        leaves = synthetic_leaves(batch)
+        leaves = leaves_of_openings(batch)
         evaluator.evaluate(leaves)  # the first call of a size allocates
         seconds: list[float] = []
         end = time.perf_counter() + SECONDS_A_BATCH_SIZE
@@ -196,14 +197,26 @@ def _speeds(evaluator: Evaluator, batches: Sequence[int]) -> Iterator[Speed]:
         yield Speed(batch, batch / statistics.median(seconds))
 
 
-def synthetic_leaves(batch: int) -> Leaves:
-    """Make planes and moves of the right shapes: no net's speed depends on the position."""
-    random = np.random.default_rng(batch)
-    moves = np.sort(random.integers(0, POLICY_MOVES, (batch, LEGAL_MOVES)), axis=1)
+def leaves_of_openings(batch: int) -> Leaves:
+    """Real positions, those after the default book's openings, without keys: they are for no cache.
+
+    Our own forward pass takes the longer the more pieces there are.
+    """
+    book = default_book()
+    masks = np.zeros((batch, PLANES), np.uint64)
+    values = np.zeros((batch, PLANES), np.float32)
+    moves = []
+    for row in range(batch):
+        opening = book.opening(row % len(book))
+        root, played = chess.Board(opening.fen), opening.moves
+        line = line_from_game(root, played, len(played) + 1)
+        pack_planes(line.positions, line.last, line.fill, masks[row], values[row])
+        found = np.empty(MAX_MOVES, np.uint16)
+        moves.append(found[: legal_moves(line.positions[line.last], found)])
     return Leaves(
-        masks=random.integers(0, 2**63, (batch, PLANES), dtype=np.uint64),
-        values=np.ones((batch, PLANES), np.float32),
-        moves=moves.astype(np.uint16).ravel(),
-        offsets=np.arange(0, batch * LEGAL_MOVES + 1, LEGAL_MOVES, dtype=np.int64),
-        keys=random.integers(0, 2**63, (batch, 2), dtype=np.uint64),
+        masks=masks,
+        values=values,
+        moves=np.concatenate(moves),
+        offsets=np.cumsum([0, *map(len, moves)], dtype=np.int64),
+        keys=np.zeros((batch, 2), np.uint64),
     )

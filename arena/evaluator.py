@@ -51,6 +51,12 @@ class Leaves(NamedTuple):
     offsets: NDArray[np.int64]  # [B + 1] board b has moves[offsets[b] : offsets[b + 1]]
     keys: NDArray[np.uint64]  # [B, 2] hash of everything above that a net sees; for caches
 
+    def first(self, count: int) -> Leaves:
+        """The first ``count`` positions, or all where there are fewer."""
+        offsets = self.offsets[: count + 1]
+        moves = self.moves[: offsets[-1]]
+        return Leaves(self.masks[:count], self.values[:count], moves, offsets, self.keys[:count])
+
 
 class Evaluation(NamedTuple):
     """What a net says of ``Leaves``."""
@@ -226,7 +232,7 @@ def choose_evaluator(
     if wanted == "winograd" and (_type_of(device) != "cpu" or dtype != "float32"):
         raise DeviceError(
             f"--evaluator winograd computes float32 on a CPU, not {dtype} on {device}\n"
-            "Use --evaluator auto, or leave out --device and --dtype."
+            "Use --evaluator auto for anything but float32 on a CPU."
         )
     device = pick_device(device, dtype)
     if wanted == "torch":
@@ -246,7 +252,10 @@ def choose_evaluator(
 def make_evaluator(
     net: Net, choice: Choice, dtype: Dtype = "float32"
 ) -> WinogradEvaluator | TorchEvaluator:
-    """Make the evaluator that was chosen; on a CPU it computes on all cores of this process."""
+    """Make the evaluator that was chosen.
+
+    Winograd computes a batch on all cores of this process, torch on a CPU on the calling thread.
+    """
     if choice.kind == "winograd":
         return WinogradEvaluator(net, threads=usable_cores())
     return TorchEvaluator(net, choice.device, dtype)
@@ -275,10 +284,15 @@ def pick_device(device: str, dtype: Dtype) -> str:
         try:
             torch.empty(1, device=torch.device(device))
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            message = f"device {device!r} is not available here; try auto or cpu"
-            raise DeviceError(message) from error
+            raise DeviceError(
+                f"device {device!r} is not available here\n"
+                "Use --device auto; arena doctor shows which devices there are."
+            ) from error
     if _type_of(device) == "cpu" and dtype != "float32":
-        raise DeviceError(f"dtype {dtype} needs an accelerator; on a CPU use float32")
+        raise DeviceError(
+            f"dtype {dtype} needs an accelerator\n"
+            "On a CPU use --dtype float32: half precision is slower there, and less exact."
+        )
     return device
 
 

@@ -39,7 +39,9 @@ from arena.sessions import (
     NetFile,
     Pace,
     Session,
+    evaluators_of,
     now,
+    read_sessions,
     session_ended,
     session_started,
 )
@@ -105,7 +107,11 @@ def play(
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
         if not kernels_compiled(forward=any(choice.kind == "winograd" for choice in choices)):
             note(COMPILING)  # nothing is left that could be refused
-        session_started(folder, _session(config, command, choices, nets))
+        session = _session(config, command, choices, nets)
+        before = evaluators_of(read_sessions(folder))
+        if before and before[-1] != session.evaluator:
+            note(f"{folder}: evaluated by {before[-1]} so far, from here by {session.evaluator}.")
+        session_started(folder, session)
         players = [
             Player(net.name, make_evaluator(net, choice, config.dtype), config.search)
             for net, choice in zip(nets, choices, strict=True)

@@ -8,8 +8,9 @@ A session that was killed has no second line; nothing but the report's condition
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,6 +91,11 @@ class Session:
     pace: Pace = Pace()
     ended: str | None = None  # None: killed, or still playing
 
+    @property
+    def played(self) -> bool:
+        """Whether pairs may be its own; of a session that was killed nobody counted them."""
+        return self.ended is None or self.pace.pairs > 0
+
 
 def now() -> str:
     """Return the time in UTC as ISO 8601, to the second."""
@@ -150,6 +156,12 @@ def read_sessions(folder: Path) -> list[Session]:
         except (ValueError, KeyError, TypeError):
             continue
     return sessions
+
+
+def evaluators_of(sessions: Sequence[Session]) -> tuple[str, ...]:
+    """What evaluated the pairs, one after the other; sessions that noted nothing are left out."""
+    noted = [session.evaluator for session in sessions if session.played and session.evaluator]
+    return tuple(text for text, _ in itertools.groupby(noted))
 
 
 def _begun(line: Mapping[str, Any]) -> Session:

@@ -16,7 +16,7 @@ import torch
 
 from arena.bench.figures import BenchConfig, EvaluatorSpeed, RefreshSpeed, Spread
 from arena.bench.games import Prelude, tasks
-from arena.bench.onnx import BareOnnx, onnx_is_there
+from arena.bench.onnx import bare_onnx
 from arena.config import SearchParams
 from arena.evaluator import (
     Choice,
@@ -35,12 +35,16 @@ from swa.forward import Forward
 from swa.model import for_play, unpack
 from swa.net import Net
 from swa.refresh import refresh
+from swa.winograd import SQUARES, padded
 
 STEPS = 150
 """Steps after which leaves are those of trees in mid-search, at 100 visits a move."""
 
 GAMES = 256
 """Games in flight that the positions of a refresh are taken from."""
+
+REFRESH_BYTES = 2**30
+"""Room for what a refresh keeps between layers: of each position, two arrays of the net's width."""
 
 Note = Callable[[str], None]
 
@@ -63,8 +67,8 @@ def time_evaluators(
         for batch in batches:
             note(f"evaluator: {net.name}, batch {batch}")
             calls = _calls(evaluators, leaves[batch])
-            if choice.device == "cpu" and onnx_is_there():
-                calls["onnxruntime", 1] = BareOnnx(net, leaves[batch])
+            if choice.device == "cpu" and (onnx := bare_onnx(net, leaves[batch], note)):
+                calls["onnxruntime", 1] = onnx
             yield from _time_batch(net, choice, leaves[batch], calls, config)
         if net is nets[0] and usable_cores() > 1 and choice.kind == "winograd" and batches:
             note(f"evaluator: {net.name}, batch {batches[-1]}, all cores")
@@ -140,12 +144,16 @@ def _time_batch(
 def time_refreshes(
     nets: Sequence[Net], prelude: Prelude, config: BenchConfig, note: Note
 ) -> Iterator[RefreshSpeed]:
-    """Time the refresh of each net's batch norms against a forward pass, on one thread."""
-    leaves = many_leaves(config.effort.refresh, prelude)
+    """Time the refresh of each net's batch norms against a forward pass, on one thread.
+
+    Of wide nets with fewer positions than asked for, so that memory suffices.
+    """
+    everything = many_leaves(config.effort.refresh, prelude)
     for net in nets:
         if not net.spec.batch_norm or choose_evaluator(net.spec, device="cpu").kind != "winograd":
             note(f"refresh: {net.name} is left out: no batch norm, or not covered by winograd")
             continue
+        leaves = everything.first(positions_of_refresh(net.spec.filters))
         note(f"refresh: {net.name}, {len(leaves.masks):,} positions")
         forward = Forward(net.spec, net.weights)
         refresh(net.spec, net.weights, leaves.masks[:GAMES], leaves.values[:GAMES])  # compiles
@@ -216,9 +224,14 @@ def many_leaves(count: int, prelude: Prelude) -> Leaves:
     masks, values, moves, _, keys = (
         np.concatenate(arrays) for arrays in zip(*batches, strict=True)
     )
-    lengths = np.concatenate([np.diff(leaves.offsets) for leaves in batches])[:count]
+    lengths = np.concatenate([np.diff(leaves.offsets) for leaves in batches])
     offsets = np.append(0, np.cumsum(lengths))
-    return Leaves(masks[:count], values[:count], moves[: offsets[-1]], offsets, keys[:count])
+    return Leaves(masks, values, moves, offsets, keys).first(count)
+
+
+def positions_of_refresh(filters: int) -> int:
+    """How many positions ``REFRESH_BYTES`` have room for."""
+    return REFRESH_BYTES // (2 * SQUARES * padded(filters) * np.dtype(np.float32).itemsize)
 
 
 def _batches_of_leaves(games: int, prelude: Prelude) -> Iterator[Leaves]:

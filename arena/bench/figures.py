@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-What = Literal["evaluator", "refresh", "search", "device", "match"]
-EVERYTHING: tuple[What, ...] = ("evaluator", "refresh", "search", "device", "match")
+What = Literal["evaluator", "start", "refresh", "search", "device", "match"]
+EVERYTHING: tuple[What, ...] = ("evaluator", "start", "refresh", "search", "device", "match")
 
 Range = tuple[float, float]
 """The least and the greatest of several measurements."""
@@ -27,7 +27,8 @@ class Effort:
 
     ``prelude`` games are played through beforehand, for others to begin somewhere within. Batches
     with more ``work`` (``evaluators.work_of``) are left out, and ``refresh`` is of so many
-    positions.
+    positions, if there is room. A start from the cache is timed ``starts`` times, after one that
+    ``compiles``.
     """
 
     prelude: int
@@ -38,6 +39,8 @@ class Effort:
     match: float
     refresh: int = 20_000
     work: float = math.inf
+    starts: int = 3
+    compiles: bool = True
 
 
 THOROUGH = Effort(prelude=64, slices=5, evaluator=0.5, search=4.0, device=2.0, match=8.0)
@@ -50,6 +53,8 @@ QUICK = Effort(
     match=0.35,
     refresh=400,
     work=7e6,
+    starts=1,
+    compiles=False,
 )
 """For a result within 40 s."""
 
@@ -99,12 +104,26 @@ class EvaluatorSpeed:
 
 
 @dataclass(frozen=True, slots=True)
+class StartSpeed:
+    """How soon winograd has evaluated a first position, in a process of its own, and its memory."""
+
+    net: str
+    architecture: str
+    batch: int  # positions that it evaluates then
+    threads: int
+    compile_seconds: float | None  # with nothing in the cache; None: not measured
+    cached_seconds: float
+    cached_range: Range
+    peak_bytes: int  # of the whole process, that reads the cache; no torch is in it
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshSpeed:
     """The exact refresh of a net's batch norms against a forward pass on the same positions."""
 
     net: str
     architecture: str
-    positions: int
+    positions: int  # no more than there is room for
     threads: int
     seconds: float
     forward_seconds: float  # of our own forward pass
@@ -186,6 +205,7 @@ class Figures:
     versions: dict[str, str]
     processor: str
     evaluator: tuple[EvaluatorSpeed, ...] | None = None
+    start: StartSpeed | None = None
     refresh: tuple[RefreshSpeed, ...] | None = None
     search: tuple[SearchSpeed, ...] | None = None
     device: DeviceLoad | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+import textwrap
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,27 @@ from arena.evaluator import Leaves
 from swa.model import for_play, unpack
 from swa.net import Net
 
+LONGEST_REASON = 200
+"""Characters that are shown of why it cannot be used."""
+
 
 def onnx_is_there() -> bool:
     """Whether onnxruntime is installed, and ``onnx``, which torch's export may ask for."""
     return all(importlib.util.find_spec(name) for name in ("onnxruntime", "onnx"))
+
+
+def bare_onnx(net: Net, leaves: Leaves, note: Callable[[str], None]) -> BareOnnx | None:
+    """Make the yardstick and try it; None where it is not installed or, as noted, fails."""
+    if not onnx_is_there():
+        return None
+    try:
+        bare = BareOnnx(net, leaves)
+        bare()
+    except Exception as error:  # of two packages, one of which writes what the other reads
+        reason = textwrap.shorten(str(error), LONGEST_REASON, placeholder=" ...")
+        note(f"evaluator: onnxruntime is left out: {type(error).__name__}: {reason}")
+        return None
+    return bare
 
 
 class BareOnnx:

@@ -1,4 +1,4 @@
-"""The benchmarks, one after the other: evaluators, search, a device to feed, a match.
+"""The benchmarks, one after the other: evaluators, their start, search, a device, a match.
 
 Each answers the question that the next one raises: how fast a net is, whether search keeps up with
 it, whether it keeps a device busy that needs no CPU, and what is left of all that in a match.
@@ -23,6 +23,8 @@ from arena.bench.evaluators import (
 from arena.bench.figures import BenchConfig, DeviceLoad, Figures, MatchSpeed, SearchSpeed, Spread
 from arena.bench.games import GamesInFlight, Prelude, Slice, book_openings, play_prelude
 from arena.bench.nets import RANDOM_NETS, match_nets, random_net
+from arena.bench.start import BATCH as START_BATCH
+from arena.bench.start import time_start
 from arena.config import SearchParams
 from arena.evaluator import (
     Dtype,
@@ -32,6 +34,7 @@ from arena.evaluator import (
     TorchEvaluator,
     WinogradEvaluator,
     choose_evaluator,
+    pick_device,
 )
 from arena.search import Player
 from arena.stand_ins import DelayEvaluator, HashEvaluator
@@ -62,8 +65,9 @@ def measure(config: BenchConfig, note: Note) -> Figures:
     """Measure what ``config`` asks for; ``note`` takes lines of progress.
 
     Raises NetError for a net that cannot be read, before anything is measured, and DeviceError
-    for a device that is not there.
+    for a device that is not there or that does not compute so.
     """
+    pick_device(config.device, config.dtype)
     nets = [load_net(path) for path in config.nets]
     figures = Figures(provenance.versions(), provenance.processor_name())
     note("playing random games to begin from")
@@ -72,6 +76,9 @@ def measure(config: BenchConfig, note: Note) -> Figures:
         timed = nets or [random_net(blocks, filters) for blocks, filters in RANDOM_NETS]
         speeds = tuple(time_evaluators(timed, prelude, config, note))
         figures = replace(figures, evaluator=speeds)
+    if "start" in config.what:
+        start = time_start(leaves_of_games(START_BATCH, prelude), config, note)
+        figures = replace(figures, start=start)
     if "refresh" in config.what:
         refreshed = nets or [random_net(*RANDOM_NETS[0], batch_norm=True)]
         refreshes = tuple(time_refreshes(refreshed, prelude, config, note))
@@ -90,7 +97,9 @@ def measure(config: BenchConfig, note: Note) -> Figures:
 
 
 def _random_prelude(config: BenchConfig) -> Prelude:
-    most = max(LANES * STAND_IN_BATCH, *config.batches, *(games for games, _ in config.sizes))
+    most = max(
+        LANES * STAND_IN_BATCH, START_BATCH, *config.batches, *(games for games, _ in config.sizes)
+    )
     players = _both_sides(HashEvaluator(), VISITS)
     return play_prelude(players, config.effort.prelude, most, book_openings())
 

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
         Range,
         RefreshSpeed,
         SearchSpeed,
+        StartSpeed,
         What,
     )
 
-BENCHMARKS = ("evaluator", "refresh", "search", "device", "match")
+BENCHMARKS = ("evaluator", "start", "refresh", "search", "device", "match")
 
 DESCRIPTION = """\
 Measure how fast this machine is, each figure with the size that it was
@@ -35,6 +36,8 @@ measured at.
 
   evaluator  evaluations/s of a net by winograd and by torch, against a bare
              forward pass by torch; on one core, and on all
+  start      seconds until winograd has evaluated a position, compiled anew and
+             from the cache, and its memory: 10x128 filters, batches of 256
   refresh    exact refresh of a net's batch norms, against a forward pass
   search     visits/s of search alone: whole games, one thread
   device     how busy search keeps a stand-in for an accelerator, which takes
@@ -78,8 +81,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_const",
         dest="what",
         const=("evaluator",),
-        help="short for --what evaluator",
+        help="short for --what evaluator: takes no name, every kind is timed",
     )
+    what.add_argument("stray", nargs="*", help=argparse.SUPPRESS)  # to say so
     what.add_argument(
         "--net",
         type=Path,
@@ -93,8 +97,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what.add_argument(
         "--quick",
         action="store_true",
-        help="shorter slices, and no large batch of a large net: within 40 s in all instead of "
-        "some eight minutes",
+        help="shorter slices, no large batch of a large net, nothing compiled anew: within 40 s in "
+        "all instead of some eight minutes",
     )
     size = parser.add_argument_group("sizes")
     size.add_argument(
@@ -176,9 +180,17 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def config_of(arguments: argparse.Namespace) -> BenchConfig:
-    """Return what is asked for; ConfigError where the sizes of search do not match."""
+    """Return what is asked for; ConfigError where the sizes of search do not match.
+
+    And where a word stands alone, as in ``--evaluator torch``.
+    """
     from arena.bench.figures import QUICK, THOROUGH, BenchConfig
 
+    if arguments.stray:
+        raise ConfigError(
+            f"unrecognized arguments: {' '.join(arguments.stray)}\n"
+            "--evaluator takes no name here: it is short for --what evaluator, which times all."
+        )
     if len(arguments.games) != len(arguments.visits):
         raise ConfigError(
             f"--games has {len(arguments.games)} numbers, --visits {len(arguments.visits)}\n"
@@ -205,6 +217,8 @@ def tables_of(figures: Figures) -> Iterator[Table]:
         yield evaluator_table([speed for speed in figures.evaluator if speed.threads == 1])
         if several := [speed for speed in figures.evaluator if speed.threads > 1]:
             yield cores_table(several)
+    if figures.start is not None:
+        yield facts_table("Start of winograd, in a process of its own", start_facts(figures.start))
     if figures.refresh is not None:
         yield refresh_table(figures.refresh)
     if figures.search is not None:
@@ -292,6 +306,15 @@ def search_table(speeds: Sequence[SearchSpeed]) -> Table:
             f"{speed.array_bytes / 2**20:,.0f} MiB",
         )
     return table
+
+
+def start_facts(speed: StartSpeed) -> Iterator[tuple[str, str]]:
+    """Yield names and values."""
+    yield "size", f"{speed.net}, {speed.batch} positions, one thread"
+    if speed.compile_seconds is not None:
+        yield "compiled anew", f"{speed.compile_seconds:.1f} s until a first position is evaluated"
+    yield "from the cache", f"{speed.cached_seconds:.2f} s ({span(speed.cached_range, 2)})"
+    yield "memory", f"{speed.peak_bytes / 1e6:,.0f} MB at most, of the whole process"
 
 
 def device_facts(load: DeviceLoad) -> Iterator[tuple[str, str]]:

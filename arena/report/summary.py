@@ -18,7 +18,7 @@ from arena.ledger import read_pairs_in_issue_order
 from arena.match import Judgement, in_issue_order, judge
 from arena.match_file import MatchIdentity, read_identity, to_table
 from arena.report.files import atomic_writer
-from arena.sessions import Pace, Session, read_sessions
+from arena.sessions import Pace, Session, evaluators_of, read_sessions
 from arena.stats.elo import (
     EloEstimate,
     likelihood_of_superiority,
@@ -118,7 +118,7 @@ class Summary(TypedDict):
     openings: OpeningsSummary
     versions: dict[str, str]
     device: str | None
-    evaluator: str | None  # of the last session: "winograd (float32 on a CPU)"
+    evaluator: str | None  # of all sessions that played: "torch (...), then winograd (...)"
     command: list[str] | None
     date: str | None  # ISO, on which the match began
     sessions: int
@@ -203,7 +203,7 @@ def summarize(run: Run) -> Summary:
         openings=_openings(run),
         versions=dict(last.versions) if last else {},
         device=last.device if last else None,
-        evaluator=last.evaluator if last else None,
+        evaluator=", then ".join(evaluators_of(run.sessions)) or None,
         command=list(last.command) if last else None,
         date=run.sessions[0].started[:10] if run.sessions else None,
         sessions=len(run.sessions),

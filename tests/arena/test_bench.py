@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import threading
 import time
 from dataclasses import replace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 import arena.bench.figures as figures
+import arena.bench.start as start
 import arena.bench.suite as suite
 import arena.cli
 from arena.bench.evaluators import (
     leaves_of_games,
     many_leaves,
+    positions_of_refresh,
     rate,
     time_evaluators,
     time_refreshes,
@@ -35,7 +39,15 @@ from arena.stand_ins import HashEvaluator
 from swa.cores import usable_cores
 
 BRIEF = Effort(
-    prelude=2, slices=2, evaluator=0.001, search=0.05, device=0.05, match=0.05, refresh=300
+    prelude=2,
+    slices=2,
+    evaluator=0.001,
+    search=0.05,
+    device=0.05,
+    match=0.05,
+    refresh=300,
+    starts=1,
+    compiles=False,
 )
 
 
@@ -199,6 +211,12 @@ def test_json_has_what_scripts_were_promised(small, capsys):
         low, high = row["ratio_to_one_core_range"]
         assert 0 < low <= row["ratio_to_one_core"] <= high
 
+    began = document["start"]
+    assert (began["batch"], began["threads"]) == (256, 1)
+    assert "compile_seconds" in began
+    assert 0 < began["cached_seconds"] < 60
+    assert 20e6 < began["peak_bytes"] < 2e9
+
     (refresh,) = document["refresh"]
     assert (refresh["positions"], refresh["threads"]) == (300, 1)
     low, high = refresh["ratio_range"]
@@ -262,6 +280,38 @@ def test_the_positions_of_a_refresh_are_real_and_many(prelude, monkeypatch):
     assert np.unique(leaves.masks, axis=0).shape[0] > 30
 
 
+def test_a_refresh_takes_no_more_positions_than_there_is_room_for(prelude, monkeypatch):
+    assert positions_of_refresh(256) == 8192
+    assert positions_of_refresh(60) == positions_of_refresh(64) == 32768
+    monkeypatch.setattr("arena.bench.evaluators.REFRESH_BYTES", 50 * 2 * 64 * 16 * 4)
+    config = BenchConfig(effort=BRIEF)
+    (speed,) = time_refreshes([random_net(1, 16, batch_norm=True)], prelude, config, print)
+    assert speed.positions == 50
+
+
+@pytest.mark.slow
+def test_the_start_is_timed_compiled_and_from_the_cache(prelude, monkeypatch):
+    monkeypatch.setattr(start, "SIZE", (1, 16))
+    config = BenchConfig(effort=replace(BRIEF, compiles=True, starts=2))
+    speed = start.time_start(leaves_of_games(16, prelude), config, print)
+    assert speed.compile_seconds is not None
+    assert speed.compile_seconds > 3 * speed.cached_seconds > 0
+
+
+def test_onnxruntime_that_fails_is_left_out(prelude, monkeypatch):
+    def fail(*arguments: Any) -> Any:
+        raise ImportError("libonnx.so: not for this machine")
+
+    monkeypatch.setattr("arena.bench.onnx.onnx_is_there", lambda: True)
+    monkeypatch.setattr("arena.bench.onnx._export", fail)
+    monkeypatch.setitem(sys.modules, "onnxruntime", MagicMock())
+    notes: list[str] = []
+    config = BenchConfig(device="cpu", batches=(1,), effort=BRIEF)
+    speeds = list(time_evaluators([random_net(1, 16)], prelude, config, notes.append))
+    assert {speed.name for speed in speeds} == {"winograd", "torch"}
+    assert "onnxruntime is left out: ImportError: libonnx.so: not for this machine" in notes[-2]
+
+
 def test_onnxruntime_says_what_torch_says(prelude):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
@@ -299,9 +349,10 @@ def test_only_what_is_asked_for_is_measured(small, capsys):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--what", "search,luck"], "'luck' is none of evaluator, refresh, search"),
+        (["--what", "search,luck"], "'luck' is none of evaluator, start, refresh, search"),
         (["--games", "0"], "'0' is not a whole number above 0"),
         (["--games", "64", "256", "--visits", "100"], "--games has 2 numbers, --visits 1"),
+        (["--evaluator", "torch"], "--evaluator takes no name here: it is short for --what"),
         (["--net", "missing.pb"], "missing.pb: cannot read the net"),
     ],
 )
@@ -311,3 +362,11 @@ def test_bad_input_is_told_in_three_lines_at_most(words, what, capsys):
     assert captured.out == ""
     assert what in captured.err
     assert len(captured.err.splitlines()) <= 3
+
+
+@pytest.mark.parametrize("flags", [["--device", "cuda"], ["--device", "cpu", "--dtype", "float16"]])
+def test_a_device_that_cannot_is_refused_before_games_are_played(flags, monkeypatch, capsys):
+    monkeypatch.setattr("torch.empty", MagicMock(side_effect=RuntimeError("no driver")))
+    monkeypatch.setattr(suite, "play_prelude", lambda *settings: pytest.fail("played"))
+    assert main(["bench", "-q", *flags]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2

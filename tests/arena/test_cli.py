@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scripted_match import (
     ScriptedEvaluator,
@@ -24,7 +25,9 @@ from arena.cli import main
 from arena.commands.analyze import searches
 from arena.config import ConfigError
 from arena.console import COMPILING
-from arena.openings import OpeningError
+from arena.doctor import leaves_of_openings
+from arena.evaluator import Choice
+from arena.openings import OpeningError, default_book, final_position
 from arena.run import next_folder
 from swa.command_line import LONGEST_REASON, message_of
 
@@ -247,6 +250,22 @@ def test_an_interrupted_match_is_reported_and_goes_on(match, tmp_path, monkeypat
     assert (summary["pairs"], summary["interrupted"], summary["sessions"]) == (6, False, 2)
 
 
+def test_another_evaluator_is_noted_when_a_match_goes_on(match, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(ScriptedSearch, "interrupt_after", 5)
+    match += ["--out", str(tmp_path / "run")]
+    assert main(match) == 130
+    assert "so far" not in capsys.readouterr().err
+    assert main(match) == 130
+    assert "so far" not in capsys.readouterr().err
+    monkeypatch.setattr(ScriptedSearch, "interrupt_after", None)
+    other = Choice("torch", "cpu", "asked for")
+    monkeypatch.setattr("arena.run.choose_evaluator", lambda *settings: other)
+    assert main(match) == 0
+    assert "evaluated by winograd (by script) so far, from here by torch" in capsys.readouterr().err
+    named = json.loads((tmp_path / "run" / "summary.json").read_text())["evaluator"]
+    assert named == "winograd (by script), then torch (asked for)"
+
+
 def test_next_folder_is_the_first_that_is_free(tmp_path):
     of = identity(names=("raw/net", "swa #1"))
     assert next_folder(of, tmp_path) == tmp_path / "swa-1-vs-raw-net-1"
@@ -315,6 +334,21 @@ def test_doctor_times_a_net(shared, monkeypatch, capsys):
     assert "evaluator: winograd (float32 on a CPU)" in out
     assert "tinygyal-8.pb.gz by winograd, one caller:" in out
     assert "batch  256:" in out
+
+
+def test_doctor_times_real_positions():
+    leaves = leaves_of_openings(64)
+    assert len(np.unique(leaves.masks, axis=0)) > 50
+    squares = np.unpackbits(leaves.masks.view(np.uint8).reshape(64, 112, 8), axis=2).sum(2)
+    pieces = np.where(squares == 64, 0, squares).sum(1)  # full planes cost next to nothing
+    assert (pieces > 150).all()
+    assert (pieces < 500).all()
+    assert leaves.offsets.shape == (65,)
+    counts = np.diff(leaves.offsets)
+    assert counts.sum() == len(leaves.moves)
+    assert [
+        final_position(default_book().opening(row)).legal_moves.count() for row in range(64)
+    ] == (counts.tolist())
 
 
 def test_doctor_says_why_a_net_goes_to_torch(tmp_path, monkeypatch, capsys):

@@ -39,6 +39,16 @@ TESTED = Match(
 )
 
 
+ON_ONE_CORE = """\
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # before anything counts them
+from arena.cli import main
+from swa.cores import usable_cores
+sys.exit(main(sys.argv[1:]) if usable_cores() == 1 else "more than one core")
+"""
+"""``arena`` in a process of one core."""
+
+
 def result_of(folder: Path) -> tuple[list[PairRecord], str, bool]:
     """The pairs that count, the verdict, and whether the match came to its end."""
     run = read_run(folder)
@@ -67,6 +77,17 @@ def test_games_and_verdict_do_not_depend_on_what_is_in_flight(
     for parallel, cache in ways:
         folder = tmp_path / f"{parallel}-{cache}"
         assert played(match, shared, folder, parallel, "--nncache", cache) == alone, folder.name
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process has all cores")
+def test_games_do_not_depend_on_the_cores(shared: Path, tmp_path: Path) -> None:
+    all_cores = played(FIXED, shared, tmp_path / "all", 64)
+    folder = tmp_path / "one"
+    done = subprocess.run(
+        [sys.executable, "-c", ON_ONE_CORE, *FIXED.words(shared, folder, 64)], check=False
+    )
+    assert done.returncode == 0
+    assert result_of(folder) == all_cores
 
 
 def test_what_evaluated_is_noted(shared: Path, tmp_path: Path) -> None:

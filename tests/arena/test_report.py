@@ -162,6 +162,25 @@ def test_sessions_give_the_conditions_that_do_not_decide(folder):
     assert [net["training_steps"] for net in summary["nets"]] == [None, 12000]
 
 
+def test_all_evaluators_that_played_are_named(folder):
+    by_torch, by_winograd = (
+        session(evaluator=evaluator) for evaluator in ("torch (asked for)", "winograd (on a CPU)")
+    )
+    session_started(folder, by_torch)
+    session_ended(folder, Pace(seconds=1.0, pairs=2))
+    session_started(folder, by_torch)  # killed: it may have played
+    session_started(folder, by_winograd)
+    session_ended(folder, Pace(seconds=1.0, pairs=3))
+    session_started(folder, by_torch)
+    session_ended(folder, Pace(seconds=1.0, pairs=0))
+    run = read_run(folder)
+    assert summarize(run)["evaluator"] == "torch (asked for), then winograd (on a CPU)"
+    assert "| torch (asked for), then winograd (on a CPU) |" in markdown(run, summarize(run))
+    session_started(folder, by_torch)
+    named = summarize(read_run(folder))["evaluator"]
+    assert named == "torch (asked for), then winograd (on a CPU), then torch (asked for)"
+
+
 def test_a_session_of_before_evaluators_were_noted_is_read(folder):
     session_started(folder, session())
     path = folder / "sessions.jsonl"
