@@ -123,7 +123,7 @@ def reference(spec: NetSpec, weights: Weights, boards: Boards) -> Outputs:
     return Outputs(
         outputs.policy.numpy()[rows, boards.moves],
         wdl,
-        np.zeros(len(rows) and len(wdl)) if plies is None else plies.numpy()[:, 0],
+        np.zeros(len(wdl)) if plies is None else plies.numpy()[:, 0],
     )
 
 
