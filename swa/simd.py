@@ -1,7 +1,7 @@
 """Eight numbers at a time: the vectors that the forward pass on a CPU is written in.
 
 In compiled code a ``Float8`` is eight float32 in one register (AVX; two of four where a processor
-has only SSE or NEON), ``+ - * /`` work on it, and ``multiply_panel6`` is the matrix product that
+has only SSE or NEON), ``+ - * /`` work on it, and ``multiply_panel`` is the matrix product that
 the time goes into. Called from plain Python, the same names work on numpy arrays of eight, so that
 everything built on them also runs uncompiled.
 
@@ -14,7 +14,6 @@ on every processor that can (FMA), and on none that cannot.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ WIDTH = 8
 """Numbers in a vector."""
 
 PANEL_OUTPUTS = 16
-"""Outputs of ``multiply_panel6``: two vectors."""
+"""Outputs of ``multiply_panel``: two vectors."""
 
 PANEL_ROWS = (1, 2, 4, 6)
 """Rows that there is a ``multiply_panel`` for. 6 x 2 sums, 2 weights and 1 input fill AVX's 16
@@ -124,26 +123,32 @@ def stay_apart() -> None:
     """Say first in a kernel that LLVM shall not merge it into its callers, of which it has many."""
 
 
-def _panel_in_python(rows: int) -> Callable[..., None]:
-    def multiply_panel(
-        inputs: Floats,
-        first: int,
-        stride: int,
-        weights: Floats,
-        panel: int,
-        depth: int,
-        segment_length: int,
-        outputs: Floats,
-        target: int,
-        target_stride: int,
-    ) -> None:
-        kernel = _within(weights, panel, depth * PANEL_OUTPUTS).reshape(depth, PANEL_OUTPUTS)
-        for row in range(rows):
-            line = _within(inputs, first + row * stride, depth)
-            target_line = _within(outputs, target + row * target_stride, PANEL_OUTPUTS)
-            target_line[:] = line @ kernel
+def multiply_panel(
+    rows: int,
+    inputs: Floats,
+    first: int,
+    stride: int,
+    weights: Floats,
+    panel: int,
+    depth: int,
+    segment_length: int,
+    outputs: Floats,
+    target: int,
+    target_stride: int,
+) -> None:
+    """The matrix product of 1, 2, 4 or 6 rows with a panel of weights: sixteen outputs each.
 
-    return multiply_panel
+    ``outputs[target + row * target_stride + k]`` becomes the sum over ``c`` below ``depth`` of
+    ``inputs[first + row * stride + c] * weights[panel + 16 * c + k]`` for ``k`` below 16. In
+    compiled code the sum is fused and in the order of ``c``; each ``segment_length`` of them, of
+    which the depth is a multiple, is summed up by itself: bit for bit the same for any number of
+    rows.
+    """
+    kernel = _within(weights, panel, depth * PANEL_OUTPUTS).reshape(depth, PANEL_OUTPUTS)
+    for row in range(rows):
+        line = _within(inputs, first + row * stride, depth)
+        target_line = _within(outputs, target + row * target_stride, PANEL_OUTPUTS)
+        target_line[:] = line @ kernel
 
 
 # --- compiled ---
@@ -249,82 +254,104 @@ def _stay_apart(builder: ir.IRBuilder) -> None:
     builder.function.attributes.add("noinline")
 
 
-def _panel_in_llvm(rows: int) -> Emit:
-    def emit(
-        builder: ir.IRBuilder,
-        inputs: ir.Value,
-        first: ir.Value,
-        stride: ir.Value,
-        weights: ir.Value,
-        panel: ir.Value,
-        depth: ir.Value,
-        segment_length: ir.Value,
-        outputs: ir.Value,
-        target: ir.Value,
-        target_stride: ir.Value,
-    ) -> None:
-        """All sums of a segment in registers; what they come to is added to the outputs."""
-        zero, one = ir.Constant(_INT64, 0), ir.Constant(_INT64, 1)
-        starts, targets = [first], [target]
-        for _ in range(rows - 1):
-            starts.append(builder.add(starts[-1], stride))
-            targets.append(builder.add(targets[-1], target_stride))
-        lines = [builder.gep(inputs, [start], inbounds=True) for start in starts]
-        kernel = builder.gep(weights, [panel], inbounds=True)
-        size = builder.mul(depth, ir.Constant(_INT64, PANEL_OUTPUTS))
-        before = builder.block
-        segment, loop, begin, add, end = (
-            builder.append_basic_block(f"panel{rows}.{name}")
-            for name in ("segment", "loop", "begin", "add", "end")
-        )
-        builder.branch(segment)
+def _multiply_panel(builder: ir.IRBuilder, rows: ir.Value, *product: ir.Value) -> None:
+    """Go to the code for so many rows."""
+    end = builder.append_basic_block("panel.end")
+    choice = builder.switch(rows, end)
+    for count in PANEL_ROWS:
+        block = builder.append_basic_block(f"panel{count}")
+        choice.add_case(count, block)
+        builder.position_at_end(block)
+        _panel_of(count, builder, *product)
+        builder.branch(end)
+    builder.position_at_end(end)
 
-        builder.position_at_end(segment)
-        origin = builder.phi(_INT64)
-        limit = builder.add(origin, segment_length)
-        builder.branch(loop)
 
-        builder.position_at_end(loop)
-        place = builder.phi(_INT64)
-        addends = [[builder.phi(_FLOAT8) for _ in range(2)] for _ in lines]
-        following = builder.add(place, one)
-        place.add_incoming(origin, segment)
-        place.add_incoming(following, loop)
-        column = builder.mul(place, ir.Constant(_INT64, PANEL_OUTPUTS))
-        halves = [_load(builder, kernel, _plus(builder, column, half)) for half in (0, WIDTH)]
-        _prefetch(builder, builder.gep(kernel, [builder.add(column, size)]))  # may lie beyond
-        sums = []
-        for line, pair in zip(lines, addends, strict=True):
-            factor = _splat(builder, builder.load(builder.gep(line, [place], inbounds=True)))
-            sums.append([_fused(builder, factor, *both) for both in zip(halves, pair, strict=True)])
-            for addend, total in zip(pair, sums[-1], strict=True):
-                addend.add_incoming(ir.Constant(_FLOAT8, [0.0] * WIDTH), segment)
-                addend.add_incoming(total, loop)
-        done = builder.append_basic_block(f"panel{rows}.done")
-        builder.cbranch(builder.icmp_signed("<", following, limit), loop, done)
+def _panel_of(
+    rows: int,
+    builder: ir.IRBuilder,
+    inputs: ir.Value,
+    first: ir.Value,
+    stride: ir.Value,
+    weights: ir.Value,
+    panel: ir.Value,
+    depth: ir.Value,
+    segment_length: ir.Value,
+    outputs: ir.Value,
+    target: ir.Value,
+    target_stride: ir.Value,
+) -> None:
+    """Add up segment after segment in registers, each then to the outputs."""
+    zero = ir.Constant(_INT64, 0)
+    starts, targets = [first], [target]
+    for _ in range(rows - 1):
+        starts.append(builder.add(starts[-1], stride))
+        targets.append(builder.add(targets[-1], target_stride))
+    lines = [builder.gep(inputs, [start], inbounds=True) for start in starts]
+    kernel = builder.gep(weights, [panel], inbounds=True)
+    size = builder.mul(depth, ir.Constant(_INT64, PANEL_OUTPUTS))
+    before = builder.block
+    segment, begin, add, end = (builder.append_basic_block() for _ in range(4))
+    builder.branch(segment)
+    builder.position_at_end(segment)
+    origin = builder.phi(_INT64)
+    limit = builder.add(origin, segment_length)
+    sums = _sums_of_segment(builder, origin, limit, lines, kernel, size)
+    builder.cbranch(builder.icmp_signed("==", origin, zero), begin, add)
+    for block in (begin, add):
+        builder.position_at_end(block)
+        for start, pair in zip(targets, sums, strict=True):
+            for half, total in zip((0, WIDTH), pair, strict=True):
+                spot = _plus(builder, start, half)
+                whole = total
+                if block is add:
+                    whole = builder.fadd(_load(builder, outputs, spot), total)
+                _store(builder, outputs, spot, whole)
+        builder.cbranch(builder.icmp_signed("<", limit, depth), segment, end)
+        origin.add_incoming(limit, block)
+    origin.add_incoming(zero, before)
+    builder.position_at_end(end)
 
-        builder.position_at_end(done)
-        builder.cbranch(builder.icmp_signed("==", origin, zero), begin, add)
-        for block in (begin, add):
-            builder.position_at_end(block)
-            for start, pair in zip(targets, sums, strict=True):
-                for half, total in zip((0, WIDTH), pair, strict=True):
-                    spot = _plus(builder, start, half)
-                    whole = total
-                    if block is add:
-                        whole = builder.fadd(_load(builder, outputs, spot), total)
-                    _store(builder, outputs, spot, whole)
-            builder.cbranch(builder.icmp_signed("<", limit, depth), segment, end)
-            origin.add_incoming(limit, block)
-        origin.add_incoming(zero, before)
-        builder.position_at_end(end)
 
-    return emit
+def _sums_of_segment(
+    builder: ir.IRBuilder,
+    origin: ir.Value,
+    limit: ir.Value,
+    lines: list[ir.Value],
+    kernel: ir.Value,
+    size: ir.Value,
+) -> list[list[ir.Value]]:
+    """Both halves of each line's sums over the depth from ``origin`` to before ``limit``.
+
+    The weights that lie ``size`` farther on, the next panel's, are fetched meanwhile.
+    """
+    before = builder.block
+    loop, done = builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    place = builder.phi(_INT64)
+    addends = [[builder.phi(_FLOAT8) for _ in range(2)] for _ in lines]
+    following = _plus(builder, place, 1)
+    place.add_incoming(origin, before)
+    place.add_incoming(following, loop)
+    column = builder.mul(place, ir.Constant(_INT64, PANEL_OUTPUTS))
+    halves = [_load(builder, kernel, _plus(builder, column, half)) for half in (0, WIDTH)]
+    _prefetch(builder, builder.gep(kernel, [builder.add(column, size)]))  # may lie beyond
+    sums = []
+    for line, pair in zip(lines, addends, strict=True):
+        factor = _splat(builder, builder.load(builder.gep(line, [place], inbounds=True)))
+        sums.append([_fused(builder, factor, *both) for both in zip(halves, pair, strict=True)])
+        for addend, total in zip(pair, sums[-1], strict=True):
+            addend.add_incoming(ir.Constant(_FLOAT8, [0.0] * WIDTH), before)
+            addend.add_incoming(total, loop)
+    builder.cbranch(builder.icmp_signed("<", following, limit), loop, done)
+    builder.position_at_end(done)
+    return sums
 
 
 _ARRAY = types.Array
 _INDEX = types.Integer
-_PANEL = (_ARRAY, _INDEX, _INDEX, _ARRAY, _INDEX, _INDEX, _INDEX, _ARRAY, _INDEX, _INDEX)
+_PANEL = (_INDEX, _ARRAY, *(_INDEX,) * 2, _ARRAY, *(_INDEX,) * 3, _ARRAY, *(_INDEX,) * 2)
 
 compile_as(load8, (_ARRAY, _INDEX), _FLOAT8_TYPE, _load)
 compile_as(store8, (_ARRAY, _INDEX, _FLOAT8_TYPE), types.none, _store)
@@ -341,16 +368,4 @@ compile_as(operator.add, (_FLOAT8_TYPE,) * 2, _FLOAT8_TYPE, ir.IRBuilder.fadd)
 compile_as(operator.sub, (_FLOAT8_TYPE,) * 2, _FLOAT8_TYPE, ir.IRBuilder.fsub)
 compile_as(operator.mul, (_FLOAT8_TYPE,) * 2, _FLOAT8_TYPE, ir.IRBuilder.fmul)
 compile_as(operator.truediv, (_FLOAT8_TYPE,) * 2, _FLOAT8_TYPE, ir.IRBuilder.fdiv)
-
-_PANELS = {rows: _panel_in_python(rows) for rows in PANEL_ROWS}
-multiply_panel1, multiply_panel2, multiply_panel4, multiply_panel6 = _PANELS.values()
-"""The matrix product of 1, 2, 4 or 6 rows with a panel of weights: sixteen outputs each.
-
-``outputs[target + row * target_stride + k]`` becomes the sum over ``c`` below ``depth`` of
-``inputs[first + row * stride + c] * weights[panel + 16 * c + k]`` for ``k`` below 16. In compiled
-code the sum is fused and in the order of ``c``; each ``segment_length`` of them, of which the depth
-is a multiple, is summed up by itself: bit for bit the same for any number of rows.
-"""
-
-for _rows, _panel in _PANELS.items():
-    compile_as(_panel, _PANEL, types.none, _panel_in_llvm(_rows))
+compile_as(multiply_panel, _PANEL, types.none, _multiply_panel)

@@ -40,10 +40,7 @@ from swa.simd import (
     load8,
     maximum8,
     multiply_add,
-    multiply_panel1,
-    multiply_panel2,
-    multiply_panel4,
-    multiply_panel6,
+    multiply_panel,
     splat8,
     stay_apart,
     store8,
@@ -157,68 +154,26 @@ def multiply_rows(
     """Multiply ``rows`` of ``depth`` inputs by packed weights: ``width`` outputs each."""
     stay_apart()
     for panel in range(0, width, PANEL_OUTPUTS):
+        matrix = start + panel * depth
         row = 0
         while row < rows:
-            # Eight rows are better cut in halves than into six and two.
             left = rows - row
+            # Eight rows are better cut in halves than into six and two.
+            taken = 6 if left >= 6 and left != 8 else 4 if left >= 4 else 2 if left >= 2 else 1
             source, place = first + row * stride, target + row * target_stride + panel
-            matrix = start + panel * depth
-            if left >= 6 and left != 8:
-                taken = 6
-                multiply_panel6(
-                    inputs,
-                    source,
-                    stride,
-                    weights,
-                    matrix,
-                    depth,
-                    segment,
-                    outputs,
-                    place,
-                    target_stride,
-                )
-            elif left >= 4:
-                taken = 4
-                multiply_panel4(
-                    inputs,
-                    source,
-                    stride,
-                    weights,
-                    matrix,
-                    depth,
-                    segment,
-                    outputs,
-                    place,
-                    target_stride,
-                )
-            elif left >= 2:
-                taken = 2
-                multiply_panel2(
-                    inputs,
-                    source,
-                    stride,
-                    weights,
-                    matrix,
-                    depth,
-                    segment,
-                    outputs,
-                    place,
-                    target_stride,
-                )
-            else:
-                taken = 1
-                multiply_panel1(
-                    inputs,
-                    source,
-                    stride,
-                    weights,
-                    matrix,
-                    depth,
-                    segment,
-                    outputs,
-                    place,
-                    target_stride,
-                )
+            multiply_panel(
+                taken,
+                inputs,
+                source,
+                stride,
+                weights,
+                matrix,
+                depth,
+                segment,
+                outputs,
+                place,
+                target_stride,
+            )
             row += taken
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -55,6 +56,22 @@ def random_weights(spec: NetSpec, seed: int = 0) -> dict[str, NDArray[np.float32
         if row.name.endswith((".variance", ".gamma")):
             values = np.exp(values)
         weights[row.name] = values.astype(np.float32)
+    return weights
+
+
+def calm_weights(spec: NetSpec, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Weights with which activations stay about as large from layer to layer."""
+    random = np.random.default_rng(seed)
+    weights = {}
+    for name, shape, _ in parameters(spec):
+        numbers = random.normal(size=shape)
+        if name.endswith((".variance", ".gamma")):
+            numbers = np.exp(0.3 * numbers)
+        elif name.endswith(".weight"):
+            numbers *= math.sqrt(1.5 / math.prod(shape[1:]))
+        else:
+            numbers *= 0.2
+        weights[name] = numbers.astype(np.float32)
     return weights
 
 

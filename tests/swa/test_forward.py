@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny_net import KINDS, TINY
+from tiny_net import KINDS, TINY, calm_weights
 
 from swa import planes
 from swa.forward import Forward, Outputs, new_workspace
@@ -83,22 +82,6 @@ def random_boards(count: int, seed: int = 0) -> Boards:
         np.concatenate([np.zeros(0, int), *lists]).astype(np.uint16),
         np.cumsum([0, *map(len, lists)], dtype=np.int64),
     )
-
-
-def calm_weights(spec: NetSpec, seed: int = 0) -> dict[str, Floats]:
-    """Weights with which activations stay about as large from layer to layer."""
-    random = np.random.default_rng(seed)
-    weights = {}
-    for name, shape, _ in parameters(spec):
-        numbers = random.normal(size=shape)
-        if name.endswith((".variance", ".gamma")):
-            numbers = np.exp(0.3 * numbers)
-        elif name.endswith(".weight"):
-            numbers *= math.sqrt(1.5 / math.prod(shape[1:]))
-        else:
-            numbers *= 0.2
-        weights[name] = numbers.astype(np.float32)
-    return weights
 
 
 def reference(spec: NetSpec, weights: Weights, boards: Boards) -> Outputs:

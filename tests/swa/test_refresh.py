@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tiny_net import calm_weights
 from torch import nn
 
 from swa.batchnorm import fold
@@ -26,7 +27,6 @@ from swa.spec import (
     ValueSpec,
     norm_of,
     normed_convolutions,
-    parameters,
 )
 
 Planes = tuple[NDArray[np.uint64], NDArray[np.float32]]
@@ -47,23 +47,6 @@ PLAIN_NET = NetSpec(
     value=ValueSpec(ValueKind.CLASSICAL, channels=3, hidden=16),
     activation=Activation.MISH,
 )
-
-
-def weights_of(spec: NetSpec, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Weights that keep activations near 1, with statistics that are far from right."""
-    random = np.random.default_rng(seed)
-    weights = {}
-    for name, shape, _ in parameters(spec):
-        if name.endswith(".variance"):
-            array = random.uniform(0.5, 2.0, shape)
-        elif name.endswith(".gamma"):
-            array = random.uniform(0.5, 1.5, shape)
-        elif len(shape) == 1:
-            array = random.normal(0.0, 0.3, shape)
-        else:
-            array = random.normal(0.0, 1.0, shape) / np.sqrt(np.prod(shape[1:]))
-        weights[name] = array.astype(np.float32)
-    return weights
 
 
 def random_planes(boards: int, seed: int = 0) -> Planes:
@@ -104,7 +87,7 @@ def two_passes(spec: NetSpec, weights: Any, planes: Planes) -> dict[str, NDArray
 
 @pytest.mark.parametrize("spec", [SE_NET, PLAIN_NET, replace(PLAIN_NET, blocks=0)])
 def test_statistics_are_those_of_two_passes_in_float64(spec: NetSpec) -> None:
-    weights, planes = weights_of(spec), random_planes(BATCH + 7)
+    weights, planes = calm_weights(spec), random_planes(BATCH + 7)
     refreshed = refresh(spec, weights, *planes)
     for name, reference in two_passes(spec, weights, planes).items():
         if name.endswith(".mean"):
@@ -126,7 +109,7 @@ def test_on_a_real_net_and_its_own_positions(shared: Any) -> None:
 
 
 def test_everything_but_the_statistics_stays() -> None:
-    weights = weights_of(SE_NET)
+    weights = calm_weights(SE_NET)
     before = {name: array.copy() for name, array in weights.items()}
     refreshed = refresh(SE_NET, weights, *random_planes(3))
     assert refreshed.keys() == weights.keys()
@@ -140,14 +123,14 @@ def test_everything_but_the_statistics_stays() -> None:
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_do_not_matter(threads: int) -> None:
-    weights, planes = weights_of(SE_NET), random_planes(3 * BATCH + 1)
+    weights, planes = calm_weights(SE_NET), random_planes(3 * BATCH + 1)
     alone = refresh(SE_NET, weights, *planes)
     together = refresh(SE_NET, weights, *planes, threads=threads)
     assert all(np.array_equal(alone[name], together[name]) for name in alone)
 
 
 def test_order_does_not_matter() -> None:
-    weights, (masks, values) = weights_of(SE_NET), random_planes(2 * BATCH)
+    weights, (masks, values) = calm_weights(SE_NET), random_planes(2 * BATCH)
     order = np.random.default_rng(1).permutation(len(masks))
     one = refresh(SE_NET, weights, masks, values)
     other = refresh(SE_NET, weights, masks[order].copy(), values[order].copy())
@@ -157,7 +140,7 @@ def test_order_does_not_matter() -> None:
 
 def test_a_second_refresh_changes_next_to_nothing() -> None:
     planes = random_planes(40)
-    once = refresh(SE_NET, weights_of(SE_NET), *planes)
+    once = refresh(SE_NET, calm_weights(SE_NET), *planes)
     twice = refresh(SE_NET, once, *planes)
     for name in once:
         np.testing.assert_allclose(once[name], twice[name], rtol=2e-6, atol=2e-6)
@@ -166,7 +149,7 @@ def test_a_second_refresh_changes_next_to_nothing() -> None:
 def test_the_refreshed_net_normalises_what_it_plays() -> None:
     """Folded and run by the forward pass, it says what torch says of the same weights."""
     masks, values = random_planes(12)
-    refreshed = refresh(SE_NET, weights_of(SE_NET), masks, values)
+    refreshed = refresh(SE_NET, calm_weights(SE_NET), masks, values)
     moves = np.tile(np.arange(0, 1858, 50, dtype=np.uint16), 12)
     offsets = np.arange(0, len(moves) + 1, len(moves) // 12, dtype=np.int64)
     ours = Forward(*fold(SE_NET, refreshed))(masks, values, moves, offsets)
@@ -180,7 +163,7 @@ def test_the_refreshed_net_normalises_what_it_plays() -> None:
 
 
 def test_what_cannot_be_refreshed_is_refused() -> None:
-    weights, planes = weights_of(PLAIN_NET), random_planes(2)
+    weights, planes = calm_weights(PLAIN_NET), random_planes(2)
     with pytest.raises(NetError, match="no batch norm"):
         refresh(*fold(PLAIN_NET, weights), *planes)
     with pytest.raises(ValueError, match="at least one position"):

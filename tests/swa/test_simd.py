@@ -29,10 +29,7 @@ from swa.simd import (
     maximum8,
     minimum8,
     multiply_add,
-    multiply_panel1,
-    multiply_panel2,
-    multiply_panel4,
-    multiply_panel6,
+    multiply_panel,
     power_of_two8,
     round8,
     splat8,
@@ -97,7 +94,7 @@ def move8(source: Floats, start: int, target: Floats, place: int) -> None:
 
 
 @kernel
-def multiply_panel(
+def run_panel(
     rows: int,
     inputs: Floats,
     first: int,
@@ -110,22 +107,9 @@ def multiply_panel(
     target: int,
     step: int,
 ) -> None:
-    if rows == 1:
-        multiply_panel1(
-            inputs, first, stride, weights, panel, depth, segment, outputs, target, step
-        )
-    elif rows == 2:
-        multiply_panel2(
-            inputs, first, stride, weights, panel, depth, segment, outputs, target, step
-        )
-    elif rows == 4:
-        multiply_panel4(
-            inputs, first, stride, weights, panel, depth, segment, outputs, target, step
-        )
-    elif rows == 6:
-        multiply_panel6(
-            inputs, first, stride, weights, panel, depth, segment, outputs, target, step
-        )
+    multiply_panel(
+        rows, inputs, first, stride, weights, panel, depth, segment, outputs, target, step
+    )
 
 
 # Other forms of the same source: ``multiply_panel`` and what it calls, in numpy.
@@ -316,7 +300,7 @@ class Panel:
         outputs = np.full(
             self.target + MOST_ROWS * self.target_stride + PANEL_OUTPUTS, np.nan, np.float32
         )
-        form_of(multiply_panel, form)(
+        form_of(run_panel, form)(
             rows,
             self.inputs,
             self.first + skipped * self.stride,
@@ -404,13 +388,13 @@ def test_a_nan_stays_in_its_row(form: str) -> None:
 ELSEWHERE = """
 import json, sys
 import numpy as np
-from test_simd import Panel, every_operation, multiply_panel, run
+from test_simd import Panel, every_operation, run, run_panel
 panel = Panel(segments=1, segment=37, seed=3)
 rows = panel.rows_of(panel.product("compiled", 6), 6)
 one = np.full(8, 1 + 2.0**-12, np.float32)
 results = run("compiled", one, one, -(one * one))
 assembly = [
-    text for function in (every_operation, multiply_panel)
+    text for function in (every_operation, run_panel)
     for text in function.inspect_asm().values()
 ]
 assert len(assembly) == 2
