@@ -17,7 +17,7 @@ EXAMPLES = """\
 examples:
   arena sprt 11 240 560 297 14 --elo0 0 --elo1 10
   arena sprt 11 240 560 297 14 --elo1 5 --sprt-model logistic --json
-  arena sprt --wdl 505 1297 442 --elo0 0 --elo1 10
+  arena sprt --wdl 505 1297 442 --elo0 0 --elo1 10 --sprt-model bayesian
 """
 
 COUNTS = ("LL", "LD", "WLDD", "WD", "WW")
@@ -55,9 +55,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--sprt-model",
-        choices=("normalized", "logistic"),
+        choices=("normalized", "logistic", "bayesian"),
         default="normalized",
-        help="unit of the bounds (default: normalized)",
+        help="unit of the bounds (default: normalized); bayesian needs --wdl",
     )
     parser.add_argument(
         "--alpha",
@@ -98,6 +98,8 @@ def read(arguments: argparse.Namespace) -> tuple[Outcomes, Sprt]:
     if arguments.wdl is None and len(arguments.pairs) != len(COUNTS):
         raise ConfigError(f"{len(arguments.pairs)} counts of pairs, not {' '.join(COUNTS)}")
     model = EloModel(arguments.sprt_model)
+    if model is EloModel.BAYESIAN and arguments.wdl is None:
+        raise ConfigError("--sprt-model bayesian needs the draws of single games: give --wdl W D L")
     try:
         sprt = Sprt(arguments.elo0, arguments.elo1, arguments.alpha, arguments.beta, model)
         if arguments.wdl is None:
@@ -111,7 +113,7 @@ def read(arguments: argparse.Namespace) -> tuple[Outcomes, Sprt]:
 def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
     """Return all that is known of the counts; null where a figure does not exist."""
     from arena.stats.elo import likelihood_of_superiority, logistic_elo, normalized_elo
-    from arena.stats.sprt import EloModel
+    from arena.stats.sprt import PAIR_MODELS
 
     elo, nelo, llr = logistic_elo(counts), normalized_elo(counts), sprt.llr(counts)
     return {
@@ -135,7 +137,7 @@ def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
             "model": sprt.model.value,
         },
         "models": {
-            model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in EloModel
+            model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in PAIR_MODELS
         },
     }
 

@@ -27,7 +27,7 @@ from arena.stats.elo import (
     rms_opening_bias,
 )
 from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import EloModel, Sprt
+from arena.stats.sprt import PAIR_MODELS, Sprt
 
 FORMAT = 1
 """Version of the document; raised when a key changes its meaning or goes."""
@@ -255,8 +255,8 @@ def _sprt(sprt: Sprt) -> SprtSummary:
 def _models(sprt: Sprt | None, counts: PairCounts) -> dict[str, dict[str, float | None]]:
     """Read the test's bounds in both units, to compare with programs that use the other one."""
     if sprt is None or not counts.pairs:
-        return {model.value: {"llr": None} for model in EloModel}
-    return {model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in EloModel}
+        return {model.value: {"llr": None} for model in PAIR_MODELS}
+    return {model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in PAIR_MODELS}
 
 
 def _by_colour(games: Sequence[GameRecord]) -> dict[str, ColourSummary]:

@@ -100,6 +100,7 @@ def test_help_names_the_exit_codes_and_examples():
         (["doctor", "--net", "missing.pb"], "missing.pb: cannot read the net"),
         (["sprt", "1", "2", "3"], "3 counts of pairs, not LL LD WLDD WD WW"),
         (["sprt"], "give five counts of pairs, or --wdl"),
+        (["sprt", *"12345", "--sprt-model", "bayesian"], "needs the draws of single games"),
         (["sprt", "1", "2", "3", "4", "-5"], "WW is -5"),
         (["sprt", "1", "2", "3", "4", "5", "--elo0", "5", "--elo1", "0"], "elo0 must be"),
         (["sprt", "1", "2", "3", "4", "5", "--alpha", "0.9", "--beta", "0.2"], "alpha 0.9"),
@@ -303,6 +304,18 @@ def test_sprt_of_single_games(capsys):
     document = json.loads(capsys.readouterr().out)
     assert (document["pairs"], document["games"]) == (None, 2244)
     assert document["score"] == pytest.approx(0.5140, abs=1e-4)
+
+
+def test_sprt_in_bayeselo(capsys):
+    """fishtest and fastchess: bounds become scores at the draw Elo of the sample."""
+    wdl = ["--wdl", "21629", "41111", "21484", "--elo0", "0.5", "--elo1", "2.5"]
+    assert main(["sprt", *wdl, "--sprt-model", "bayesian", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["llr"] == pytest.approx(-1.1307, abs=1e-3)
+    assert document["sprt"]["model"] == "bayesian"
+    assert list(document["models"]) == ["normalized", "logistic"]
+    assert main(["sprt", *wdl, "--sprt-model", "bayesian"]) == 0
+    assert "LLR: -1.13 (-38.4%) (-2.94, 2.94) [0.50, 2.50]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("counts", ["0 0 0 0 0", "0 0 9 0 0", "0 0 0 0 40", "7 0 0 0 0"])
