@@ -1,9 +1,10 @@
 """Whether the parts of a match (machines, sessions of a resumed match) say the same.
 
-The parts have nothing in common but the two nets, so any difference beyond chance is a fault of one
-of them: another library, another device, a net that was swapped. The test is fishtest's, chi-squared
-of pairs lost, level and won (``util.py:60-211``), with one change: where a part has few pairs, the
-law of chi-squared is no guide, and the p-value is that among random tables with the same totals.
+All parts play the same two nets from the same openings, so any difference beyond chance is a fault
+of one of them: another library, another device, a net that was swapped. The test is fishtest's,
+chi-squared of pairs lost, level and won (``util.py:60-211``), with one change: where a part has few
+pairs, the law of chi-squared is no guide, and the p-value is that among random tables with the same
+totals.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtri
-from scipy.stats import random_table
 
 from arena.stats.pentanomial import Outcomes
 
@@ -73,12 +73,13 @@ def homogeneity(parts: Sequence[Outcomes]) -> Homogeneity | None:
     if exact:
         p_value, p_values = _among_random_tables(table, statistic, against_rest)
     else:
-        p_value, p_values = chdtrc(dof, statistic), chdtrc(columns - 1, against_rest)
+        p_value = float(chdtrc(dof, statistic))
+        p_values = np.asarray(chdtrc(columns - 1, against_rest))
     z = iter(-ndtri(np.clip(p_values, LEAST_P, MOST_P)))
     return Homogeneity(
         statistic=float(statistic),
         dof=dof,
-        p_value=float(p_value),
+        p_value=p_value,
         residuals=tuple(float(next(z)) if there else None for there in filled),
         exact=exact,
     )
@@ -119,7 +120,9 @@ def _among_random_tables(
 
 
 def _random_tables(table: NDArray[np.int_]) -> Iterator[NDArray[np.int_]]:
+    from scipy.stats import random_table  # takes as long to load as all the rest of a command
+
     law = random_table(table.sum(axis=1), table.sum(axis=0), seed=SEED)
     batch = max(1, CELLS_AT_ONCE // table.size)
     for start in range(0, TABLES, batch):
-        yield law.rvs(min(batch, TABLES - start))
+        yield np.asarray(law.rvs(min(batch, TABLES - start)), dtype=np.int_)
