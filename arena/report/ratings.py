@@ -152,12 +152,14 @@ def _players(runs: Sequence[PlayedRun]) -> tuple[Player, ...]:
     for sha256, its_names in names.items():
         for name in its_names:
             owners[name].add(sha256)
-    players = []
+    players: dict[str, Player] = {}
     for sha256, its_names in names.items():
         name = next(iter(its_names))
         label = name if len(owners[name]) == 1 else f"{name}@{sha256[:SHOWN_SHA]}"
-        players.append(Player(label, sha256, tuple(its_names)))
-    return tuple(players)
+        if label in players:
+            label = f"{name}@{sha256}"
+        players[label] = Player(label, sha256, tuple(its_names))
+    return tuple(players.values())
 
 
 def _differences(runs: Sequence[PlayedRun]) -> Iterable[str]:

@@ -183,7 +183,7 @@ def _says_nothing_of_variance(played: Results, free: Flags) -> bool:
     """Whether the ratings can follow all results, and those of each meeting are all alike."""
     within = played.squares_about(played.points / played.games).sum()
     determined = np.linalg.matrix_rank(played.design(free)) == len(played.games)
-    return bool(determined and within < NO_VARIANCE * played.games.sum())
+    return bool(determined and within <= NO_VARIANCE * played.games.sum())
 
 
 def sandwich(results: Results, ratings: Array, free: Flags, dispersion: Array) -> Array:

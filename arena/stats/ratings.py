@@ -93,12 +93,13 @@ class Intransitivity:
 class Ratings:
     """Ratings in Elo, with their covariance.
 
-    ``players`` in the order in which they first appear. ``elo`` of each; None where it has no
-    bound, which happens without a prior to whoever won (or lost) everything against all others.
-    ``covariance`` in Elo squared, of the players in ``rated``; None where nothing varied, and so
-    no error can be told. It is relative to ``anchors``, whose own rows are zero, or else to the
-    mean of ``rated``, which is 0 Elo: then a single rating's interval is that of its distance
-    from the mean, which the player itself is part of. Differences do not depend on such choices.
+    ``players`` in the order in which they first appear, of an encounter the baseline first.
+    ``elo`` of each; None where it has no bound, which happens without a prior to whoever won (or
+    lost) everything against all others. ``covariance`` in Elo squared, of the players in
+    ``rated``; None where nothing varied, and so no error can be told. It is relative to
+    ``anchors``, whose own rows are zero, or else to the mean of ``rated``, which is 0 Elo: then a
+    single rating's interval is that of its distance from the mean, which the player itself is
+    part of. Differences do not depend on such choices.
     """
 
     players: tuple[str, ...]
@@ -109,9 +110,7 @@ class Ratings:
     anchors: Mapping[str, float]
     prior_pairs: float
     meetings: tuple[Meeting, ...]  # in the order in which they first appear
-    intransitivity: (
-        Intransitivity | None
-    )  # None without a way round: there is nothing to contradict
+    intransitivity: Intransitivity | None  # None where no result could contradict another
 
     def rating(self, player: str, *, confidence: float = 0.95) -> EloEstimate:
         """Return a player's rating; an anchor's has no interval. KeyError where unknown."""
@@ -255,6 +254,8 @@ def _fit(unrated: Ratings, table: _Table, rated: Flags, independent_games: bool)
     elo, covariance, intransitivity, z = ELO_PER_NAT * nats[:-1], None, None, {}
     if not anchors:
         elo -= elo[rated].mean()
+    by_player = dict(zip(table.players, map(float, elo), strict=True))
+    by_player.update(anchors)  # to the last bit
     if overall and dof > 0:
         virtual = np.full(len(joint.games) - len(played.games), overall)
         dispersion = np.concatenate([spread, virtual])
@@ -271,7 +272,7 @@ def _fit(unrated: Ratings, table: _Table, rated: Flags, independent_games: bool)
             z = {(int(i), int(j)): float(r) for i, j, r in pairs if not math.isnan(r)}
     return replace(
         unrated,
-        elo=tuple(float(e) if r else None for e, r in zip(elo, rated, strict=True)),
+        elo=tuple(by_player[p] if p in unrated.rated else None for p in table.players),
         covariance=covariance,
         dof=dof,
         meetings=table.meetings(np.where(rated, nats[:-1], np.nan), z),
@@ -295,9 +296,9 @@ class _Table:
                 raise ValueError(f"{encounter.candidate!r} cannot be rated by games against itself")
             if not encounter.counts.size:
                 continue
-            candidate, baseline = (
+            baseline, candidate = (
                 players.setdefault(player, len(players))
-                for player in (encounter.candidate, encounter.baseline)
+                for player in (encounter.baseline, encounter.candidate)
             )
             flipped = (baseline, candidate) in sums
             key = (baseline, candidate) if flipped else (candidate, baseline)
