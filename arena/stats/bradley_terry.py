@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import null_space
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, log_expit
@@ -119,7 +119,8 @@ def maximise(results: Results, start: Array, free: Flags) -> Array:
     """Return the most likely ratings, (N,), by Newton's method; those not free stay as they are.
 
     The likelihood is concave; it must have a maximum (``groups``). A step is halved until the
-    likelihood rises or, where rounding hides that, its gradient falls.
+    likelihood rises or, where rounding hides that, its gradient falls. Raises LinAlgError where
+    the results say nothing to double precision, as between anchors thousands of Elo apart.
     """
     design, ratings = results.design(free), start.copy()
 
@@ -134,7 +135,7 @@ def maximise(results: Results, start: Array, free: Flags) -> Array:
     for _ in range(MOST_ITERATIONS):
         if not free.any():
             break
-        step = np.linalg.solve(curvature(results, ratings, free), gradient)
+        step = _solve(curvature(results, ratings, free), gradient)
         largest = float(np.abs(step).max())
         step *= min(1.0, LARGEST_STEP / largest) if largest else 1.0
         while largest > CONVERGED:
@@ -159,8 +160,19 @@ def curvature(results: Results, ratings: Array, free: Flags) -> Array:
 
 def binomial_variance(results: Results, ratings: Array) -> Array:
     """Return the variance of each meeting's points if games were independent wins or losses."""
-    expected = results.expected(ratings)
-    return np.asarray(results.games * expected * (1.0 - expected))
+    difference = ratings[results.candidate] - ratings[results.baseline]
+    return np.asarray(results.games * expit(difference) * expit(-difference))  # 1 - p would cancel
+
+
+def _solve(matrix: Array, right: Array) -> Array:
+    """Solve a positive definite system whose diagonal may span many decades.
+
+    Raises LinAlgError where it is singular but for rounding.
+    """
+    scale = 1.0 / np.sqrt(np.diag(matrix))
+    factor = cho_factor(matrix * np.outer(scale, scale))
+    columns = scale if right.ndim == 1 else scale[:, None]
+    return np.asarray(columns * cho_solve(factor, columns * right))
 
 
 def dispersions(played: Results, ratings: Array, free: Flags) -> tuple[Array, float]:
@@ -190,7 +202,7 @@ def sandwich(results: Results, ratings: Array, free: Flags, dispersion: Array) -
     """Return the covariance of the free ratings, (F, F): A^-1 B A^-1."""
     variance = dispersion * binomial_variance(results, ratings)
     spread = np.sqrt(variance)[:, None] * results.design(free)
-    half = np.linalg.solve(curvature(results, ratings, free), spread.T)
+    half = _solve(curvature(results, ratings, free), spread.T)
     return np.asarray(half @ half.T)
 
 
@@ -202,22 +214,22 @@ def contradictions(
     Returns a statistic that is chi-squared if they can, its degrees of freedom, and the residual
     of each meeting in standard errors, (E,), nan where the ratings can follow whatever it says.
 
-    What is tested are the logits summed round every cycle of meetings, which would be 0. They do
-    not depend on the fit but through the point where the logit is linearised, so neither does the
-    prior matter. The residuals are those of generalised least squares.
+    Linearised at the fit, a meeting's logit is that of its expected score plus its surplus over the
+    binomial variance; the residuals are those of generalised least squares on these logits. They do
+    not depend on the fit but through the point of linearisation, so neither does the prior matter.
     """
-    cycles = null_space(played.design(free).T)
-    dof = cycles.shape[1]
+    design = played.design(free)
+    design = design[:, design.any(axis=0)]  # the field played none of them
+    dof = design.shape[0] - design.shape[1]
     none = np.full(len(played.games), np.nan)
     if not dof:
         return 0.0, 0, none
     binomial = binomial_variance(played, ratings)
+    error = np.sqrt(dispersion / binomial)
     surplus = (played.points - played.games * played.expected(ratings)) / binomial
-    variance = dispersion / binomial
-    sums = cycles.T @ surplus
-    weights = np.linalg.inv(cycles.T @ (variance[:, None] * cycles))
-    residual = variance * (cycles @ (weights @ sums))
-    spread = variance**2 * np.einsum("ea,ab,eb->e", cycles, weights, cycles)
-    told = spread > 1e-9 * variance
-    z = np.divide(residual, np.sqrt(spread), out=none, where=told)
-    return float(sums @ weights @ sums), dof, z
+    followed, _ = np.linalg.qr(design / error[:, None])
+    residual = surplus / error
+    residual -= followed @ (followed.T @ residual)
+    spread = 1.0 - (followed**2).sum(axis=1)
+    z = np.divide(residual, np.sqrt(np.maximum(spread, 0.0)), out=none, where=spread > 1e-9)
+    return float(residual @ residual), dof, z

@@ -190,7 +190,15 @@ def rate(
         meetings=table.meetings(np.full(len(table.players), np.nan), {}),
         intransitivity=None,
     )
-    return _fit(nobody, table, rated, independent_games) if chosen else nobody
+    if not chosen:
+        return nobody
+    try:
+        return _fit(nobody, table, rated, independent_games)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            "the results say next to nothing about some ratings: anchors too far from them, "
+            "or too few draws and upsets"
+        ) from None
 
 
 def _check(table: _Table, prior_pairs: float, anchors: Mapping[str, float]) -> None:

@@ -195,6 +195,20 @@ def test_two_anchors_hold_and_are_tested() -> None:
     assert both.elo == (0.0, 200.0)
 
 
+def test_anchors_too_far_from_the_results_are_refused() -> None:
+    """Between 5000 and -5000 Elo, a player that drew with both may be anywhere in the middle."""
+    million = 10**6
+    encounters = [
+        games("a", "b", 0, 1, 0),
+        games("b", "c", million, million, million),
+        games("d", "c", 0, 1, 0),
+    ]
+    with pytest.raises(ValueError, match="anchors too far"):
+        rate(encounters, anchors={"a": -5000.0, "d": 5000.0}, prior_pairs=0)
+    near = rate(encounters, anchors={"a": -500.0, "d": 500.0}, prior_pairs=0)
+    assert near.elo == pytest.approx((-500.0, 0.0, 0.0, 500.0), abs=1e-2)
+
+
 def test_anchors_bind_groups_that_never_met() -> None:
     groups = [Encounter("a", "b", NIGHT), Encounter("c", "d", NIGHT)]
     ratings = rate(groups, anchors={"a": 0.0, "c": 50.0}, prior_pairs=0)
