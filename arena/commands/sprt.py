@@ -10,6 +10,7 @@ from arena.commands.output import add_output_flags, write_json, write_text
 from arena.config import ConfigError
 
 if TYPE_CHECKING:
+    from arena.stats.elo import EloEstimate
     from arena.stats.pentanomial import Outcomes
     from arena.stats.sprt import Sprt
 
@@ -112,9 +113,12 @@ def read(arguments: argparse.Namespace) -> tuple[Outcomes, Sprt]:
 
 def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
     """Return all that is known of the counts; null where a figure does not exist."""
+    from arena.stats.confidence import confidence_sequence
     from arena.stats.elo import likelihood_of_superiority, logistic_elo, normalized_elo
     from arena.stats.sprt import PAIR_MODELS
+    from arena.stats.stopping import stopping_aware
 
+    aware = stopping_aware(counts, sprt)
     elo, nelo, llr = logistic_elo(counts), normalized_elo(counts), sprt.llr(counts)
     return {
         "pairs": counts.size if counts.games_each == 2 else None,
@@ -129,6 +133,8 @@ def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
         "nelo": nelo.elo,
         "nelo_ci": None if nelo.margin is None else [nelo.low, nelo.high],
         "los": likelihood_of_superiority(counts),
+        "stopping_aware": None if aware is None else _ends(aware.elo) | {"los": aware.los},
+        "anytime": _ends(confidence_sequence(counts).elo) if counts.size else None,
         "sprt": {
             "elo0": sprt.elo0,
             "elo1": sprt.elo1,
@@ -140,6 +146,19 @@ def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
             model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in PAIR_MODELS
         },
     }
+
+
+def _ends(elo: EloEstimate) -> dict[str, Any]:
+    return {"elo": elo.elo, "elo_ci": None if elo.margin is None else [elo.low, elo.high]}
+
+
+def _shown(found: dict[str, Any] | None) -> str:
+    from arena.report.block import number
+
+    if found is None or found["elo"] is None:
+        return "n/a"
+    low, high = found["elo_ci"] or (None, None)
+    return f"{number(found['elo'])} [{number(low)}, {number(high)}] (95 %)"
 
 
 def lines_of(counts: Outcomes, sprt: Sprt, document: dict[str, Any]) -> list[str]:
@@ -157,5 +176,7 @@ def lines_of(counts: Outcomes, sprt: Sprt, document: dict[str, Any]) -> list[str
         f"{kind}: {list(counts.counts)}",
         llr_line(sprt, document["llr"]),
         f"LLR by {other} Elo: {document['models'][other]['llr']:.2f}",
+        f"Elo, allowing for the stop of this test: {_shown(document['stopping_aware'])}",
+        f"Elo, valid at every moment of a match: {_shown(document['anytime'])}",
         f"Verdict: {document['verdict']}",
     ]

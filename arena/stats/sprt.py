@@ -38,6 +38,19 @@ PAIR_MODELS = (EloModel.NORMALIZED, EloModel.LOGISTIC)
 """Those that need nothing but the pairs' scores; BayesElo also needs to know the drawn games."""
 
 
+class Method(StrEnum):
+    """What decides a sequential test: ``arena.stats.sequential``.
+
+    The plain GSPRT; the same with fishtest's correction for overshoot, which saves 2 to 7 % of the
+    pairs and errs a little more often than asked for where the bounds are wide; or bets whose
+    errors are below alpha and beta by theorem, for some more pairs.
+    """
+
+    GSPRT = "gsprt"
+    OVERSHOOT = "overshoot"
+    CERTIFIED = "certified"
+
+
 class Verdict(StrEnum):
     """What a test says of the candidate."""
 
@@ -62,7 +75,8 @@ class Sprt:
     """A test of "the candidate is ``elo0`` stronger" (keep) against ``elo1`` (promote).
 
     ``elo0``, ``elo1``: bounds in Elo of ``model``, candidate minus baseline. ``alpha``: chance to
-    promote at elo0. ``beta``: chance to keep at elo1. ValueError where they make no test.
+    promote at elo0. ``beta``: chance to keep at elo1. ``method``: what decides. ValueError where
+    they make no test.
     """
 
     elo0: float
@@ -70,6 +84,7 @@ class Sprt:
     alpha: float = 0.05
     beta: float = 0.05
     model: EloModel = EloModel.NORMALIZED
+    method: Method = Method.GSPRT
 
     def __post_init__(self) -> None:
         for name, elo in (("elo0", self.elo0), ("elo1", self.elo1)):
@@ -88,7 +103,12 @@ class Sprt:
             )
         if self.model not in tuple(EloModel):
             raise ValueError(f"model is {self.model!r}: it must be one of {', '.join(EloModel)}")
+        if self.method not in tuple(Method):
+            raise ValueError(f"method is {self.method!r}: it must be one of {', '.join(Method)}")
+        if self.method == Method.CERTIFIED and self.model == EloModel.BAYESIAN:
+            raise ValueError("a certified test has bounds in normalized or logistic Elo")
         object.__setattr__(self, "model", EloModel(self.model))
+        object.__setattr__(self, "method", Method(self.method))
 
     @property
     def bounds(self) -> tuple[float, float]:
