@@ -7,9 +7,10 @@ GSPRT, looked at after every pair, in the order of issue.
 
 Measured against the exact test, counted pair by pair, at elo0, in the middle and at elo1, with
 draw rates 20, 50, 85 % and a book of 49 % draws and 190 Elo of bias, bounds 5, 20, 35 and 80 Elo
-wide, both models, 1200 to 20,000 runs a cell: rehearsed cells are within 3.2 % of the mean and 0.9
-points of the chance to promote; by diffusion within 3.2 % and 1.0 points, as far as the runs can
-tell. With 95 % draws diffusion is up to 6 % too long (logistic, 5 Elo wide).
+wide, both models (96 cells): rehearsed ones are within 3.2 % of the mean and 1.0 points of the
+chance to promote, those by diffusion within 3.1 % and 0.9 points; at width 5, where 1200 to 6000
+runs themselves err by 1 to 2.4 %, within 4.4 % and 1.0 points. With 95 % draws diffusion is up to
+6 % too long (logistic, 5 Elo wide).
 """
 
 from __future__ import annotations
