@@ -33,6 +33,7 @@ from swa.jit import inline, kernel
 from swa.simd import (
     LINE,
     PANEL_OUTPUTS,
+    PANEL_ROWS,
     WIDTH,
     Float8,
     Floats,
@@ -153,8 +154,11 @@ def multiply_rows(
 ) -> None:
     """Multiply ``rows`` of ``depth`` inputs by packed weights: ``width`` outputs each."""
     stay_apart()
+    # All rows together fetch the next panel, none of them more than memory can give meanwhile.
+    pace = PANEL_OUTPUTS // -(-rows // PANEL_ROWS[-1])
     for panel in range(0, width, PANEL_OUTPUTS):
         matrix = start + panel * depth
+        ahead = matrix + depth * PANEL_OUTPUTS
         row = 0
         while row < rows:
             left = rows - row
@@ -173,8 +177,12 @@ def multiply_rows(
                 outputs,
                 place,
                 target_stride,
+                weights,
+                ahead,
+                pace,
             )
             row += taken
+            ahead += pace * depth
 
 
 @kernel
