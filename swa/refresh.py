@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from swa.activations import NO_ACTIVATION
 from swa.batchnorm import Weights
 from swa.cores import in_chunks
+from swa.filters import padded
 from swa.forward import Workspace, new_workspace, squeeze_and_excite
 from swa.jit import kernel
 from swa.layers import activate, add_and_activate, input_convolution, scale_and_shift
@@ -30,12 +31,10 @@ from swa.simd import WIDTH, Floats, aligned, load8, multiply_add, splat8, store8
 from swa.spec import BATCH_NORM_EPSILON, NetError, NetSpec, norm_of, normed_convolutions
 from swa.winograd import (
     GROUP,
-    SLOTS,
     SQUARES,
     from_slots,
     multiply,
     multiply_rows,
-    padded,
     to_slots,
 )
 
@@ -177,10 +176,10 @@ def _convolve_blocks(
                 to_slots(work.inner, 0, filters, work.slots, board)
         else:
             _finish_block(net, work, conv - 1, norm, buffers, start, boards)
-        multiply(work.slots, boards, net.convs, conv * SLOTS * filters * filters, filters, filters)
+        base = multiply(work.slots, boards, net.convs, conv)
         for board in range(boards):
-            place = start + board * size
-            from_slots(work.slots, board, net.biases, 0, filters, NO_ACTIVATION, buffers.raw, place)
+            place, row = start + board * size, base + board
+            from_slots(work.slots, row, net.biases, 0, filters, NO_ACTIVATION, buffers.raw, place)
             _add_moments(moments, group // BATCH, buffers.raw, place, SQUARES, work.sums)
 
 
@@ -204,10 +203,17 @@ def _convolve_heads(
         _finish_block(tower, work, 2 * tower.blocks - 1, norm, buffers, start, boards)
         if net.policy.convolution:
             channels = policy.channels
-            multiply(work.slots, boards, net.policy.conv, 0, filters, channels)
-            for board in range(boards):
+            base = multiply(work.slots, boards, net.policy.filters, 0)
+            for row in range(base, base + boards):
                 from_slots(
-                    work.slots, board, net.policy.bias, 0, channels, NO_ACTIVATION, work.inner, 0
+                    work.slots,
+                    row,
+                    net.policy.bias,
+                    0,
+                    channels,
+                    NO_ACTIVATION,
+                    work.inner,
+                    0,
                 )
                 _add_moments(policy, batch, work.inner, 0, SQUARES, work.sums)
         else:
