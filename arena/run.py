@@ -31,6 +31,7 @@ from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity
 from arena.openings import default_book, read_book
 from arena.report.block import Heading
 from arena.report.folder import write_reports
+from arena.report.purpose import purpose_lines
 from arena.report.summary import Run, Summary
 from arena.report.verdict import heading_of
 from arena.search import BatchedSearch, Player
@@ -103,6 +104,9 @@ def play(
     folder = folder or config.out or next_folder(identity)
     with _open_run_folder(folder, identity) as ledger:
         note(f"Run folder: {folder}")
+        if config.preset is not None and identity.sprt is not None:
+            for line in purpose_lines(config.preset, config.delta, identity.sprt, config.pairs):
+                note(line)
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
         if not kernels_compiled(forward=any(choice.kind == "winograd" for choice in choices)):

@@ -58,6 +58,30 @@ def run_arena(*words: str, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
+def test_a_preset_says_what_it_means_and_does(match, capsys):
+    words = [word for word in match if word != "--no-sprt"]
+    assert main([*words, "--preset", "pick-best", "--delta", "5", "--out", "run"]) == 0
+    shown = capsys.readouterr().err
+    assert "pick-best, SPRT [-5, 5] in normalized Elo: promote: the candidate is not 5 Elo" in shown
+    assert "With 50 % draws, at most 6 pairs" in shown
+    for elo in ("-5.0", "0.0", "5.0"):  # six pairs decide nothing
+        assert f"  truly {elo}: promote 0.00 %, keep 0.00 %, undecided 100.00 %, 6 pairs" in shown
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert (summary["sprt"]["elo0"], summary["sprt"]["elo1"]) == (-5.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("flag", "method"), [("--certified", "certified"), ("--overshoot", "overshoot")]
+)
+def test_the_method_of_the_test_is_the_match_s(match, flag, method):
+    words = [word for word in match if word != "--no-sprt"]
+    assert main([*words, flag, "-q", "--out", "run"]) == 0
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert summary["sprt"]["method"] == method
+    assert (summary["certified"] is not None) == (method == "certified")
+    assert main([*words, "--out", "run"]) == 2  # another method is another match
+
+
 # --- help and errors ---
 
 
