@@ -44,7 +44,7 @@ def verdict_sentence(heading: Heading, judgement: Judgement) -> str:
     if sprt is None or judgement.llr is None:
         so_far = "" if judgement.settled else f" so far, of {limit} asked for"
         return f"{names}: {elo} after {grounds}{so_far}; no test was asked for."
-    test = f"LLR {plain(judgement.llr)}, {sprt_name(sprt)}"
+    test = f"{_grounds(judgement, judgement.llr)}, {sprt_name(sprt)}"
     match judgement.verdict:
         case Verdict.PROMOTE:
             return f"{_passed(heading, sprt)} (H1 accepted: {test}) after {grounds}; {elo}."
@@ -56,6 +56,16 @@ def verdict_sentence(heading: Heading, judgement: Judgement) -> str:
             f"{elo} ({heading.conditions})."
         )
     return f"{names}: unfinished, undecided ({test}) after {grounds}."
+
+
+def _grounds(judgement: Judgement, llr: float) -> str:
+    """Return the figure that decides: of a certified test, what speaks for its likelier end."""
+    betting = judgement.progress.betting if judgement.progress else None
+    if betting is None:
+        return f"LLR {plain(llr)}"
+    evidence = zip((betting.against_elo0, betting.against_elo1), betting.thresholds, strict=True)
+    most, needed = max(evidence, key=lambda pair: pair[0] / pair[1])
+    return f"evidence {plain(most)} of {needed:.2f}"
 
 
 def sprt_name(sprt: Sprt) -> str:

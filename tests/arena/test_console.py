@@ -194,6 +194,18 @@ def test_verdict_says_who_what_and_why(sprt, verdict, sentence):
     assert "1,122 pairs (800 visits, fp16, UHO_Lichess_4852_v1.epd)" in text
 
 
+def test_the_verdict_of_a_certified_test_rests_on_its_evidence():
+    progress = Progress.start(Sprt(0, 100, method=Method.CERTIFIED))
+    while progress.verdict is Verdict.UNDECIDED:
+        progress = progress.then(PairCounts(WD=1)).then(PairCounts(DD=1))
+    decided = progress.counts.pairs - 1
+    text = verdict_sentence(
+        HEADING, Judgement(5000, progress.counts, progress=progress, decided_at=decided)
+    )
+    assert "(H1 accepted: evidence 3." in text
+    assert "of 3.00, certified test [0, 100] in normalized Elo)" in text
+
+
 def test_verdict_at_the_limit_is_no_verdict():
     text = verdict_sentence(HEADING, judgement(Verdict.UNDECIDED, limit=1122))
     assert text.startswith("swa against raw: no decision within the limit of 1,122 pairs (LLR 2.95")
