@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arena.commands import analyze, bench, doctor, report, run, sprt
+from arena.commands import analyze, bench, doctor, ratings, report, run, sprt
 from swa.command_line import Parser, ShowVersion, run_command
 
-COMMANDS = (run, report, analyze, bench, doctor, sprt)
+COMMANDS = (run, report, ratings, analyze, bench, doctor, sprt)
 
 EPILOG = """\
 exit codes:

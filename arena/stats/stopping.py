@@ -107,8 +107,9 @@ def chance_of_worse(
     [lower, upper] at ``time``; worse is to have left below before, or to be further down then.
 
     With that clock, drift d means a strength d bound widths from the middle of the bounds. Within
-    1e-9 of fishtest ``brownian.py``, whose choice of a formula is kept. That includes an error of
-    up to 7e-4 (0.002 Elo in our examples) where drift times a bound is 5 or more.
+    1e-9 of fishtest ``brownian.py``, whose choice of a formula is kept, its error included where
+    drift times a bound is 5 or more: up to 6e-4 (0.002 Elo in our examples) between bounds of
+    similar size, 0.003 where one is ten times the other.
     """
     width = upper - lower
     by_series = None
