@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.simulation.draws import Keys, outcome, thresholds
-from arena.simulation.outcomes import SCORES, Law
 from arena.stats.confidence import SHARES, WEIGHTS
+from arena.stats.outcomes import PAIR_SCORES, PairLaw
 from swa.jit import kernel
 
 Vector = npt.NDArray[np.float64]
@@ -36,12 +36,12 @@ class FirstErrors:
     naive: Integers
 
 
-def watch(law: Law, keys: Keys, pairs: int, *, confidence: float = 0.95) -> FirstErrors:
+def watch(law: PairLaw, keys: Keys, pairs: int, *, confidence: float = 0.95) -> FirstErrors:
     """Play a match of ``pairs`` pairs for each key and look at both intervals after each.
 
     The usual interval is always that of 95 %, looked at from the tenth pair on.
     """
-    mean = float(law @ SCORES)
+    mean = float(np.dot(law, PAIR_SCORES))
     first = FirstErrors(np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64))
     _watch(
         thresholds(law),
@@ -60,7 +60,7 @@ def watch(law: Law, keys: Keys, pairs: int, *, confidence: float = 0.95) -> Firs
 
 def _factors(mean: float) -> Vector:
     """By what each result (row) multiplies the capital of each gambler against ``mean``."""
-    return np.asarray(1.0 + SHARES * (SCORES[:, np.newaxis] / mean - 1.0))
+    return np.asarray(1.0 + SHARES * (np.array(PAIR_SCORES)[:, np.newaxis] / mean - 1.0))
 
 
 @kernel

@@ -18,12 +18,13 @@ import numpy.typing as npt
 from arena.simulation.anytime import watch
 from arena.simulation.draws import Keys, run_keys
 from arena.simulation.in_flight import Schedule, play_in_flight
-from arena.simulation.matches import play
-from arena.simulation.outcomes import Book, Law, balanced, strength, unbalanced
+from arena.simulation.matches import law_at, play
 from arena.simulation.sequential import Rule, decision
 from arena.stats.confidence import confidence_sequence
-from arena.stats.elo import NO_ESTIMATE, EloEstimate, logistic_elo
+from arena.stats.elo import NO_ESTIMATE, EloEstimate, elo_of_score, logistic_elo
+from arena.stats.outcomes import PAIR_SCORES, BayesElo
 from arena.stats.pentanomial import Pentanomial
+from arena.stats.plan import operating_characteristic
 from arena.stats.sprt import EloModel, Sprt
 from arena.stats.stopping import stopping_aware
 
@@ -32,11 +33,11 @@ Integers = npt.NDArray[np.int64]
 Row = dict[str, Any]
 """One cell: what was simulated and what came out, as JSON has it."""
 
-BOOKS: dict[str, Book] = {
-    "20 % draws": balanced(0.20),
-    "50 % draws": balanced(0.50),
-    "85 % draws": balanced(0.85),
-    "unbalanced book": unbalanced(0.49, 191.0),
+BOOKS = {
+    "20 % draws": BayesElo(0.20),
+    "50 % draws": BayesElo(0.50),
+    "85 % draws": BayesElo(0.85),
+    "unbalanced book": BayesElo(0.49, opening_bias=191.0),
 }
 """Results between equal players. The unbalanced one draws 49 % and has an rms bias of 191 Elo."""
 
@@ -88,7 +89,7 @@ def _error_job(book: str, model: EloModel, width: int, rule: Rule, truth: str) -
     match = f"{book}, {model}, {truth} of 0..{width}"
 
     def run(runs: int, seed: int) -> Row:
-        law = BOOKS[book].law_at(strength_at(truth, test), model)
+        law = law_at(BOOKS[book], strength_at(truth, test), model)
         # All rules see the same matches.
         ends = play(decision(test, rule), law, keys_of(seed, match, runs))
         return {
@@ -125,7 +126,7 @@ def _order_job(rule: Rule, schedule: Schedule, truth: str) -> Job:
     order = "completion" if schedule.at_completion else "issue"
 
     def run(runs: int, seed: int) -> Row:
-        law: Law = BOOKS["50 % draws"].law_at(strength_at(truth, test), test.model)
+        law = law_at(BOOKS["50 % draws"], strength_at(truth, test), test.model)
         ends, issued = play_in_flight(
             decision(test, rule), law, schedule, keys_of(seed, match, runs)
         )
@@ -141,7 +142,7 @@ def _order_job(rule: Rule, schedule: Schedule, truth: str) -> Job:
             "mean_pairs_issued": issued,
         }
 
-    name = f"{match}, {schedule.lanes} lanes, +-{schedule.spread:g}, {order}"
+    name = f"{match}, {schedule.lanes} lanes, {schedule.spread:+g}, {order}"
     return Job("order", f"{name}, {rule.name.lower()}", run)
 
 
@@ -163,7 +164,7 @@ def _anytime_job(book: str, elo: float) -> Job:
     name = f"{book}, {elo:g} Elo, anytime"
 
     def run(runs: int, seed: int) -> Row:
-        law = BOOKS[book].law_at(elo, EloModel.LOGISTIC)
+        law = law_at(BOOKS[book], elo, EloModel.LOGISTIC)
         first = watch(law, keys_of(seed, name, runs), ANYTIME_PAIRS)
         row: Row = {
             "book": book,
@@ -213,13 +214,12 @@ def _stopping_job(book: str, model: EloModel, width: int, truth: str) -> Job:
     name = f"{book}, {model}, {truth} of 0..{width}, stopping"
 
     def run(runs: int, seed: int) -> Row:
-        law = BOOKS[book].law_at(strength_at(truth, test), model)
+        law = law_at(BOOKS[book], strength_at(truth, test), model)
         ends = play(decision(test, Rule.PLAIN), law, keys_of(seed, name, runs))
-        true_elo = strength(law, EloModel.LOGISTIC)
+        true_elo = elo_of_score(float(np.dot(law, PAIR_SCORES)))
         kinds, matches = np.unique(ends.counts, axis=0, return_counts=True)
-        aware = naive = 0.0
-        below = naive_below = 0.0
-        for kind, times in zip(kinds, matches / runs, strict=True):
+        aware = naive = below = naive_below = 0  # matches
+        for kind, times in zip(kinds, matches.tolist(), strict=True):
             counts = Pentanomial(*map(int, kind))
             estimate = stopping_aware(counts, test)
             elo = NO_ESTIMATE if estimate is None else estimate.elo
@@ -233,10 +233,10 @@ def _stopping_job(book: str, model: EloModel, width: int, truth: str) -> Job:
             "model": str(model),
             "width": width,
             "truth": truth,
-            "coverage": aware,
-            "below": below,
-            "naive_coverage": naive,
-            "naive_below": naive_below,
+            "coverage": aware / runs,
+            "below": below / runs,
+            "naive_coverage": naive / runs,
+            "naive_below": naive_below / runs,
             "mean_pairs": ends.mean_pairs,
         }
 
@@ -258,10 +258,37 @@ def _is_below(estimate: EloEstimate, counts: Pentanomial, elo: float) -> bool:
     return score is not None and score < 0.5
 
 
+def plan_jobs() -> Iterator[Job]:
+    """What ``arena plan`` expects of each match with the plain rule that ``error_jobs`` plays."""
+    for model in (EloModel.LOGISTIC, EloModel.NORMALIZED):
+        for width in WIDTHS:
+            for book in BOOKS:
+                yield _plan_job(book, model, width)
+
+
+def _plan_job(book: str, model: EloModel, width: int) -> Job:
+    def run(runs: int, seed: int) -> Row:
+        expected = operating_characteristic(Sprt(0.0, float(width), model=model), BOOKS[book])
+        return {
+            "book": book,
+            "model": str(model),
+            "width": width,
+            "pairs": [row.pairs for row in expected],
+            "promoted": [row.promote for row in expected],
+        }
+
+    return Job("plan", f"{book}, {model}, 0..{width}, plan", run, runs=1)
+
+
+PLANNED = ("elo0", "middle", "elo1")
+"""The strengths that a plan's figures are for, in this order."""
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Job]]] = {
     "errors": error_jobs,
     "order": order_jobs,
     "anytime": anytime_jobs,
     "stopping": stopping_jobs,
+    "plan": plan_jobs,
 }
 """The experiments by name."""

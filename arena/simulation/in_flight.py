@@ -16,7 +16,6 @@ import numpy.typing as npt
 from arena.simulation.draws import Keys, outcome, thresholds, uniform
 from arena.simulation.likelihood import OUTCOMES
 from arena.simulation.matches import Ends, Integers
-from arena.simulation.outcomes import Law
 from arena.simulation.sequential import (
     UNDECIDED,
     Decision,
@@ -25,6 +24,7 @@ from arena.simulation.sequential import (
     clear,
     new_state,
 )
+from arena.stats.outcomes import PairLaw
 from swa.jit import inline, kernel
 
 Vector = npt.NDArray[np.float64]
@@ -50,7 +50,9 @@ class Schedule:
     at_completion: bool
 
 
-def play_in_flight(test: Decision, law: Law, schedule: Schedule, keys: Keys) -> tuple[Ends, float]:
+def play_in_flight(
+    test: Decision, law: PairLaw, schedule: Schedule, keys: Keys
+) -> tuple[Ends, float]:
     """Play a match for each key; returns how they ended, and the mean of the pairs issued by then.
 
     The pair numbered n has the result that ``matches.play`` shows the test as its n-th.

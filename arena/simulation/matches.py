@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from arena.simulation.draws import Keys, outcome, thresholds
 from arena.simulation.likelihood import OUTCOMES
-from arena.simulation.outcomes import Law
 from arena.simulation.sequential import (
     KEEP,
     PROMOTE,
@@ -24,6 +23,8 @@ from arena.simulation.sequential import (
     clear,
     new_state,
 )
+from arena.stats.outcomes import OutcomeModel, PairLaw, logistic_elo_at
+from arena.stats.sprt import EloModel
 from swa.jit import kernel
 
 Integers = npt.NDArray[np.int64]
@@ -65,7 +66,12 @@ class Ends:
         return float(self.pairs.std() / math.sqrt(len(self.pairs)))
 
 
-def play(test: Decision, law: Law, keys: Keys, *, most_pairs: int = MOST_PAIRS) -> Ends:
+def law_at(outcomes: OutcomeModel, elo: float, unit: EloModel) -> PairLaw:
+    """Return the law of a pair where the candidate is ``elo`` stronger, in Elo of ``unit``."""
+    return outcomes.law(logistic_elo_at(outcomes, elo, unit))
+
+
+def play(test: Decision, law: PairLaw, keys: Keys, *, most_pairs: int = MOST_PAIRS) -> Ends:
     """Play a match for each key, of pairs that follow ``law``, until the test decides.
 
     Matches of the same keys and law see the same results, whatever the test.

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from scipy.stats import chisquare
 
 from arena.simulation.draws import outcome, run_keys, thresholds, word
-from arena.simulation.outcomes import SCORES, balanced, strength, unbalanced
-from arena.stats.elo import rms_opening_bias
-from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import EloModel
 
 
 def test_the_generator_is_splitmix64() -> None:
@@ -42,40 +36,3 @@ def test_keys_belong_to_seed_and_path() -> None:
 def test_a_law_has_to_sum_to_one(law: list[float]) -> None:
     with pytest.raises(ValueError, match="sum to 1"):
         thresholds(law)
-
-
-@pytest.mark.parametrize(
-    ("book", "logistic"),
-    # measured with other code: nElo 5 in logistic Elo
-    [(0.20, 4.47), (0.50, 3.54), (0.85, 1.94), (None, 2.55)],
-)
-def test_five_normalized_elo_are_this_many_logistic_ones(
-    book: float | None, logistic: float
-) -> None:
-    made = unbalanced(0.49, 191.0) if book is None else balanced(book)
-    law = made.law_at(5.0, EloModel.NORMALIZED)
-    assert strength(law, EloModel.NORMALIZED) == pytest.approx(5.0, abs=1e-9)
-    assert strength(law, EloModel.LOGISTIC) == pytest.approx(logistic, abs=0.005)
-
-
-@pytest.mark.parametrize("draw_rate", [0.0, 0.3, 0.9])
-def test_without_bias_the_games_of_a_pair_are_independent(draw_rate: float) -> None:
-    decisive = (1.0 - draw_rate) / 2.0
-    game = [decisive, draw_rate, decisive]
-    law = balanced(draw_rate).law(0.0)
-    assert law == pytest.approx(np.convolve(game, game))
-    assert law.sum() == pytest.approx(1.0)
-
-
-def test_the_bias_is_the_one_that_the_statistics_see() -> None:
-    # Of a pair's games one is won by the opening's side more often: with all results known,
-    # rms_opening_bias has to give back what was asked for.
-    book = unbalanced(0.49, 191.0)
-    law = book.law(0.0)
-    bias = 1.0 / (1.0 + 10.0 ** (-191.0 / 400.0)) - 0.5
-    win, loss = 0.255 + bias, 0.255 - bias
-    millions = np.rint(np.array([law[0], law[1], win**2 + loss**2, 0.49**2, law[3], law[4]]) * 1e9)
-    assert millions[2] + millions[3] == pytest.approx(law[2] * 1e9, abs=2)
-    found = rms_opening_bias(PairCounts(*map(int, millions)))
-    assert found == pytest.approx(191.0, abs=0.01)
-    assert math.isclose(float(law @ SCORES), 0.5)

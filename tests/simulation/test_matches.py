@@ -8,17 +8,17 @@ import pytest
 from arena.simulation.anytime import watch
 from arena.simulation.draws import outcome, run_keys, thresholds
 from arena.simulation.in_flight import Schedule, play_in_flight
-from arena.simulation.matches import play
-from arena.simulation.outcomes import SCORES, balanced, unbalanced
+from arena.simulation.matches import law_at, play
 from arena.simulation.sequential import KEEP, PROMOTE, Rule, advance, decision, new_state
 from arena.stats.betting import BettingTest
 from arena.stats.confidence import confidence_sequence
+from arena.stats.outcomes import PAIR_SCORES, BayesElo
 from arena.stats.overshoot import Overshoot
 from arena.stats.pentanomial import Pentanomial
 from arena.stats.sprt import EloModel, Sprt, Verdict
 
 MODELS = [EloModel.LOGISTIC, EloModel.NORMALIZED]
-BOOKS = {"20": balanced(0.2), "85": balanced(0.85), "unbalanced": unbalanced(0.49, 191.0)}
+BOOKS = {"20": BayesElo(0.2), "85": BayesElo(0.85), "unbalanced": BayesElo(0.49, 191.0)}
 AS_VERDICT = {KEEP: Verdict.KEEP, PROMOTE: Verdict.PROMOTE}
 
 
@@ -30,7 +30,7 @@ def test_looking_seldom_finds_what_looking_each_time_finds(
     model: EloModel, rule: Rule, book: str, elo0: float, elo1: float, runs: int
 ) -> None:
     test, keys = Sprt(elo0, elo1, model=model), run_keys(11, runs=runs)
-    law = BOOKS[book].law_at(elo0, model)
+    law = law_at(BOOKS[book], elo0, model)
     seldom = play(decision(test, rule), law, keys)
     always = play(decision(test, rule, skips=False), law, keys)
     assert np.array_equal(seldom.verdicts, always.verdicts)
@@ -42,7 +42,7 @@ def test_looking_seldom_finds_what_looking_each_time_finds(
 def test_a_match_ends_as_the_statistics_say(model: EloModel, corrected: bool) -> None:
     """Pair by pair with arena.stats, on the same results."""
     test, keys = Sprt(0, 60, model=model), run_keys(12, runs=6)
-    law = balanced(0.5).law_at(30, model)
+    law = law_at(BayesElo(0.5), 30, model)
     ends = play(decision(test, Rule.OVERSHOOT if corrected else Rule.PLAIN), law, keys)
     for key, verdict, counts in zip(keys, ends.verdicts, ends.counts, strict=True):
         seen, overshoot, said = np.zeros(5, int), Overshoot(), Verdict.UNDECIDED
@@ -66,7 +66,7 @@ def test_the_gamblers_are_those_of_the_statistics(
     model: EloModel, elo0: float, elo1: float
 ) -> None:
     test = Sprt(elo0, elo1, model=model)
-    law = balanced(0.5).law_at((elo0 + elo1) / 2, model)
+    law = law_at(BayesElo(0.5), (elo0 + elo1) / 2, model)
     compiled, state, expected = decision(test, Rule.CERTIFIED), new_state(), BettingTest.start(test)
     key = run_keys(13, runs=1)[0]
     for pair in range(600):
@@ -88,7 +88,7 @@ def test_the_gamblers_are_those_of_the_statistics(
 )
 def test_a_known_cell_comes_out(rule: Rule, errors: float, pairs: float) -> None:
     test, runs = Sprt(0, 35, model=EloModel.LOGISTIC), 5000
-    law = balanced(0.5).law_at(0, EloModel.LOGISTIC)
+    law = law_at(BayesElo(0.5), 0, EloModel.LOGISTIC)
     ends = play(decision(test, rule), law, run_keys(14, runs=runs))
     assert ends.passed == pytest.approx(errors, abs=4 * math.sqrt(errors / runs))
     assert ends.passed + ends.kept == 1.0
@@ -98,14 +98,14 @@ def test_a_known_cell_comes_out(rule: Rule, errors: float, pairs: float) -> None
 def test_a_certified_test_errs_less_than_it_may() -> None:
     test = Sprt(0, 80)
     for truth, right in ((0, KEEP), (80, PROMOTE)):
-        law = balanced(0.2).law_at(truth, test.model)
+        law = law_at(BayesElo(0.2), truth, test.model)
         ends = play(decision(test, Rule.CERTIFIED), law, run_keys(15, runs=5000))
         wrong = float(np.mean(ends.verdicts != right))
         assert 0.01 < wrong < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 5000)
 
 
 def test_a_match_can_be_cut_short() -> None:
-    law = balanced(0.5).law_at(0, EloModel.NORMALIZED)
+    law = law_at(BayesElo(0.5), 0, EloModel.NORMALIZED)
     ends = play(decision(Sprt(0, 5), Rule.PLAIN), law, run_keys(16, runs=5), most_pairs=30)
     assert ends.pairs.tolist() == [30] * 5
     assert ends.passed == ends.kept == 0.0
@@ -118,7 +118,7 @@ TEST = Sprt(0, 35, model=EloModel.LOGISTIC)
 
 @pytest.mark.parametrize("rule", Rule)
 def test_in_issue_order_nothing_depends_on_lanes_and_durations(rule: Rule) -> None:
-    law, keys = balanced(0.5).law_at(0, TEST.model), run_keys(17, runs=100)
+    law, keys = law_at(BayesElo(0.5), 0, TEST.model), run_keys(17, runs=100)
     expected = play(decision(TEST, rule), law, keys)
     for lanes, spread in ((1, 0.4), (7, -0.4), (256, 0.4)):
         ends, issued = play_in_flight(
@@ -130,7 +130,7 @@ def test_in_issue_order_nothing_depends_on_lanes_and_durations(rule: Rule) -> No
 
 
 def test_one_at_a_time_pairs_finish_as_they_are_issued() -> None:
-    law, keys = balanced(0.5).law_at(0, TEST.model), run_keys(18, runs=100)
+    law, keys = law_at(BayesElo(0.5), 0, TEST.model), run_keys(18, runs=100)
     expected = play(decision(TEST, Rule.PLAIN), law, keys)
     ends, issued = play_in_flight(decision(TEST, Rule.PLAIN), law, Schedule(1, 0.4, True), keys)
     assert np.array_equal(ends.counts, expected.counts)
@@ -138,7 +138,7 @@ def test_one_at_a_time_pairs_finish_as_they_are_issued() -> None:
 
 
 def test_counted_at_completion_quick_wins_promote_an_equal_net() -> None:
-    law, keys = balanced(0.5).law_at(0, TEST.model), run_keys(19, runs=300)
+    law, keys = law_at(BayesElo(0.5), 0, TEST.model), run_keys(19, runs=300)
     test = decision(TEST, Rule.PLAIN)
     assert play_in_flight(test, law, Schedule(256, 0.4, True), keys)[0].passed > 0.95
     assert play_in_flight(test, law, Schedule(256, 0.1, True), keys)[0].passed > 0.2
@@ -151,8 +151,8 @@ def test_counted_at_completion_quick_wins_promote_an_equal_net() -> None:
 
 
 def test_the_sequence_is_wrong_when_its_interval_is() -> None:
-    law, keys, pairs = balanced(0.5).law(20.0), run_keys(20, runs=25), 80
-    mean = float(law @ SCORES)
+    law, keys, pairs = BayesElo(0.5).law(20.0), run_keys(20, runs=25), 80
+    mean = float(np.dot(law, PAIR_SCORES))
     first = watch(law, keys, pairs, confidence=0.05)  # so that it is wrong often
     expected = []
     for key in keys:
@@ -172,7 +172,7 @@ def test_the_sequence_is_wrong_when_its_interval_is() -> None:
 
 
 def test_the_usual_interval_is_wrong_sooner_or_later() -> None:
-    law = balanced(0.5).law(0.0)
+    law = BayesElo(0.5).law(0.0)
     first = watch(law, run_keys(21, runs=200), 5000)
     # measured with other code: 60 % within 5,000 pairs, looked at from the tenth on
     assert np.mean(first.naive > 0) == pytest.approx(0.60, abs=0.12)
