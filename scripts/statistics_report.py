@@ -13,11 +13,13 @@ from pathlib import Path
 import statistics_plots
 from statistics_plots import MODELS, RULES, Row, error_of, most_errors
 
-from arena.simulation.experiments import BOOKS, PLANNED, SECTIONS, WIDTHS
+from arena.simulation.experiments import BOOKS, PLANNED, SECTIONS, TRUTHS, WIDTHS
 
 Cells = dict[str, dict[str, Row]]
 
 ORDERS = ("issue", "completion")
+COVERAGE, BELOW = (0.94, 0.975), (0.47, 0.53)
+LONG_TEST = 200
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,8 @@ def _interval_targets(cells: Cells) -> list[Target]:
         )
     stopping = _rows(cells, "stopping")
     for asked, key, low, high in (
-        ("Stopping-aware interval: coverage 94 to 97.5 %", "coverage", 0.94, 0.975),
-        ("47 to 53 % of its point estimates below the truth", "below", 0.47, 0.53),
+        ("Stopping-aware interval: coverage 94 to 97.5 %", "coverage", *COVERAGE),
+        ("47 to 53 % of its point estimates below the truth", "below", *BELOW),
     ):
         for model in MODELS:
             rows = [row for row in stopping if row["model"] == model]
@@ -163,7 +165,26 @@ def _interval_targets(cells: Cells) -> list[Target]:
             measured = f"{smallest:.1%} to {largest:.1%}; {sum(within)} of {len(rows)} cells within"
             good = _if_all(all(within), rows, len(list(SECTIONS["stopping"]())) // len(MODELS))
             found.append(Target(asked_here, measured, good))
-    return found
+    return [*found, _long_tests(stopping)]
+
+
+def _long_tests(rows: list[Row]) -> Target:
+    """Both targets after a stop, of the tests that are long enough: no target by itself."""
+    asked = f"Both of these, of the tests that take {LONG_TEST} pairs or more at elo0"
+    long = {_test_of(r) for r in rows if r["truth"] == "elo0" and r["mean_pairs"] >= LONG_TEST}
+    rows = [row for row in rows if _test_of(row) in long]
+    if not rows:
+        return Target(asked, "", None)
+    within = [
+        COVERAGE[0] <= row["coverage"] <= COVERAGE[1] and BELOW[0] <= row["below"] <= BELOW[1]
+        for row in rows
+    ]
+    measured = f"{sum(within)} of {len(rows)} cells within"
+    return Target(asked, measured, _if_all(all(within), rows, len(TRUTHS) * len(long)))
+
+
+def _test_of(row: Row) -> tuple[str, int, str]:
+    return row["model"], row["width"], row["book"]
 
 
 def _width_ratio(row: Row, pairs: int) -> float:
@@ -353,8 +374,8 @@ def _stopping_text(rows: list[Row]) -> str:
             row["book"],
             row["truth"],
             f"{row['mean_pairs']:,.0f}",
-            f"{row['coverage']:.1%}",
-            f"{row['below']:.1%}",
+            _marked(row["coverage"], *COVERAGE),
+            _marked(row["below"], *BELOW),
             f"{row['naive_coverage']:.1%}",
             f"{row['naive_below']:.1%}",
         ]
@@ -362,6 +383,10 @@ def _stopping_text(rows: list[Row]) -> str:
     ]
     heads = ["test", "", "truth", "pairs", "aware: coverage", "below", "usual: coverage", "below"]
     return STOPPING.format(runs=_runs(rows)) + _table(heads, lines)
+
+
+def _marked(share: float, low: float, high: float) -> str:
+    return f"{share:.1%}" if low <= share <= high else f"**{share:.1%}**"
 
 
 def _plan_text(rows: list[Row]) -> str:
@@ -436,7 +461,14 @@ STOPPING = """## After a stop
 
 The plain GSPRT plays to its verdict; then the stopping-aware and the usual 95 % interval are asked
 for the true logistic Elo, and whether the point estimate lies below it. {runs} matches a row
-(standard error of a coverage about 0.35 points, of a share below 0.8).
+(standard error of a coverage about 0.35 points, of a share below 0.8). Bold is off the target.
+
+Where fewer than 150 pairs or so decide, the interval is too wide, never too narrow, and the
+estimate leans to the middle of the bounds. The reason is the jump past the bound: the estimate sets
+the LLR back onto the bound, as if it had been reached there. Measured apart, on 2,000 matches of
+each of four such cells: with the bound moved out to where the LLR ended, coverage falls from 96.9
+to 99.2 % to 93.8 to 95.6 %, and the share below at elo1 from 53 to 59 % to 52 to 56 %. The true
+variance in place of the sample's changes neither.
 
 ![Coverage after a stop](stopping.svg)
 
