@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench book clean
+.PHONY: help demo test test-slow check format bench book experiment-stats clean
 
 help:  ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,9 @@ book: $(READY)  ## make the book of openings anew (installs stockfish through ap
 	command -v stockfish >/dev/null || test -x /usr/games/stockfish || \
 	  (apt-get update -qq && apt-get install -y -qq stockfish)
 	$(BIN)/python scripts/make_book.py
+
+experiment-stats: $(READY)  ## simulate what the statistics promise: reports/statistics
+	$(BIN)/python scripts/experiment_stats.py
 
 clean:  ## forget the environment and everything that was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -29,10 +29,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _source_digest() -> str:
-    """Sha256 over the sources that hold compiled code: ``swa/*.py`` and ``arena/kernel/*.py``."""
+    """Sha256 over the sources that hold compiled code, of all three places."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256(numba.__version__.encode())
-    for pattern in ("swa/*.py", "arena/kernel/*.py"):
+    for pattern in ("swa/*.py", "arena/kernel/*.py", "arena/simulation/*.py"):
         for path in sorted(root.glob(pattern)):
             digest.update(path.name.encode())
             digest.update(path.read_bytes())

@@ -1,0 +1,1 @@
+"""Matches played by the thousand without a chessboard: what the statistics promise, measured."""
