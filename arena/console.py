@@ -207,8 +207,11 @@ def pace_line(state: MatchState, pace: Pace) -> str:
 
 def _decision(state: MatchState) -> str:
     """How long the test is expected to take if the results so far are the truth."""
-    sprt, counts = state.judgement.sprt, state.judgement.counts
-    forecast = sprt.remaining(counts) if sprt is not None else None
+    sprt, llr = state.judgement.sprt, state.judgement.llr
+    moments = state.judgement.counts.moments()
+    if sprt is None or llr is None or moments is None:
+        return ""
+    forecast = sprt.forecast(moments, llr)
     if forecast is None or state.judgement.seen + forecast.pairs > state.judgement.limit:
         return ""
     return f" (or ~{max(1, round(forecast.pairs)):,} pairs to a decision)"
