@@ -19,20 +19,14 @@ from arena.config import MatchConfig
 from arena.console import COMPILING, PaceSource
 from arena.evaluator import Choice, choose_evaluator, make_evaluator
 from arena.ledger import GAMES_FILE, Ledger
-from arena.match import (
-    Ending,
-    MatchError,
-    MatchObserver,
-    deck_of,
-    match_identity,
-    run_match,
-)
+from arena.match import Ending, MatchError, MatchObserver, deck_of, match_identity, run_match
 from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity
 from arena.openings import default_book, read_book
 from arena.report.block import Heading
 from arena.report.folder import write_reports
 from arena.report.purpose import purpose_lines
-from arena.report.summary import Run, Summary
+from arena.report.schema import Summary
+from arena.report.summary import Run
 from arena.report.verdict import heading_of
 from arena.search import BatchedSearch, Player
 from arena.sessions import (

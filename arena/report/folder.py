@@ -8,7 +8,8 @@ from pathlib import Path
 from arena.ledger import GAMES_FILE
 from arena.report.markdown import write_markdown
 from arena.report.pgn import MatchTags, write_pgn
-from arena.report.summary import Run, Summary, read_run, summarize, write_summary
+from arena.report.schema import Summary
+from arena.report.summary import Run, read_run, summarize, write_summary
 
 
 class ReportError(Exception):

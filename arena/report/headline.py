@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from arena.match import Judgement
+from arena.judgement import Judgement
 from arena.report.block import number, plain
 from arena.stats.confidence import confidence_sequence
 from arena.stats.elo import EloEstimate, likelihood_of_superiority, logistic_elo, normalized_elo

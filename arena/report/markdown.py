@@ -17,7 +17,8 @@ from arena.config import SearchParams
 from arena.report.block import counted, number, percent, plain, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
-from arena.report.summary import NetSummary, Run, Summary
+from arena.report.schema import NetSummary, Summary
+from arena.report.summary import Run
 from arena.report.verdict import heading_of, sprt_name, verdict_sentence
 
 FEW_PAIRS = 100

@@ -12,14 +12,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypedDict
 
 from arena.game import GameRecord, PairRecord
+from arena.judgement import Judgement, in_issue_order, judge
 from arena.ledger import read_pairs
-from arena.match import Judgement, in_issue_order, judge
 from arena.match_file import MatchIdentity, read_identity, to_table
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
+from arena.report.schema import (
+    FORMAT,
+    AnytimeSummary,
+    CertifiedSummary,
+    ColourSummary,
+    HeadlineSummary,
+    HomogeneitySummary,
+    NetSummary,
+    OpeningsSummary,
+    SprtSummary,
+    State,
+    Summary,
+)
 from arena.sessions import Pace, Session, evaluators_of, read_sessions
 from arena.stats.confidence import confidence_sequence
 from arena.stats.elo import (
@@ -32,143 +44,6 @@ from arena.stats.elo import (
 from arena.stats.homogeneity import homogeneity
 from arena.stats.pentanomial import PairCounts
 from arena.stats.sprt import PAIR_MODELS, Sprt
-
-FORMAT = 2
-"""Version of the document; raised when a key changes its meaning or goes."""
-
-State = Literal["decided", "limit", "unfinished"]
-
-
-class NetSummary(TypedDict):
-    """One of the two nets; what only its file tells is null where no session noted it."""
-
-    name: str
-    role: Literal["baseline", "candidate"]
-    sha256: str
-    file: str | None
-    architecture: str | None  # "6x64 SE 8 relu, convolution policy, wdl value"
-    training_steps: int | None
-
-
-class ColourSummary(TypedDict):
-    """The candidate's games with one colour."""
-
-    games: int
-    wins: int
-    draws: int
-    losses: int
-    score: float | None  # points a game, in [0, 1]
-
-
-class OpeningsSummary(TypedDict):
-    """Which openings the counted pairs started from."""
-
-    file: str
-    sha256: str
-    entries: int
-    order: str
-    used: int  # counted pairs
-    distinct: int  # different starts among them
-
-
-class SprtSummary(TypedDict):
-    """The test that was asked for; Elo by its model."""
-
-    elo0: float
-    elo1: float
-    alpha: float
-    beta: float
-    model: str
-    method: str  # "gsprt", "overshoot" or "certified"
-
-
-class HeadlineSummary(TypedDict):
-    """The Elo to quote, with a 95 % interval that allows for how the match ended."""
-
-    kind: str  # "anytime" while it runs, "stopping-aware" after a test, "fixed-length" without one
-    elo: float | None  # logistic
-    elo_ci: list[float] | None
-    nelo: float | None
-    nelo_ci: list[float] | None
-    los: float | None
-
-
-class AnytimeSummary(TypedDict):
-    """The 95 % confidence sequence: it holds at every moment of the match at once."""
-
-    score_ci: list[float]  # of the mean score, in [0, 1]
-    elo_ci: list[float] | None
-
-
-class CertifiedSummary(TypedDict):
-    """The certified test's evidence, in nats, and what decides."""
-
-    against_elo0: float
-    against_elo1: float
-    promote_at: float
-    keep_at: float
-
-
-class HomogeneitySummary(TypedDict):
-    """Whether the sessions of a match agree: chi-squared of lost, level and won pairs."""
-
-    parts: list[list[int]]  # pentanomial of each
-    chi2: float
-    degrees: int
-    p_value: float
-
-
-class Summary(TypedDict):
-    """summary.json. Every figure is the candidate's, relative to the baseline."""
-
-    format: int
-    nets: list[NetSummary]  # baseline, candidate
-    config: dict[str, Any]  # match.toml
-    state: State  # "unfinished": interrupted, or still being played
-    interrupted: bool  # the match has neither a verdict nor all its pairs
-    verdict: str  # "promote", "keep" or "undecided"
-    decided_at: int | None  # number, from 1, of the pair that ended the test
-    headline: HeadlineSummary | None  # None before two different pair results
-    pairs: int  # counted: in the order of issue, without a gap, up to the verdict, no repeats
-    pairs_repeated: int  # not counted, as one of their games was in an earlier pair
-    pairs_beyond: int  # finished, but not counted
-    pairs_limit: int
-    games: int
-    pentanomial: list[int]  # [LL, LD, WL+DD, WD, WW]
-    wins: int
-    draws: int
-    losses: int
-    points: float
-    score: float | None  # points a game, in [0, 1]
-    elo: float | None  # logistic; this and all down to ``los`` as of a match of fixed length
-    elo_ci: list[float] | None  # 95 %
-    nelo: float | None  # normalized
-    nelo_ci: list[float] | None
-    los: float | None  # likelihood of superiority, in [0, 1]
-    anytime: AnytimeSummary | None
-    draw_ratio: float | None  # pairs that end level
-    pairs_ratio: float | None  # pairs won to pairs lost
-    wl_dd_ratio: float | None  # level pairs of a win and a loss to those of two draws
-    opening_bias: float | None  # root mean square, in Elo
-    llr: float | None
-    llr_bounds: list[float] | None
-    sprt: SprtSummary | None
-    certified: CertifiedSummary | None
-    homogeneity: HomogeneitySummary | None  # of the sessions, where there are several
-    models: dict[str, dict[str, float | None]]  # "logistic", "normalized": {"llr"}
-    by_colour: dict[str, ColourSummary]  # "white", "black"
-    terminations: dict[str, int]  # games
-    repeated_games: int  # games move for move like one of an earlier pair, colours as well
-    mirrored_pairs: int  # pairs of two games with the same moves: the nets played alike
-    plies: float | None  # mean length of a game, the opening included
-    openings: OpeningsSummary
-    versions: dict[str, str]
-    device: str | None
-    evaluator: str | None  # of all sessions that played: "torch (...), then winograd (...)"
-    command: list[str] | None
-    date: str | None  # ISO, on which the match began
-    sessions: int
-    throughput: dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)

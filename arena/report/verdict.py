@@ -6,7 +6,7 @@ work out whose Elo it was or why the match ended.
 
 from __future__ import annotations
 
-from arena.match import Judgement
+from arena.judgement import Judgement
 from arena.match_file import MatchIdentity
 from arena.report.block import Heading, counted, plain, printable, results_block
 from arena.report.headline import WORDS, headline, headline_lines, interval

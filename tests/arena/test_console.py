@@ -15,7 +15,8 @@ from arena.console import (
     running_block,
     short_number,
 )
-from arena.match import Judgement, MatchState
+from arena.judgement import Judgement
+from arena.match import MatchState
 from arena.report.block import Heading, figures, llr_line, results_block
 from arena.report.headline import Kind, headline, headline_lines
 from arena.report.verdict import verdict_sentence

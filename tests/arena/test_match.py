@@ -28,18 +28,9 @@ from scripted_match import pair as scripted_pair
 
 from arena.config import MatchConfig
 from arena.game import GameRecord, GameTask, PairRecord, PairResult
+from arena.judgement import Judgement, in_issue_order, judge
 from arena.ledger import GAMES_FILE, Ledger, read_pairs, read_pairs_in_issue_order
-from arena.match import (
-    Ending,
-    Judgement,
-    MatchError,
-    MatchState,
-    deck_of,
-    in_issue_order,
-    judge,
-    match_identity,
-    run_match,
-)
+from arena.match import Ending, MatchError, MatchState, deck_of, match_identity, run_match
 from arena.match_file import MATCH_FILE, LedgerError
 from arena.openings import Book, OpeningError, read_book
 from arena.referee import RefereeError

@@ -20,9 +20,9 @@ from arena.boards import MoveError, PositionError
 from arena.config import SearchParams
 from arena.evaluator import Evaluation, EvaluationError, Leaves, TorchEvaluator
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Termination
+from arena.judgement import Judgement, judge
 from arena.kernel import flight as in_flight
 from arena.ledger import read_pairs_in_issue_order
-from arena.match import Judgement, judge
 from arena.openings import default_book
 from arena.referee import check_pair
 from arena.search import BatchedSearch, Player
