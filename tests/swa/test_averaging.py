@@ -154,6 +154,12 @@ def test_closed_forms_of_the_proportions() -> None:
         assert math.fsum(shares(rule.proportions(9), 9)) == pytest.approx(1, rel=1e-15)
 
 
+@pytest.mark.parametrize("rule", [Lczero(0), Ema(0), Lawa(1)])
+def test_a_rule_without_memory_gives_the_last_to_the_last_bit(rule: Rule) -> None:
+    last = {"x": np.float32([1e-20, 3])}
+    assert online(rule, [{"x": np.float32([1e10, 0.1])}, last])["x"].tolist() == last["x"].tolist()
+
+
 @given(
     arrays.arrays(np.float32, 7, elements=SINGLE),
     st.integers(1, 40),
@@ -211,6 +217,14 @@ def test_sums_are_exact(summands: np.ndarray) -> None:
         assert total == math.fsum(summands[:, place])
         exact = sum(Fraction(value) for value in summands[:, place])
         assert sum(Fraction(part[place]) for part in parts) == exact
+
+
+def test_what_breaks_a_tie_is_not_forgotten() -> None:
+    for summands in ([1, 2.0**-53, 2.0**-120], [2.0**-120, 1, 2.0**-53]):
+        parts: tuple[np.ndarray, ...] = ()
+        for summand in summands:
+            parts = add_exactly(parts, np.float64([summand]))
+        assert exact_total(parts) == [1 + 2.0**-52]
 
 
 def test_a_long_sum_needs_few_parts() -> None:
