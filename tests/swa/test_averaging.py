@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -371,8 +370,3 @@ def test_a_soup_leaves_out_what_breaks_the_mean() -> None:
         series, lambda weights: float(weights["x"][0]) if weights["x"][0] in (1, 2) else math.nan
     )
     assert soup.chosen == (0,)
-
-
-def test_weight_averages_are_values() -> None:
-    average = WeightAverage(Mean())
-    assert replace(average, count=0).state == {}

@@ -135,7 +135,7 @@ def test_every_difference_has_its_words(change: dict[str, Any], words: str) -> N
     other = tiny(1, replace(TINY, **change))
     with pytest.raises(NetError, match=r"does not fit net-0\.pb") as refused:
         check_same_kind([tiny(0), tiny(0), other])
-    assert refused.value.reason == f"does not fit net-0.pb: {words}" or words in str(refused.value)
+    assert words in refused.value.reason
     assert refused.value.path == "net-1.pb"
 
 
