@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from swa import provenance, weights_file
+from swa.batchnorm import DEAD_VARIANCE
 from swa.spec import (
     NetError,
     NetSpec,
@@ -22,9 +23,6 @@ from swa.spec import (
 )
 
 __all__ = ["DEAD_VARIANCE", "BatchNormHealth", "Net", "NetError", "batch_norm_health", "load_net"]
-
-DEAD_VARIANCE = 1e-5
-"""A channel that varies less is dead: its variance drowns in the batch norm's epsilon."""
 
 _SUFFIXES = (".pb.gz", ".pb")
 
