@@ -7,7 +7,7 @@ there (torch tells that of CUDA only), else on the host.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,10 @@ class _Kept(NamedTuple):
     block: Tensor
     raw: Tensor
     spilled: Spilled | None  # on the host
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Have it in memory meanwhile."""
+        return self.spilled.in_use() if self.spilled is not None else nullcontext()
 
 
 @contextmanager
@@ -94,24 +98,24 @@ class TorchRefresh:
     def begin(self, masks: NDArray[np.uint64], values: NDArray[np.float32]) -> None:
         """Make a batch of packed planes and measure the input layer on it."""
         kept = self._room(len(masks))
-        planes = planes_on(self._device, self._dtype, masks, values)
-        raw = self._module.input.conv(planes)
-        kept.raw.copy_(raw)
+        raw = self._module.input.conv(planes_on(self._device, self._dtype, masks, values))
+        with kept.in_use():
+            kept.raw.copy_(raw)
         self._kept.append(kept)
         self._add_up([raw])
-        _release(kept)
 
     def measure(self, convolutions: Sequence[str], window: int) -> None:
         """Run convolutions that are next on what is kept of a batch; add up what they give."""
         kept = self._kept[window]
-        self._add_up(self._convolve(convolutions, kept))
-        _release(kept)
+        with kept.in_use():
+            self._add_up(self._convolve(convolutions, kept))
 
     def skip(self, convolutions: Sequence[str], window: int) -> None:
         """Run convolutions one after the other, all norms before the last one's being known."""
-        for convolution in convolutions:
-            self._convolve([convolution], self._kept[window])
-        _release(self._kept[window])
+        kept = self._kept[window]
+        with kept.in_use():
+            for convolution in convolutions:
+                self._convolve([convolution], kept)
 
     def found(self, convolutions: Sequence[str]) -> list[Statistics]:
         """The statistics of what was measured last, and begin anew."""
@@ -170,11 +174,6 @@ class TorchRefresh:
             self._sums = [[] for _ in outputs]
         for rows, output in zip(self._sums, outputs, strict=True):
             rows.append(_moments(output))
-
-
-def _release(kept: _Kept) -> None:
-    if kept.spilled is not None:
-        kept.spilled.release()
 
 
 def _moments(numbers: Tensor) -> tuple[int, Tensor, Tensor]:

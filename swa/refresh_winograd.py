@@ -65,18 +65,18 @@ class WinogradRefresh:
             convolve_inputs(self._net.tower, work, masks, values, kept.raw, first, end, sums)
 
         self._kept.append((boards, spilled, kept))
-        self._share_out(boards, ["input.conv"], compute)
-        spilled.release()
+        with spilled.in_use():
+            self._share_out(boards, ["input.conv"], compute)
 
     def measure(self, convolutions: Sequence[str], window: int) -> None:
         """Run convolutions that are next on what is kept of a window; add up what they give."""
         boards, spilled, kept = self._kept[window]
-        self._share_out(
-            boards,
-            convolutions,
-            lambda work, *arguments: self._convolve(convolutions[0], work, kept, *arguments),
-        )
-        spilled.release()
+
+        def compute(work: Workspace, first: int, end: int, *sums: Sums) -> None:
+            self._convolve(convolutions[0], work, kept, first, end, *sums)
+
+        with spilled.in_use():
+            self._share_out(boards, convolutions, compute)
 
     def skip(self, convolutions: Sequence[str], window: int) -> None:
         """Run convolutions one after the other, all norms before the last one's being known."""
@@ -88,8 +88,8 @@ class WinogradRefresh:
                 for convolution in convolutions:
                     self._convolve(convolution, work, kept, start, min(end, start + SHARE), none)
 
-        self._share_out(boards, [], compute)
-        spilled.release()
+        with spilled.in_use():
+            self._share_out(boards, [], compute)
 
     def found(self, convolutions: Sequence[str]) -> list[Statistics]:
         """The statistics of what was measured last, and begin anew."""

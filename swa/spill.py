@@ -11,7 +11,9 @@ import contextlib
 import mmap
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,8 @@ from numpy.typing import NDArray
 from swa.simd import aligned
 from swa.spec import NetError
 
+_POPULATE_WRITE = 23  # madvise(2), since Linux 5.14; Python has no name for it
+_LARGE_PAGE = 2**21  # bytes
 _PIECE = 2**20  # bytes that are written at a time where space cannot be reserved
 
 
@@ -32,18 +36,26 @@ class SpaceError(NetError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spilled:
-    """An array of numbers, in memory or in a file."""
+    """An array of numbers, in memory or in a file; to be touched while it is in use."""
 
     numbers: NDArray[Any]  # [n], beginning at a cache line
-    _pages: mmap.mmap | None
+    _file: mmap.mmap | None
 
-    def release(self) -> None:
-        """Let the system have the array's memory; what stands there stays, in the file.
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Have the array in memory meanwhile; afterwards what stands there is in the file.
 
-        Mapped pages that were touched count as memory of the process until then.
+        Mapped pages that were touched count as memory of the process. Having all of them brought in
+        at once saves a fault for each: of first ones, six times the time.
         """
-        if self._pages is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._pages.madvise(mmap.MADV_DONTNEED)
+        if self._file is not None and sys.platform == "linux":
+            with contextlib.suppress(OSError):  # Linux before 5.14 does not know it
+                self._file.madvise(_POPULATE_WRITE)
+        try:
+            yield
+        finally:
+            if self._file is not None and sys.platform == "linux":
+                self._file.madvise(mmap.MADV_DONTNEED)
 
 
 class Spill:
@@ -75,7 +87,7 @@ class Spill:
         size = count * np.dtype(dtype).itemsize
         if size <= self._memory_left:
             self._memory_left -= size
-            return Spilled(aligned(-(-size // 4)).view(dtype), None)
+            return Spilled(_in_memory(size).view(dtype), None)
         start, size = self._size, -(-size // mmap.ALLOCATIONGRANULARITY)
         size *= mmap.ALLOCATIONGRANULARITY
         try:
@@ -98,6 +110,16 @@ class Spill:
             "Choose a folder on another disk, or take fewer positions.",
             self._folder,
         )
+
+
+def _in_memory(size: int) -> NDArray[np.uint8]:
+    """``size`` zeros: bytes, in large pages where the system has them, which saves faults."""
+    if size < _LARGE_PAGE or sys.platform != "linux":
+        return aligned(-(-size // 4)).view(np.uint8)[:size]
+    pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
 
 
 def _reserve(file: int, start: int, size: int) -> None:
