@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from swa import provenance, weights_file, weights_writer
+from swa.batchnorm import DEAD_VARIANCE
 from swa.files import write_whole
 from swa.layer_codec import ENCODING_NUMBERS
 from swa.spec import (
@@ -38,9 +39,6 @@ __all__ = [
     "new_net",
     "save_net",
 ]
-
-DEAD_VARIANCE = 1e-5
-"""A channel that varies less is dead: its variance drowns in the batch norm's epsilon."""
 
 _SUFFIXES = (".pb.gz", ".pb")
 
