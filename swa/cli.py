@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from swa.command_line import Parser, ShowVersion, run_command
-from swa.commands import average, convert, inspect
+from swa.commands import average, convert, eval, inspect
 
-COMMANDS = (average, convert, inspect)
+COMMANDS = (average, convert, eval, inspect)
 
 EPILOG = """\
 exit codes:
@@ -21,6 +21,7 @@ exit codes:
 
 examples:
   swa inspect maia-1500.pb.gz
+  swa eval maia-1500.pb.gz maia-1900.pb.gz --data games/
   swa average run-100000.pb.gz run-110000.pb.gz run-120000.pb.gz -o mean.pb.gz
   swa convert mean.pb.gz mean-exact.pb.gz --encoding float32
 """
@@ -35,7 +36,7 @@ def build_parser() -> Parser:
     """Build the parser of all commands; ``execute`` of the parsed namespace runs the chosen one."""
     parser = Parser(
         prog="swa",
-        description="Nets of Leela Chess Zero: average them, convert and look into their files.",
+        description="Nets of Leela Chess Zero: average, evaluate, convert and look into them.",
         epilog=EPILOG,
     )
     parser.add_argument("--version", action=ShowVersion)
