@@ -68,7 +68,7 @@ def read_batches(
         raise ValueError("positions and every are at least 1")
     read = ReadCounts() if read is None else read
     counts = BatchCounts() if counts is None else counts
-    return _batches(read_records(data, read), positions, every, read, counts)
+    return batches_of(read_records(data, read), positions, every, read, counts)
 
 
 class _Piece(NamedTuple):
@@ -79,13 +79,14 @@ class _Piece(NamedTuple):
     has_search: bool
 
 
-def _batches(
+def batches_of(
     chunks: Iterator[Chunk],
     limit: int | None,
     every: int,
     read: ReadCounts,
     counts: BatchCounts,
 ) -> Iterator[Batch]:
+    """The positions of games read before, as ``read_batches`` has them; ``limit`` is its number."""
     pending: list[_Piece] = []
     room = BATCH
     for chunk in chunks:

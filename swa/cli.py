@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from swa.command_line import Parser, ShowVersion, run_command
-from swa.commands import average, convert, eval, inspect
+from swa.commands import average, build, convert, eval, inspect
 
-COMMANDS = (average, convert, eval, inspect)
+COMMANDS = (average, build, convert, eval, inspect)
 
 EPILOG = """\
 exit codes:
@@ -23,6 +23,7 @@ examples:
   swa inspect maia-1500.pb.gz
   swa eval maia-1500.pb.gz maia-1900.pb.gz --data games/
   swa average run-100000.pb.gz run-110000.pb.gz run-120000.pb.gz -o mean.pb.gz
+  swa build --nets run-1*0000.pb.gz --data games/ -o swa.pb.gz
   swa convert mean.pb.gz mean-exact.pb.gz --encoding float32
 """
 

@@ -7,7 +7,7 @@ here needs torch. A changed net is ``dataclasses.replace(net, weights=...)``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,13 @@ __all__ = [
     "LayerLoss",
     "Net",
     "NetError",
+    "PackedNet",
     "SavedNet",
     "batch_norm_health",
     "check_output",
     "load_net",
     "new_net",
+    "pack_net",
     "save_net",
 ]
 
@@ -145,6 +147,60 @@ class SavedNet:
         return max(norms, key=lambda loss: loss.scale_error or 0.0, default=None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedNet:
+    """A net as a file, still in memory."""
+
+    data: bytes
+    saved: SavedNet  # what will be said of the file
+    net: Net  # as a reader will see it: with the encoding's rounding
+    payload_sha256: str  # of the unpacked bytes, the same under every version of zlib
+
+
+def pack_net(
+    net: Net, path: str | Path, *, encoding: str | None = None, licence: str | None = None
+) -> PackedNet:
+    """Make the bytes of the file ``path``, and read them back; nothing is written.
+
+    All is as ``save_net`` has it, which writes them.
+    """
+    path = Path(path)
+    try:
+        if encoding not in (None, *ENCODING_NUMBERS):
+            raise NetError(f"no encoding {encoding}", f"Known are {', '.join(ENCODING_NUMBERS)}.")
+        message = weights_writer.with_weights(net.message, net.spec, net.weights, encoding)
+        if net.training_steps is not None:
+            message.training_params.training_steps = net.training_steps
+        if licence is not None:
+            message.license = licence.encode()
+        payload = message.SerializeToString(deterministic=True)
+        data = weights_writer.pack(payload, path.name.lower().endswith(".gz"))
+        found = _read_back(data, net.spec)
+        losses = weights_writer.losses(net.spec, message, net.weights, found.weights)
+    except NetError as error:
+        raise NetError(error.reason, error.remedy, str(path)) from error
+    digest = provenance.sha256(data)
+    saved = SavedNet(
+        path=path,
+        sha256=digest,
+        size=len(data),
+        encoding=found.encoding,
+        min_version=found.min_version,
+        losses=losses,
+    )
+    as_read = replace(
+        net,
+        weights=found.weights,
+        name=_name(path),
+        path=path,
+        sha256=digest,
+        encoding=found.encoding,
+        min_version=found.min_version,
+        message=found.message,
+    )
+    return PackedNet(data, saved, as_read, provenance.sha256(payload))
+
+
 def save_net(
     net: Net,
     path: str | Path,
@@ -166,31 +222,16 @@ def save_net(
     """
     path = Path(path)
     try:
-        gzipped = check_output(path, overwrite=overwrite)
-        if encoding not in (None, *ENCODING_NUMBERS):
-            raise NetError(f"no encoding {encoding}", f"Known are {', '.join(ENCODING_NUMBERS)}.")
-        message = weights_writer.with_weights(net.message, net.spec, net.weights, encoding)
-        if net.training_steps is not None:
-            message.training_params.training_steps = net.training_steps
-        if licence is not None:
-            message.license = licence.encode()
-        data = weights_writer.pack(message.SerializeToString(deterministic=True), gzipped)
-        found = _read_back(data, net.spec)
-        losses = weights_writer.losses(net.spec, message, net.weights, found.weights)
-        write_whole(path, data)
+        check_output(path, overwrite=overwrite)
     except NetError as error:
         raise NetError(error.reason, error.remedy, str(path)) from error
+    packed = pack_net(net, path, encoding=encoding, licence=licence)
+    try:
+        write_whole(path, packed.data)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise NetError(f"cannot write the net: {reason}", "", str(path)) from error
-    return SavedNet(
-        path=path,
-        sha256=provenance.sha256(data),
-        size=len(data),
-        encoding=found.encoding,
-        min_version=found.min_version,
-        losses=losses,
-    )
+    return packed.saved
 
 
 def _read_back(data: bytes, spec: NetSpec) -> weights_file.WeightsFile:

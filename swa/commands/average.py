@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swa.commands.output import (
     add_file_flags,
     add_output_flags,
+    add_rules,
     saved_as_json,
     saved_lines,
     write_json,
@@ -25,14 +26,6 @@ examples:
   swa average a.pb.gz b.pb.gz -o ab.pb.gz --weights 3 1
   swa average run-1.pb.gz run-2.pb.gz run-3.pb.gz -o ema.pb.gz --rule ema
 """
-
-FLAGS_OF_RULES = {
-    "max_n": "lczero",
-    "decay": "ema",
-    "scale": "ema",
-    "ema_start": "ema",
-    "last": "lawa",
-}
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,53 +49,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="a new .pb.gz or .pb file"
     )
-    _add_rules(parser)
+    add_rules(parser)
     add_file_flags(parser)
     parser.add_argument(
         "--force", action="store_true", help="average nets of different runs all the same"
     )
     add_output_flags(parser)
     parser.set_defaults(execute=execute)
-
-
-def _add_rules(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("rule")
-    group.add_argument(
-        "--rule",
-        choices=("mean", "ema", "lczero", "lawa"),
-        default="mean",
-        help="mean: all alike (the default); ema: exponential moving average; lczero: running "
-        "mean with a cap; lawa: mean of the last few",
-    )
-    group.add_argument(
-        "--weights",
-        metavar="W",
-        nargs="+",
-        type=float,
-        help="for mean: one for each net, in proportion",
-    )
-    group.add_argument(
-        "--max-n", metavar="N", type=int, help="for lczero: the cap, swa_max_n (default: 10)"
-    )
-    ema = group.add_mutually_exclusive_group()
-    ema.add_argument(
-        "--decay", metavar="D", type=float, help="for ema: what each step keeps of the average"
-    )
-    ema.add_argument(
-        "--scale",
-        metavar="S",
-        type=float,
-        help="for ema: KataGo's swa_scale, decay = 1 - 1 / scale (default: 8)",
-    )
-    group.add_argument(
-        "--ema-start",
-        choices=("first", "unbiased", "warm-up"),
-        help="for ema: the oldest net stands for all before it (first, the default), counts as "
-        "old as it is (unbiased), or the decay grows (warm-up)",
-    )
-    group.add_argument(
-        "--last", metavar="K", type=int, help="for lawa: how many of the newest (default: 5)"
-    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -128,21 +81,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _rule(arguments: argparse.Namespace) -> Rule:
     """The rule with its settings; an error of usage where a flag is of another rule."""
-    from swa.averaging import KATAGO_SCALE, Ema, EmaStart, Lawa, Lczero, Mean
+    from swa.rules import RULE_OF_SETTING, make_rule
 
-    for flag, rule in {**FLAGS_OF_RULES, "weights": "mean"}.items():
-        if getattr(arguments, flag) is not None and arguments.rule != rule:
-            arguments.parser.error(f"--{flag.replace('_', '-')} goes with --rule {rule}")
-    if arguments.rule == "lczero":
-        return Lczero(10 if arguments.max_n is None else arguments.max_n)
-    if arguments.rule == "lawa":
-        return Lawa(5 if arguments.last is None else arguments.last)
-    if arguments.rule == "ema":
-        start = EmaStart(arguments.ema_start or "first")
-        if arguments.decay is not None:
-            return Ema(arguments.decay, start)
-        return Ema.of_scale(KATAGO_SCALE if arguments.scale is None else arguments.scale, start)
-    return Mean()
+    given = {setting: getattr(arguments, setting) for setting in RULE_OF_SETTING}
+    for setting, rule in RULE_OF_SETTING.items():
+        if given[setting] is not None and arguments.rule != rule:
+            arguments.parser.error(f"--{setting.replace('_', '-')} goes with --rule {rule}")
+    return make_rule(arguments.rule, given)
 
 
 def as_json(average: AveragedNet, rule: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_file_flags(parser: argparse.ArgumentParser) -> None:
+def add_file_flags(parser: argparse._ActionsContainer) -> None:
     """Add ``--encoding`` and ``--overwrite``."""
     parser.add_argument(
         "--encoding",
@@ -35,6 +36,52 @@ def add_file_flags(parser: argparse.ArgumentParser) -> None:
         "--overwrite",
         action="store_true",
         help="replace a file that is there already, but never one that is read",
+    )
+
+
+def add_rules(
+    parser: argparse.ArgumentParser,
+    more: Mapping[str, str] = MappingProxyType({}),
+    default: str | None = "mean",
+) -> None:
+    """Add ``--rule`` and the settings of rules; ``more`` rules have a word of help each."""
+    words = "".join(f"; {name}: {text}" for name, text in more.items())
+    group = parser.add_argument_group("rule")
+    group.add_argument(
+        "--rule",
+        choices=("mean", "ema", "lczero", "lawa", *more),
+        default=default,
+        help="mean: all alike (the default); ema: exponential moving average; lczero: running "
+        f"mean with a cap; lawa: mean of the last few{words}",
+    )
+    group.add_argument(
+        "--weights",
+        metavar="W",
+        nargs="+",
+        type=float,
+        help="for mean: one for each net, in proportion",
+    )
+    group.add_argument(
+        "--max-n", metavar="N", type=int, help="for lczero: the cap, swa_max_n (default: 10)"
+    )
+    ema = group.add_mutually_exclusive_group()
+    ema.add_argument(
+        "--decay", metavar="D", type=float, help="for ema: what each step keeps of the average"
+    )
+    ema.add_argument(
+        "--scale",
+        metavar="S",
+        type=float,
+        help="for ema: KataGo's swa_scale, decay = 1 - 1 / scale (default: 8)",
+    )
+    group.add_argument(
+        "--ema-start",
+        choices=("first", "unbiased", "warm-up"),
+        help="for ema: the oldest net stands for all before it (first, the default), counts as "
+        "old as it is (unbiased), or the decay grows (warm-up)",
+    )
+    group.add_argument(
+        "--last", metavar="K", type=int, help="for lawa: how many of the newest (default: 5)"
     )
 
 
