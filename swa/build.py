@@ -280,7 +280,8 @@ class _Lab:
 
 def _soup(nets: Sequence[Net], lab: _Lab) -> tuple[RuleRecord, tuple[float, ...]]:
     """What a greedy soup takes; mixtures have their batch norm refreshed before they are judged."""
-        def loss(weights: Weights) -> float:
+
+    def loss(weights: Weights) -> float:
         alone = next((net for net in nets if net.weights is weights), None)
         tried = alone or lab.mixed(nets[0], weights)
         return loss_of(lab.losses("choosing what goes into the soup", [tried]).nets[0].metrics)
