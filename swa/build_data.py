@@ -9,7 +9,7 @@ none would be, the one with the smallest hash is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,8 +104,8 @@ def survey(
 ) -> BuildData:
     """Look through the data: files, their sha256, and how many positions of each are used.
 
-    Files are read until there are ``positions`` for the refresh; of the games among them ``share``
-    is held out, up to ``eval_positions``. Raises BuildError where there is nothing for the refresh,
+    Files are read until there are ``positions`` for the refresh, and ``eval_positions`` held out if
+    that is given; ``share`` of the games is held out. Raises BuildError where there is nothing for the refresh,
     nothing held out, or a file in both; RecordError where a path does not exist.
     """
     looker = _Looker(positions, eval_positions)
@@ -169,9 +169,15 @@ class _Looker:
                 if not files or files[-1].path != chunk.path:
                     files.append(DataFile(chunk.path, file_sha256(chunk.path), 0, 0, 0))
                 files[-1] = _with_game(files[-1], size, held_out)
-            if taken[below == HASHES] == self._limits[below == HASHES]:
+            if self._enough(taken, below):
                 break
         return tuple(files)
+
+    def _enough(self, taken: Mapping[bool, int], below: int) -> bool:
+        full = {kind: taken[kind] == limit for kind, limit in self._limits.items()}
+        if below == HASHES:  # all is held out
+            return full[True]
+        return full[False] and (full[True] or self._limits[True] is None or not below)
 
 
 def _with_game(file: DataFile, size: int, held_out: bool) -> DataFile:

@@ -41,6 +41,9 @@ METHODS = ("exact", "pooled", "mean-of-batches", "running-average", "averaged", 
 WITH_MANIFEST = ("output", "force", "overwrite", "work_dir")
 """Settings that go with ``--from-manifest``; it brings all others itself."""
 
+FEW_GAMES = 30
+"""As in ``swa eval``: below it intervals come out too narrow."""
+
 LAYERS_SHOWN = 5
 SECONDS_BETWEEN = 0.5  # updates of the line of progress on a terminal
 
@@ -307,7 +310,7 @@ def _loss_lines(losses: LossesRecord) -> list[str]:
     labels = [names.get(net.role, net.name) for net in losses.nets]
     width = max(map(len, labels))
     lines = [
-        f"losses on {losses.positions:,} {where} of {losses.games:,} games, in nats",
+        f"losses on {losses.positions:,} {where} of {_games(losses.games)}, in nats",
         f"{'':<{width}}{'policy':>9}{'value':>9}{'top-1':>9}   built minus this, 95 % interval "
         "(policy; value)",
     ]
@@ -318,7 +321,13 @@ def _loss_lines(losses: LossesRecord) -> list[str]:
     lines += [_loss_line(losses.nets[place], f"{labels[place]:<{width}}") for place in order]
     if losses.on == "refresh":
         lines.append("note: nothing was held out: losses on the refresh's own data flatter the net")
+    if losses.games < FEW_GAMES:
+        lines.append(f"note: {_games(losses.games)}: too few for reliable intervals (or any)")
     return lines
+
+
+def _games(count: int) -> str:
+    return "1 game" if count == 1 else f"{count:,} games"
 
 
 def _loss_line(net: LossRecord, label: str) -> str:
