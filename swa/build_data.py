@@ -2,14 +2,14 @@
 
 What is held out is decided game by game, by a hash of the name of its file (and of its place in a
 tar), so that it is the same wherever the files lie and whatever other files lie beside them: a game
-that was held out once is held out of every later build. Only where so few games are there that
-none would be, the one with the smallest hash is.
+that was held out once is held out of every later build. Only where there are so few games
+that none would be, or all, one is, or is not.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,35 +59,48 @@ class BuildData:
         """Positions that it does not see, for losses."""
         return sum(file.held_out_positions for file in (*self.files, *self.eval_files))
 
-    def planes(self, limit: int | None = None) -> Iterator[Planes]:
-        """The positions of the refresh, game by game; at most ``limit``.
+    def planes(self, limit: int | None = None) -> Iterable[Planes]:
+        """The positions of the refresh, game by game; at most ``limit``. Can be gone through again.
 
         Raises BuildError where they are not what they were when the files were looked through.
         """
-        wanted = self.refresh_positions
-        for chunk in _first(self._chunks(held_out=False), min(wanted, limit or wanted)):
-            yield planes_of(chunk.records)
-            wanted -= len(chunk.records)
-        if wanted and limit is None:
-            raise BuildError("the data changed while it was read\nRun the build again.")
+        return _Positions(self, limit)
 
     def batches(self) -> Iterator[Batch]:
         """The positions for losses: those held out, or those of the refresh where none are."""
         if not self.held_out_positions:
             return self.refresh_batches(self.refresh_positions)
-        return _batches(self._chunks(held_out=True), self.held_out_positions)
+        return _batches(self.chunks(held_out=True), self.held_out_positions)
 
     def refresh_batches(self, limit: int) -> Iterator[Batch]:
         """The positions of the refresh with what nets should say of them; at most ``limit``."""
-        return _batches(self._chunks(held_out=False), min(limit, self.refresh_positions))
+        return _batches(self.chunks(held_out=False), min(limit, self.refresh_positions))
 
-    def _chunks(self, held_out: bool) -> Iterator[Chunk]:
+    def chunks(self, held_out: bool) -> Iterator[Chunk]:
+        """The games held out, or those of the refresh; more than are used where limits cut."""
         if held_out and self.eval_files:
             yield from _usable(read_records([file.path for file in self.eval_files]))
             return
         for chunk in _usable(read_records([file.path for file in self.files])):
             if (game_hash(chunk) < self.held_out_below) == held_out:
                 yield chunk
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Positions:
+    """The positions of a refresh, read from the files each time that they are gone through."""
+
+    data: BuildData
+    limit: int | None
+
+    def __iter__(self) -> Iterator[Planes]:
+        whole = self.data.refresh_positions
+        left = whole if self.limit is None else min(whole, self.limit)
+        for chunk in _first(self.data.chunks(held_out=False), left):
+            yield planes_of(chunk.records)
+            left -= len(chunk.records)
+        if left:
+            raise BuildError("the data changed while it was read\nRun the build again.")
 
 
 def _batches(chunks: Iterator[Chunk], limit: int) -> Iterator[Batch]:
@@ -104,31 +117,38 @@ def survey(
 ) -> BuildData:
     """Look through the data: files, their sha256, and how many positions of each are used.
 
-    Files are read until there are ``positions`` for the refresh, and ``eval_positions`` held out if
-    that is given; ``share`` of the games is held out. Raises BuildError where there is nothing for the refresh,
-    nothing held out, or a file in both; RecordError where a path does not exist.
+    Files are read until there are ``positions`` for the refresh, and ``eval_positions`` held out,
+    or a game if that is not given; ``share`` of the games is held out.
+
+    Raises BuildError where there is nothing for the refresh, nothing held out, or a file in both;
+    RecordError where a path does not exist.
     """
     looker = _Looker(positions, eval_positions)
     below = int(share * HASHES)
     files = looker.through(data, below)
-    if share and not sum(file.held_out_positions for file in files) and len(looker.hashes) > 1:
-        below = min(looker.hashes) + 1
-        files = looker.through(data, below)
+    if share and len(looker.hashes) > 1:
+        # Few games: one at least for either side.
+        if not any(file.held_out_positions for file in files):
+            below = min(looker.hashes) + 1
+            files = looker.through(data, below)
+        elif not any(file.refresh_positions for file in files):
+            below = max(looker.hashes)
+            files = looker.through(data, below)
     counts = looker.counts
     eval_files: tuple[DataFile, ...] = ()
     eval_counts = None
     if eval_data:
         eval_files, eval_counts = looker.through(eval_data, HASHES), looker.counts
     found = BuildData(files, eval_files, below, counts, eval_counts)
-    if not found.refresh_positions:
-        raise _nothing("no positions to refresh batch norm on", counts)
-    if eval_counts is not None and not found.held_out_positions:
-        raise _nothing("no positions in the held-out data", eval_counts)
-    if share and not found.held_out_positions:
+    if share and len(looker.hashes) == 1:
         raise BuildError(
             "there is only one game (a file counts as one), so that none can be held out\n"
             "Give more data, --eval-data, or --held-out 0 to do without."
         )
+    if not found.refresh_positions:
+        raise _nothing("no positions to refresh batch norm on", counts)
+    if eval_counts is not None and not found.held_out_positions:
+        raise _nothing("no positions in the held-out data", eval_counts)
     hashes = {file.sha256: file.path for file in files}
     for file in eval_files:
         if file.sha256 in hashes:
@@ -177,7 +197,8 @@ class _Looker:
         full = {kind: taken[kind] == limit for kind, limit in self._limits.items()}
         if below == HASHES:  # all is held out
             return full[True]
-        return full[False] and (full[True] or self._limits[True] is None or not below)
+        held_out = full[True] if self._limits[True] is not None else taken[True] > 0
+        return full[False] and (held_out or not below)
 
 
 def _with_game(file: DataFile, size: int, held_out: bool) -> DataFile:
