@@ -63,7 +63,7 @@ class RefusedError(BuildError):
     def __init__(self, failures: Sequence[Failure]) -> None:
         lines = [f"refused ({failure.check}): {failure.reason}" for failure in failures[:2]]
         if len(failures) > 2:
-            lines[1] = f"and {len(failures) - 1} more failures of this kind"
+            lines[1] = f"and {len(failures) - 1} more failed checks"
         super().__init__("\n".join([*lines, _REMEDIES[failures[0].check]]))
         self.failures = tuple(failures)
 
@@ -102,7 +102,8 @@ def build(
     RecordError and BuildError for nets, data and settings that cannot be used, naming them.
     """
     notify = notify or (lambda _: None)
-    check_outputs(config.output, [*config.nets, *config.data, *config.eval_data], config.overwrite)
+    inputs = [*config.nets, *config.data, *config.eval_data]
+    check_outputs(config.output, inputs, config.overwrite)
     guard = _Guard(config.force)
     nets = [load_net(path) for path in config.nets]
     check_same_kind(nets)
@@ -124,8 +125,8 @@ def build(
     average = average_nets(nets, weights, force=True)
     used = [net for net, weight in zip(nets, weights, strict=True) if weight]
     line = _line(average.similarity, used, lab)
+    guard.take(line.failures if line else [])
     try:
-        guard.take(line.failures if line else [])
         net, report = _refresh_all(average, config, data, notify)
         guard.take(broken_statistics(net, used))
         packed = pack_net(net, config.output, encoding=config.encoding, licence=config.licence)
@@ -149,6 +150,7 @@ def build(
         evaluation=evaluation,
         packed=packed,
     )
+    check_outputs(config.output, inputs, config.overwrite)  # hours may have passed
     write_build(packed, manifest, config.manifest)
     config.progress.unlink(missing_ok=True)
     return Built(packed.saved, manifest, config.manifest, evaluation)

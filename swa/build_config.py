@@ -111,6 +111,16 @@ def progress_of(output: Path, work_dir: Path | None) -> Path:
     return (work_dir or output.parent) / f".{output.name}.refresh.json"
 
 
+_INSTEAD = {
+    "eval_data": ("held_out",),
+    "held_out": ("eval_data",),
+    "decay": ("scale",),
+    "scale": ("decay",),
+    "rule": ("weights", "max_n", "decay", "scale", "ema_start", "last"),
+}
+"""Flags, and what they take the place of in a file."""
+
+
 def make_config(given: Mapping[str, Any], file: Path | None = None) -> BuildConfig:
     """A configuration from what was given by name, and a TOML file for what was not.
 
@@ -118,10 +128,9 @@ def make_config(given: Mapping[str, Any], file: Path | None = None) -> BuildConf
     settings that are missing or contradict each other.
     """
     values = dict(_read_file(file)) if file is not None else {}
-    if "eval_data" in given:
-        values.pop("held_out", None)
-    if "held_out" in given:
-        values.pop("eval_data", None)
+    for one, others in _INSTEAD.items():
+        if one in given:
+            values = {name: value for name, value in values.items() if name not in others}
     values |= given
     for name, flag in (("nets", "--nets"), ("data", "--data"), ("output", "-o")):
         _check(name in values, f"{flag} is missing", "Give it, or a TOML file with it.")

@@ -177,8 +177,14 @@ class _Looker:
         """The files that are used; games with a hash below ``below`` are held out."""
         self.counts, self.hashes = ReadCounts(), set()
         files: list[DataFile] = []
-        taken = {True: 0, False: 0}
-        for chunk in _usable(read_records(list(data), self.counts), self.counts):
+        taken, seen, current = {True: 0, False: 0}, set[Path](), Path()
+        sources = list({path.resolve(): path for path in data}.values())
+        for chunk in _usable(read_records(sources, self.counts), self.counts):
+            if chunk.path != current:
+                if chunk.path.resolve() in seen:  # named by itself, and in a folder too
+                    continue
+                current = chunk.path
+                seen.add(current.resolve())
             number = game_hash(chunk)
             self.hashes.add(number)
             held_out = number < below

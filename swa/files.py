@@ -20,7 +20,8 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     """Put several files in their places, in the order given, all of them or none.
 
     All are on the disk under other names before the first takes its place, so that lack of room
-    stops none half-way. Raises OSError where it fails; files that are new are taken away then.
+    stops none half-way. Raises OSError where it fails; files that are new are taken away then. (Of
+    files that are replaced, one may be new and the next old if the disk fails between the two.)
     """
     # The process id keeps two programs from writing into each other's file.
     temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}

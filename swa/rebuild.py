@@ -35,6 +35,7 @@ def rebuild(
     *,
     search: Sequence[Path] = (),
     work_dir: Path | None = None,
+    device: str | None = None,
     force: bool = False,
     overwrite: bool = False,
     command: Sequence[str] = (),
@@ -44,7 +45,8 @@ def rebuild(
 
     Ingredients and data are looked for where the manifest says, relative to its folder, then by
     name in and under the folders of ``search``; their sha256 must be the same. Checks and losses
-    are not made anew: they are those of the first time.
+    are not made anew: they are those of the first time. ``device`` is another one than then; what
+    it gives may differ in the last bits.
 
     Raises BuildError for a manifest that is none, files that are missing or changed, and a result
     that differs, which is written with ``force`` only; NetError and RecordError as
@@ -62,7 +64,8 @@ def rebuild(
     data = BuildData(files, (), _hexadecimal(manifest.data.held_out_below, manifest_path))
     nets = [load_net(path) for path in net_paths]
     state = progress_of(output, work_dir)
-    net, report = _make(manifest, nets, data, work_dir, state, notify)
+    settings = _settings(manifest, device)
+    net, report = _make(manifest, nets, data, settings, work_dir, state, notify)
     asked, now = manifest.output, provenance.versions()
     packed = pack_net(net, output, encoding=asked.encoding_asked, licence=asked.licence_asked)
     versions = _differences(manifest.versions, now)
@@ -95,19 +98,25 @@ def _make(
     manifest: Manifest,
     nets: Sequence[Net],
     data: BuildData,
+    settings: RefreshSettings,
     work_dir: Path | None,
     state: Path,
     notify: Notify,
 ) -> tuple[Net, Report | None]:
     """Average and refresh as the manifest says."""
     weights = [item.rule_weight for item in manifest.ingredients]
-    average, record = average_nets(nets, weights, force=True).net, manifest.refresh
+    average = average_nets(nets, weights, force=True).net
     if not average.spec.batch_norm:
         return average, None
-    settings = RefreshSettings(
-        cast(Method, record.method), record.device, cast(Dtype, record.dtype), record.threads
-    )
     return refresh_net(average, data, settings, work_dir=work_dir, state=state, notify=notify)
+
+
+def _settings(manifest: Manifest, device: str | None) -> RefreshSettings:
+    record = manifest.refresh
+    method = cast(Method, record.method)
+    if device is not None and device != record.device:
+        return RefreshSettings(method, device, None, record.threads)
+    return RefreshSettings(method, record.device, cast(Dtype, record.dtype), record.threads)
 
 
 class _Finder:

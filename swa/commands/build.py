@@ -38,7 +38,7 @@ Ctrl-C is safe: the same command goes on with the refresh where it stopped.
 
 METHODS = ("exact", "pooled", "mean-of-batches", "running-average", "averaged", "none")
 
-WITH_MANIFEST = ("output", "force", "overwrite", "work_dir")
+WITH_MANIFEST = ("output", "force", "overwrite", "work_dir", "device")
 """Settings that go with ``--from-manifest``; it brings all others itself."""
 
 FEW_GAMES = 30
@@ -114,9 +114,10 @@ def _add_refresh(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--refresh",
         choices=METHODS,
+        metavar="METHOD",
         help="exact: layer by layer over all positions (the default); the others are for "
-        "comparison: as PyTorch and KataGo do (pooled, mean-of-batches), as leela-zero does "
-        "(running-average), as lczero does (averaged, the same as none)",
+        "comparison: pooled (KataGo), mean-of-batches (PyTorch), running-average (leela-zero), "
+        "averaged, the same as none (lczero)",
     )
     group.add_argument("--device", help="auto, cpu, cuda, mps or torch's name (default: auto)")
     group.add_argument(

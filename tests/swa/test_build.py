@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from build_inputs import GAMES, PLIES, write_games, write_run
 from record_bytes import packed_game, tar_of
+from tiny_net import KINDS, calm_weights
 
 import swa.build
 import swa.files
@@ -26,7 +27,7 @@ from swa.build_data import HASHES, game_hash, survey
 from swa.chunks import read_records
 from swa.evaluation import evaluate
 from swa.manifest import Manifest, read_manifest
-from swa.net import load_net, save_net
+from swa.net import load_net, new_net, save_net
 from swa.rebuild import rebuild
 from swa.records import RecordError, planes_of
 from swa.refresh import refresh
@@ -156,7 +157,15 @@ def test_a_soup_leaves_out_what_spoils_it(inputs: Path) -> None:
     assert manifest.rule.settings["losses"][3] == max(manifest.rule.settings["losses"])
 
 
-@pytest.mark.parametrize("method", ["pooled", "mean-of-batches", "running-average", "averaged"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "pooled",
+        "mean-of-batches",
+        pytest.param("running-average", marks=pytest.mark.slow),  # 200 batches by torch, twice
+        "averaged",
+    ],
+)
 def test_other_refreshes_for_comparison(inputs: Path, method: str) -> None:
     config = config_of(inputs, refresh=method, force=True)
     manifest = build(config).manifest
@@ -169,6 +178,20 @@ def test_nothing_held_out_is_said(inputs: Path) -> None:
     assert manifest.losses is not None
     assert manifest.losses.on == "refresh"
     assert manifest.losses.positions == manifest.refresh.positions == GAMES * PLIES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_net_and_a_single_one(inputs: Path, kind: str) -> None:
+    spec = KINDS[kind]
+    save_net(new_net(spec, calm_weights(spec)), inputs / "kind.pb", encoding="float32")
+    config = config_of(inputs, nets=(inputs / "kind.pb",), force=True)
+    manifest = build(config).manifest
+    assert manifest.refresh.method == ("exact" if spec.batch_norm else "none")
+    assert manifest.checks.cosine is None
+    assert manifest.checks.barrier is None
+    assert manifest.losses is not None
+    assert len(manifest.losses.nets) == (3 if spec.batch_norm else 2)
+    assert rebuild(config.manifest, inputs / "again.pb.gz").same_bytes
 
 
 # --- the data ---
@@ -213,6 +236,35 @@ def test_of_two_games_one_is_held_out(tmp_path: Path, share: float) -> None:
     write_games(tmp_path, games=2)
     data = survey([tmp_path], share=share)
     assert data.refresh_positions == data.held_out_positions == PLIES
+
+
+def test_a_file_that_is_named_twice_counts_once(inputs: Path) -> None:
+    games = inputs / "games"
+    once = survey([games], share=0.2)
+    twice = survey([games, games, games / "game-3.gz", games / "game-3.gz"], share=0.2)
+    assert twice.files == once.files
+    assert sum(len(masks) for masks, _ in twice.planes()) == once.refresh_positions
+
+
+def test_a_tar_of_both_kinds_of_games(tmp_path: Path) -> None:
+    members = {f"game-{number}.gz": packed_game(count=3) for number in range(30)}
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.tar").write_bytes(tar_of(members))
+    data = survey([tmp_path], share=0.3, positions=10, eval_positions=30)
+    assert (data.refresh_positions, data.held_out_positions) == (10, 30)
+    assert sum(len(masks) for masks, _ in data.planes()) == 10
+    assert sum(len(batch.games) for batch in data.batches()) == 30
+
+
+def test_data_that_changes_while_it_is_read(inputs: Path) -> None:
+    data = survey([inputs / "games"], share=0.2)
+    path = next(file.path for file in data.files if file.refresh_positions)
+    path.unlink()
+    with pytest.raises(RecordError, match="no such file"):
+        list(data.planes())
+    path.write_bytes(packed_game(count=1))
+    with pytest.raises(BuildError, match="changed while it was read"):
+        list(data.planes())
 
 
 def test_data_that_will_not_do(inputs: Path) -> None:
