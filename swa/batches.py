@@ -58,7 +58,8 @@ def read_batches(
     At most ``positions`` are taken, the first ones; of ``every`` positions one, chosen by a hash of
     its record, so that the choice is the same wherever the record lies. A game is a file: where a
     program put several games into one, they count as one game. Placeholders and positions without
-    legal moves are left out.
+    legal moves are left out. Of V3 only the moves that the search visited are known to be legal, so
+    that its policies look easier to predict than others'.
 
     Raises RecordError at once where a source does not exist, ValueError for numbers below 1; files
     with something wrong are left out and counted in ``read``, so are those of an input format that

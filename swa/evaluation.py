@@ -82,6 +82,16 @@ class NetEvaluation:
     to_first: ToFirst | None  # None for the first itself
 
     @property
+    def loss(self) -> float:
+        """Policy cross entropy plus the value's, or its MSE where the value is classical.
+
+        lczero-training's loss without regularisation and moves left, each part weighing 1
+        (tf/tfprocess.py): one number to choose by.
+        """
+        value = self.metrics.get("value_cross_entropy") or self.metrics["value_mse"]
+        return self.metrics["policy_cross_entropy"].value + value.value
+
+    @property
     def ece(self) -> float | None:
         """Mean of the calibration errors of win, draw and loss; None for a classical value.
 

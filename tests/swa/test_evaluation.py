@@ -14,6 +14,7 @@ from tiny_net import KINDS, TINY, calm_weights
 
 from swa import batches, planes
 from swa.batches import read_batches
+from swa.bootstrap import interval, resampled_means
 from swa.evaluation import COMPARISONS, METRICS, OUTCOMES, SCORE, evaluate
 from swa.inference import make_inference
 from swa.model import for_play
@@ -97,6 +98,16 @@ def test_the_figures_are_those_of_a_plain_loop(some, q_ratio):
             assert estimate.value == pytest.approx(expected, rel=1e-3, abs=1e-5), name
         for name, estimate in net.to_first.comparisons.items():
             assert estimate.value == pytest.approx(means[number][name], rel=1e-3), name
+        # Of a game all positions are drawn together, for both nets the same games
+        starts = np.flatnonzero(np.diff(found[0].games, prepend=-1))
+        losses = [
+            [row["policy_cross_entropy"] for row in of_net] for of_net in (rows[0], rows[number])
+        ]
+        sums = np.add.reduceat(np.subtract(*losses[::-1]), starts)[:, None]
+        counts = np.diff(starts, append=512)[:, None].astype(float)
+        low, high = interval(resampled_means(sums, counts, 200, 0)[:, 0])
+        estimate = net.to_first.metrics["policy_cross_entropy"]
+        assert estimate[1:] == pytest.approx((low, high), abs=1e-5)
         distances = [row["q_distance"] for row in rows[number]]
         assert net.to_first.q_distance_95 == pytest.approx(np.quantile(distances, 0.95), rel=1e-3)
 
@@ -123,6 +134,9 @@ def test_what_is_not_there(some, tmp_path):
         name for name in METRICS if name.startswith("moves_left")
     } | {"value_cross_entropy", "value_accuracy", "value_brier"}
     assert classical.ece is None
+    for net, value in ((full, "value_cross_entropy"), (classical, "value_mse")):
+        parts = net.metrics["policy_cross_entropy"], net.metrics[value]
+        assert net.loss == sum(part.value for part in parts)
     assert set(classical.reliability) == {SCORE}
     assert set(full.reliability) == {SCORE, *OUTCOMES}
     assert set(classical.to_first.metrics) == set(classical.metrics)
