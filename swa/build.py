@@ -24,7 +24,6 @@ from swa.build_checks import (
     StraightLine,
     bad_losses,
     broken_statistics,
-    loss_of,
     straight_line,
 )
 from swa.build_config import BuildConfig, BuildError, manifest_of
@@ -105,12 +104,7 @@ def build(
     inputs = [*config.nets, *config.data, *config.eval_data]
     check_outputs(config.output, inputs, config.overwrite)
     guard = _Guard(config.force)
-    nets = [load_net(path) for path in config.nets]
-    check_same_kind(nets)
-    _check_order(config, nets)
-    rule, weights = _rule_of(config, len(nets))
-    used = [net for net, weight in zip(nets, weights, strict=True) if weight]
-    guard.take(_other_run(check_same_run(used, force=config.force)))
+    nets, rule, weights = _read_nets(config, guard)
     notify(Step("looking through the data"))
     data = survey(
         config.data,
@@ -168,6 +162,19 @@ class _Guard:
         if failures and not self._force:
             raise RefusedError(failures)
         self.failures += failures
+
+
+def _read_nets(
+    config: BuildConfig, guard: _Guard
+) -> tuple[list[Net], RuleRecord, tuple[float, ...]]:
+    """The ingredients, which belong together, the rule and the weights that it gives them."""
+    nets = [load_net(path) for path in config.nets]
+    check_same_kind(nets)
+    _check_order(config, nets)
+    rule, weights = _rule_of(config, len(nets))
+    used = [net for net, weight in zip(nets, weights, strict=True) if weight]
+    guard.take(_other_run(check_same_run(used, force=config.force)))
+    return nets, rule, weights
 
 
 def check_outputs(output: Path, inputs: Sequence[Path], overwrite: bool) -> None:
@@ -286,7 +293,7 @@ def _soup(nets: Sequence[Net], lab: _Lab) -> tuple[RuleRecord, tuple[float, ...]
     def loss(weights: Weights) -> float:
         alone = next((net for net in nets if net.weights is weights), None)
         tried = alone or lab.mixed(nets[0], weights)
-        return loss_of(lab.losses("choosing what goes into the soup", [tried]).nets[0].metrics)
+        return lab.losses("choosing what goes into the soup", [tried]).nets[0].loss
 
     soup = greedy_soup([net.weights for net in nets], loss)
     weights = tuple(float(place in soup.chosen) for place in range(len(nets)))

@@ -74,15 +74,8 @@ class StraightLine:
         ]
 
 
-def loss_of(metrics: Mapping[str, Estimate]) -> float:
-    """What nets are compared by: cross entropy of the policy, and of the value.
-
-    Of a value that is one number, its squared error takes the place of the latter.
-    """
-    return sum(metrics[name].value for name in _parts(metrics))
-
-
 def _parts(metrics: Mapping[str, Estimate]) -> tuple[str, str]:
+    """What ``NetEvaluation.loss`` adds up."""
     of_value = "value_cross_entropy" if "value_cross_entropy" in metrics else "value_mse"
     return "policy_cross_entropy", of_value
 
@@ -147,16 +140,16 @@ def bad_losses(evaluation: Evaluation, ingredients: Sequence[NetEvaluation]) -> 
                 f"{uniform:.4g} of taking all moves as equally likely",
             )
         )
-    worst = max(ingredients, key=lambda net: loss_of(net.metrics))
-    excess = loss_of(built.metrics) - loss_of(worst.metrics)
+    worst = max(ingredients, key=lambda net: net.loss)
+    excess = built.loss - worst.loss
     reach = _reach(worst)
     if excess > reach:
         by = f" (chance explains {reach:.4f})" if reach else ""
         failures.append(
             Failure(
                 "loss",
-                f"the loss is {loss_of(built.metrics):.4f}, by {excess:.4f} nats more than that of "
-                f"the worst ingredient, {worst.net.path.name} with {loss_of(worst.metrics):.4f}"
+                f"the loss is {built.loss:.4f}, by {excess:.4f} nats more than that of "
+                f"the worst ingredient, {worst.net.path.name} with {worst.loss:.4f}"
                 f"{by}",
             )
         )

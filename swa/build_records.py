@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swa import provenance
-from swa.build_checks import Failure, StraightLine, loss_of
+from swa.build_checks import Failure, StraightLine
 from swa.build_config import BuildConfig
 from swa.build_data import BuildData, DataFile
 from swa.evaluation import Evaluation, NetEvaluation
@@ -195,4 +195,4 @@ def _loss(role: str, net: NetEvaluation) -> LossRecord:
             # Theirs is this net's minus the built one's; here it is the other way round.
             ends = (None, None) if low is None or high is None else (-high, -low)
             differences[name] = (-value, *ends)
-    return LossRecord(role, net.net.name, loss_of(net.metrics), finite(metrics), differences)
+    return LossRecord(role, net.net.name, net.loss, finite(metrics), differences)

@@ -10,20 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swa.commands.build_output import as_json, lines_of, rebuilt_as_json, sameness
 from swa.commands.output import (
     add_file_flags,
     add_output_flags,
     add_rules,
-    saved_as_json,
     saved_lines,
     write_json,
     write_text,
 )
 
 if TYPE_CHECKING:
-    from swa.build import Built, Step
-    from swa.manifest import LossesRecord, LossRecord, Manifest
-    from swa.rebuild import Rebuilt
+    from swa.build import Step
 
 EXAMPLES = """\
 examples:
@@ -41,10 +39,6 @@ METHODS = ("exact", "pooled", "mean-of-batches", "running-average", "averaged", 
 WITH_MANIFEST = ("output", "force", "overwrite", "work_dir", "device")
 """Settings that go with ``--from-manifest``; it brings all others itself."""
 
-FEW_GAMES = 30
-"""As in ``swa eval``: below it intervals come out too narrow."""
-
-LAYERS_SHOWN = 5
 SECONDS_BETWEEN = 0.5  # updates of the line of progress on a terminal
 
 
@@ -178,7 +172,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(as_json(built))
     else:
-        write_text(_lines(built))
+        write_text(lines_of(built))
     return 0
 
 
@@ -215,11 +209,9 @@ def _rebuild(arguments: argparse.Namespace, given: dict[str, Any], command: list
             **given,
         )
     if arguments.json:
-        same = {"same_bytes": rebuilt.same_bytes, "same_net": rebuilt.same_net}
-        versions = {name: list(pair) for name, pair in rebuilt.versions.items()}
-        write_json(as_json(rebuilt.built) | same | {"versions_differ": versions})
+        write_json(rebuilt_as_json(rebuilt))
     else:
-        write_text([*saved_lines(rebuilt.built.saved), *_sameness(rebuilt)])
+        write_text([*saved_lines(rebuilt.built.saved), *sameness(rebuilt)])
     return 0
 
 
@@ -252,138 +244,3 @@ def _progress() -> Iterator[Callable[[Step], None]]:
         if terminal:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
-
-
-# --- for scripts ---
-
-
-def as_json(built: Built) -> dict[str, Any]:
-    """What ``swa build --json`` says: ``saved_as_json``, ``manifest`` and all that stands in it.
-
-    ``manifest`` is the path of the manifest, whose keys (``swa.manifest.Manifest``) follow but for
-    ``output``: ``format``, ``command``, ``ingredients``, ``rule``, ``data`` without its lists of
-    files, ``refresh``, ``checks``, ``losses``, ``versions``. With ``--from-manifest`` there are
-    also ``same_bytes``, ``same_net`` (unpacked) and ``versions_differ`` {library: [then, now]}.
-    """
-    from dataclasses import asdict
-
-    document = asdict(built.manifest)
-    del document["output"]
-    for files in ("files", "eval_files"):
-        document["data"][files] = len(document["data"][files])
-    return saved_as_json(built.saved) | {"manifest": str(built.manifest_path)} | document
-
-
-# --- for people ---
-
-
-def _lines(built: Built) -> list[str]:
-    manifest = built.manifest
-    lines = [*_ingredient_lines(manifest), ""]
-    if manifest.losses:
-        lines += [*_loss_lines(manifest.losses), ""]
-    lines += [*_refresh_lines(manifest), ""]
-    for check, reason in manifest.checks.failed.items():
-        lines.append(f"FORCED in spite of a failed check ({check}): {reason}")
-    return [*lines, *saved_lines(built.saved), f"manifest {built.manifest_path}"]
-
-
-def _ingredient_lines(manifest: Manifest) -> list[str]:
-    lines = [f"{'weight':>8}{'steps':>12}  net"]
-    for item in manifest.ingredients:
-        steps = "" if item.training_steps is None else f"{item.training_steps:,}"
-        lines.append(f"{item.weight:>8.4g}{steps:>12}  {item.name}")
-    checks = manifest.checks
-    if checks.cosine is not None:
-        lines.append(f"least alike: {' and '.join(checks.least_alike)}, cosine {checks.cosine:.3f}")
-    if checks.barrier is not None:
-        one, middle, other = checks.barrier_losses
-        lines.append(
-            f"policy's loss from one to the other: {one:.4f}, halfway {middle:.4f}, {other:.4f}: "
-            f"a barrier of {checks.barrier:+.4f} nats"
-        )
-    return lines
-
-
-def _loss_lines(losses: LossesRecord) -> list[str]:
-    where = "held-out positions" if losses.on == "held-out" else "positions of the refresh itself"
-    names = {"built": "built", "averaged": "averaged, batch norm not refreshed"}
-    labels = [names.get(net.role, net.name) for net in losses.nets]
-    width = max(map(len, labels))
-    lines = [
-        f"losses on {losses.positions:,} {where} of {_games(losses.games)}, in nats",
-        f"{'':<{width}}{'policy':>9}{'value':>9}{'top-1':>9}   built minus this, 95 % interval "
-        "(policy; value)",
-    ]
-    order = sorted(
-        range(len(labels)),
-        key=lambda place: ("ingredient", "averaged", "built").index(losses.nets[place].role),
-    )
-    lines += [_loss_line(losses.nets[place], f"{labels[place]:<{width}}") for place in order]
-    if losses.on == "refresh":
-        lines.append("note: nothing was held out: losses on the refresh's own data flatter the net")
-    if losses.games < FEW_GAMES:
-        lines.append(f"note: {_games(losses.games)}: too few for reliable intervals (or any)")
-    return lines
-
-
-def _games(count: int) -> str:
-    return "1 game" if count == 1 else f"{count:,} games"
-
-
-def _loss_line(net: LossRecord, label: str) -> str:
-    value = "value_cross_entropy" if "value_cross_entropy" in net.metrics else "value_mse"
-    policy = "policy_cross_entropy"
-    line = (
-        f"{label}{net.metrics[policy]:>9.4f}{net.metrics[value]:>9.4f}"
-        f"{net.metrics['policy_accuracy']:>9.2%}"
-    )
-    if net.role == "built":
-        return line
-    differences = [_difference(net.built_minus_this[name]) for name in (policy, value)]
-    return f"{line}   {'; '.join(differences)}"
-
-
-def _difference(ends: tuple[float | None, ...]) -> str:
-    middle, low, high = ends
-    interval = "" if low is None or high is None else f" [{low:+.4f}, {high:+.4f}]"
-    return f"{middle:+.4f}{interval}"
-
-
-def _refresh_lines(manifest: Manifest) -> list[str]:
-    refresh = manifest.refresh
-    if refresh.method == "none":
-        return ["batch norm: none to refresh"]
-    if refresh.method == "averaged":
-        return ["batch norm: averaged, not refreshed"]
-    dead = (
-        sum(layer.dead_before for layer in refresh.layers),
-        sum(layer.dead_after for layer in refresh.layers),
-    )
-    worst = sorted(refresh.layers, key=lambda layer: -layer.mean_shift_max)[:LAYERS_SHOWN]
-    lines = [
-        f"batch norm: {refresh.method} on {refresh.positions:,} positions, {refresh.evaluator} on "
-        f"{refresh.device}; dead channels {dead[0]} before, {dead[1]} after",
-        f"{'most changed':<16}{'mean shift, sigmas':>20}{'variance ratio':>28}",
-        f"{'':<16}{'largest':>10}{'rms':>10}{'least .. median .. most':>28}",
-    ]
-    for layer in worst:
-        ratios = (
-            f"{layer.variance_ratio_min:.3g} .. {layer.variance_ratio_median:.3g} .. "
-            f"{layer.variance_ratio_max:.3g}"
-        )
-        lines.append(
-            f"{layer.name:<16}{layer.mean_shift_max:>10.3g}{layer.mean_shift_rms:>10.3g}"
-            f"{ratios:>28}"
-        )
-    return lines
-
-
-def _sameness(rebuilt: Rebuilt) -> list[str]:
-    changed = ", ".join(f"{name} {then} -> {now}" for name, (then, now) in rebuilt.versions.items())
-    note = [f"versions that differ from the first time: {changed}"] if changed else []
-    if rebuilt.same_bytes:
-        return ["the same bytes as the first time", *note]
-    if rebuilt.same_net:
-        return ["the same net, packed into other bytes by another zlib", *note]
-    return ["NOT the same net as the first time", *note]

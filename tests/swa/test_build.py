@@ -21,7 +21,7 @@ import swa.build
 import swa.files
 from swa.averaging import weighted_mean
 from swa.build import RefusedError, build
-from swa.build_checks import bad_losses, broken_statistics, loss_of
+from swa.build_checks import bad_losses, broken_statistics
 from swa.build_config import BuildConfig, BuildError
 from swa.build_data import HASHES, game_hash, survey
 from swa.chunks import read_records
@@ -111,7 +111,7 @@ def test_losses_in_the_manifest_are_of_the_file_that_was_written(inputs: Path) -
     for net, record in zip(
         again.nets, [manifest.losses.nets[0], *manifest.losses.nets[2:]], strict=True
     ):
-        assert record.loss == loss_of(net.metrics)
+        assert record.loss == net.loss
         assert record.metrics["policy_cross_entropy"] == net.metrics["policy_cross_entropy"].value
         if net.to_first:
             value, low, high = net.to_first.metrics["value_mse"]
