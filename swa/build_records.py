@@ -96,8 +96,13 @@ def refresh_record(report: Report | None, threads: int) -> RefreshRecord:
 
 
 def relative_to(folder: Path, path: Path) -> str:
-    """A path as a manifest in ``folder`` has it."""
-    return Path(os.path.relpath(path, folder)).as_posix()
+    """A path as a manifest in ``folder`` has it.
+
+    Folders are told by their real names, as ".." leads out of the real one; the file keeps the
+    name that it was given by, which decides whether a game is held out.
+    """
+    real = path.parent.resolve() / path.name
+    return Path(os.path.relpath(real, folder.resolve())).as_posix()
 
 
 def _ingredients(

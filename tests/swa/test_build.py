@@ -523,6 +523,17 @@ def test_nets_and_data_are_found_where_they_were_moved(inputs: Path, tmp_path: P
     assert again.built.manifest.data.files[0].path.startswith("elsewhere/")
 
 
+def test_folders_and_files_behind_links(inputs: Path) -> None:
+    (inputs / "far" / "away").mkdir(parents=True)
+    (inputs / "link").symlink_to(inputs / "far" / "away")
+    (inputs / "linked games").mkdir()
+    for path in (inputs / "games").iterdir():
+        (inputs / "linked games" / f"other-{path.name}").symlink_to(path)
+    config = config_of(inputs, "link/out.pb.gz", data=(inputs / "linked games",))
+    build(config)
+    assert rebuild(config.manifest, inputs / "again.pb.gz").same_bytes
+
+
 def test_changed_files_are_named(inputs: Path) -> None:
     config = config_of(inputs)
     build(config)
