@@ -28,13 +28,13 @@ from arena.evaluator import (
     Leaves,
     choose_evaluator,
     make_evaluator,
-    may_have_accelerator,
 )
 from arena.kernel.encode import pack_planes
 from arena.kernel.movegen import MAX_MOVES, legal_moves
 from arena.openings import OpeningError, default_book
 from swa import provenance
 from swa.cores import usable_cores
+from swa.devices import may_have_accelerator
 from swa.jit import CACHE_DIR
 from swa.net import load_net
 from swa.spec import PLANES

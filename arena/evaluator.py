@@ -10,9 +10,7 @@ B = positions of a batch, M = legal moves of all of them.
 
 from __future__ import annotations
 
-import sys
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swa.cores import usable_cores
+from swa.devices import first_device, is_available, may_have_accelerator
 from swa.forward import Forward
 from swa.net import Net
 from swa.packed import why_not
@@ -32,10 +31,6 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 
 Kind = Literal["winograd", "torch"]
 """What can evaluate a net: our own forward pass on a CPU, or torch's on any device."""
-
-ACCELERATOR_FILES = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "kfd", "dxg")
-"""Under /dev, of the drivers without which torch sees no GPU on Linux: NVIDIA's for cards and for
-boards, AMD's, and that of Linux within Windows."""
 
 
 class DeviceError(ValueError):
@@ -261,47 +256,24 @@ def make_evaluator(
     return TorchEvaluator(net, choice.device, dtype)
 
 
-def may_have_accelerator() -> bool:
-    """Whether torch should be asked for a GPU: False where it could not find one anyway.
-
-    Importing torch takes seconds; looking for the files of a driver takes microseconds.
-    """
-    if sys.platform != "linux":
-        return True
-    return any(next(Path("/dev").glob(name), None) for name in ACCELERATOR_FILES)
-
-
 def pick_device(device: str, dtype: Dtype) -> str:
     """Return torch's name for a device, with auto resolved.
 
     Raises DeviceError where there is no such device, and for half precision on a CPU.
     """
     if device == "auto":
-        device = _first_device() if may_have_accelerator() else "cpu"
-    elif device != "cpu":
-        import torch
-
-        try:
-            torch.empty(1, device=torch.device(device))
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise DeviceError(
-                f"device {device!r} is not available here\n"
-                "Use --device auto; arena doctor shows which devices there are."
-            ) from error
+        device = first_device() if may_have_accelerator() else "cpu"
+    elif device != "cpu" and not is_available(device):
+        raise DeviceError(
+            f"device {device!r} is not available here\n"
+            "Use --device auto; arena doctor shows which devices there are."
+        )
     if _type_of(device) == "cpu" and dtype != "float32":
         raise DeviceError(
             f"dtype {dtype} needs an accelerator\n"
             "On a CPU use --dtype float32: half precision is slower there, and less exact."
         )
     return device
-
-
-def _first_device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _type_of(device: str) -> str:

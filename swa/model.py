@@ -45,7 +45,8 @@ class Outputs(NamedTuple):
     moves_left: Tensor | None  # [B, 1] plies, from 0
 
 
-def _activate(x: Tensor, activation: Activation) -> Tensor:
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Apply a non-linearity, in place where torch can."""
     return functional.mish(x) if activation is Activation.MISH else functional.relu_(x)
 
 
@@ -70,7 +71,7 @@ class _NormedInput(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Activations [B, outputs, 8, 8]."""
-        return _activate(self.bn(self.conv(x)), self.activation)
+        return activate(self.bn(self.conv(x)), self.activation)
 
 
 class SqueezeExcitation(nn.Module):
@@ -88,7 +89,7 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, filters, 8, 8] to the same."""
-        squeezed = _activate(self.dense1(x.mean((2, 3))), self.activation)
+        squeezed = activate(self.dense1(x.mean((2, 3))), self.activation)
         factors: Tensor = self.dense2(squeezed)[:, :, None, None]
         scale, shift = factors.chunk(2, dim=1)
         return x * scale.sigmoid() + shift
@@ -108,9 +109,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, filters, 8, 8] to the same."""
-        y = _activate(self.bn1(self.conv1(x)), self.activation)
+        y = activate(self.bn1(self.conv1(x)), self.activation)
         y = self.se(self.bn2(self.conv2(y)))
-        return _activate(y + x, self.activation)
+        return activate(y + x, self.activation)
 
 
 class ClassicalPolicy(_NormedInput):
@@ -141,7 +142,7 @@ class ConvolutionPolicy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, 1858]."""
-        planes: Tensor = self.conv2(_activate(self.bn1(self.conv1(x)), self.activation))
+        planes: Tensor = self.conv2(activate(self.bn1(self.conv1(x)), self.activation))
         return planes.flatten(1).index_select(1, self.moves)
 
 
@@ -156,7 +157,7 @@ class DenseHead(_NormedInput):
     def forward(self, x: Tensor) -> Tensor:
         """[B, outputs], before any last activation."""
         hidden = self.dense1(super().forward(x).flatten(1))
-        outputs: Tensor = self.dense2(_activate(hidden, self.activation))
+        outputs: Tensor = self.dense2(activate(hidden, self.activation))
         return outputs
 
 

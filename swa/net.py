@@ -1,30 +1,46 @@
-"""A net as the rest of the project sees it: the one door through which ``arena`` gets nets.
+"""A net as the rest of the project sees it: the one door through which nets come and go.
 
-``load_net`` reads a file of any supported kind; nothing here needs torch.
+``load_net`` reads a file of any supported kind, ``save_net`` writes one that lc0 reads; nothing
+here needs torch. A changed net is ``dataclasses.replace(net, weights=...)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from swa import provenance, weights_file
+from swa import provenance, weights_file, weights_writer
+from swa.batchnorm import DEAD_VARIANCE
+from swa.files import write_whole
+from swa.layer_codec import ENCODING_NUMBERS
 from swa.spec import (
     NetError,
     NetSpec,
     norm_of,
     normed_convolutions,
 )
+from swa.weights_writer import LayerLoss
 
-__all__ = ["DEAD_VARIANCE", "BatchNormHealth", "Net", "NetError", "batch_norm_health", "load_net"]
-
-DEAD_VARIANCE = 1e-5
-"""A channel that varies less is dead: its variance drowns in the batch norm's epsilon."""
+__all__ = [
+    "DEAD_VARIANCE",
+    "BatchNormHealth",
+    "LayerLoss",
+    "Net",
+    "NetError",
+    "PackedNet",
+    "SavedNet",
+    "batch_norm_health",
+    "check_output",
+    "load_net",
+    "new_net",
+    "pack_net",
+    "save_net",
+]
 
 _SUFFIXES = (".pb.gz", ".pb")
 
@@ -41,7 +57,7 @@ class Net:
     weights: Mapping[str, NDArray[np.float32]]
     name: str  # the file's name without .pb.gz
     path: Path
-    sha256: str  # of the file's bytes
+    sha256: str  # of the file's bytes; empty for a net that was not read from a file
     format: str  # "pb.gz" or "pb"
     network: str  # the header's own word: "NETWORK_SE_WITH_HEADFORMAT"
     encoding: str  # "linear16", "float16", "bfloat16", "float32" or "mixed"
@@ -87,6 +103,169 @@ def load_net(path: str | Path) -> Net:
         training_steps=contents.training_steps,
         message=contents.message,
     )
+
+
+def new_net(spec: NetSpec, weights: Mapping[str, NDArray[np.float32]], name: str = "new") -> Net:
+    """A net that does not come from a file, with lc0's header for its kind."""
+    message = weights_writer.empty_message(spec)
+    wanted = message.min_version
+    return Net(
+        spec=spec,
+        weights=weights,
+        name=name,
+        path=Path(),
+        sha256="",
+        format="pb.gz",
+        network=weights_file.NETWORKS[message.format.network_format.network],
+        encoding="linear16",
+        min_version=(wanted.major, wanted.minor, wanted.patch),
+        training_steps=None,
+        message=message,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SavedNet:
+    """A file that was written."""
+
+    path: Path
+    sha256: str
+    size: int  # bytes
+    encoding: str  # of all layers, or "mixed"
+    min_version: tuple[int, int, int]  # oldest lc0 that reads it
+    losses: tuple[LayerLoss, ...]  # what the encoding did to each layer
+
+    @property
+    def worst(self) -> LayerLoss:
+        """The layer that lost most, relative to its range."""
+        return max(self.losses, key=lambda loss: loss.relative)
+
+    @property
+    def worst_scale(self) -> LayerLoss | None:
+        """The variances whose batch norm is scaled most wrongly; None without batch norm."""
+        norms = [loss for loss in self.losses if loss.scale_error is not None]
+        return max(norms, key=lambda loss: loss.scale_error or 0.0, default=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedNet:
+    """A net as a file, still in memory."""
+
+    data: bytes
+    saved: SavedNet  # what will be said of the file
+    net: Net  # as a reader will see it: with the encoding's rounding
+    payload_sha256: str  # of the unpacked bytes, the same under every version of zlib
+
+
+def pack_net(
+    net: Net, path: str | Path, *, encoding: str | None = None, licence: str | None = None
+) -> PackedNet:
+    """Make the bytes of the file ``path``, and read them back; nothing is written.
+
+    All is as ``save_net`` has it, which writes them.
+    """
+    path = Path(path)
+    try:
+        if encoding not in (None, *ENCODING_NUMBERS):
+            raise NetError(f"no encoding {encoding}", f"Known are {', '.join(ENCODING_NUMBERS)}.")
+        message = weights_writer.with_weights(net.message, net.spec, net.weights, encoding)
+        if net.training_steps is not None:
+            message.training_params.training_steps = net.training_steps
+        if licence is not None:
+            message.license = licence.encode()
+        payload = message.SerializeToString(deterministic=True)
+        data = weights_writer.pack(payload, path.name.lower().endswith(".gz"))
+        found = _read_back(data, net.spec)
+        losses = weights_writer.losses(net.spec, message, net.weights, found.weights)
+    except NetError as error:
+        raise NetError(error.reason, error.remedy, str(path)) from error
+    digest = provenance.sha256(data)
+    saved = SavedNet(
+        path=path,
+        sha256=digest,
+        size=len(data),
+        encoding=found.encoding,
+        min_version=found.min_version,
+        losses=losses,
+    )
+    as_read = replace(
+        net,
+        weights=found.weights,
+        name=_name(path),
+        path=path,
+        sha256=digest,
+        encoding=found.encoding,
+        min_version=found.min_version,
+        message=found.message,
+    )
+    return PackedNet(data, saved, as_read, provenance.sha256(payload))
+
+
+def save_net(
+    net: Net,
+    path: str | Path,
+    *,
+    encoding: str | None = None,
+    licence: str | None = None,
+    overwrite: bool = False,
+) -> SavedNet:
+    """Write a net as a file that lc0 reads, whole or not at all, after reading it back.
+
+    ``path`` decides by its suffix whether it is gzipped: ``.pb.gz`` or ``.pb``. ``encoding`` is
+    "linear16", "float16", "bfloat16" or "float32"; without it each layer keeps its own. Of
+    ``net.message`` all is kept but the layers that differ from ``net.weights``, the training steps
+    where ``net.training_steps`` says otherwise, and the licence where one is given. Equal nets give
+    equal bytes (with one version of zlib: the unpacked bytes are equal in any case).
+
+    Raises NetError, naming the file, where it stands already (unless ``overwrite``), where it
+    cannot be written, or where the encoding cannot hold the net.
+    """
+    path = Path(path)
+    try:
+        check_output(path, overwrite=overwrite)
+    except NetError as error:
+        raise NetError(error.reason, error.remedy, str(path)) from error
+    packed = pack_net(net, path, encoding=encoding, licence=licence)
+    try:
+        write_whole(path, packed.data)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NetError(f"cannot write the net: {reason}", "", str(path)) from error
+    return packed.saved
+
+
+def _read_back(data: bytes, spec: NetSpec) -> weights_file.WeightsFile:
+    """What a reader will see; raises NetError where that is no such net, so it is not written."""
+    try:
+        found = weights_file.parse(weights_file.unpack(data))
+    except NetError as error:
+        reason = f"the net could not be read again, so it is not written: {error.reason}"
+        raise NetError(reason, "Try --encoding float32.") from error
+    if found.spec != spec:
+        raise NetError(f"the header it was read with is for {found.spec}, not for {spec}")
+    return found
+
+
+def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> bool:
+    """Whether a net at ``path`` is to be gzipped; for commands that would know before they work.
+
+    Raises NetError where the name is not that of a net, the folder is not there, or a file stands
+    there: with ``overwrite`` it may, but never one of ``inputs``.
+    """
+    name = path.name.lower()
+    if not name.endswith(_SUFFIXES) or name in _SUFFIXES or "\0" in str(path):
+        raise NetError("not the name of a net", "Name it .pb.gz or .pb.", str(path))
+    if not path.parent.is_dir():
+        raise NetError("cannot write the net: there is no such folder", "", str(path))
+    if path.exists():
+        if any(other.exists() and path.samefile(other) for other in inputs):
+            raise NetError("is an input: it would be lost", "Choose another name.", str(path))
+        if not overwrite:
+            remedy = "Choose another name, or add --overwrite."
+            raise NetError("is there already", remedy, str(path))
+        if not path.is_file():
+            raise NetError("cannot write the net: is no file", "", str(path))
+    return name.endswith(".gz")
 
 
 def _name(path: Path) -> str:

@@ -1,388 +1,374 @@
 """Exact refresh of batch norm: each layer's mean and variance over given positions.
 
 Layer by layer, every convolution sees what the refreshed layers before it make of the positions,
-as it will when the net plays; nothing depends on how positions are grouped or on threads. The
-running averages of training, and statistics of training-mode batches, have neither property.
+as it will when the net plays; nothing depends on how positions are grouped, on their order, on
+threads, or on the statistics that the net came with. The running averages of training, and
+statistics of training-mode batches, have none of these properties.
 (Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", 2018, arXiv
 1803.05407, recompute them after averaging, by a pass in training mode.)
 
 Two arrays are kept from layer to layer, what a block began with and what the last convolution gave,
-so that each convolution runs once: 32 kB a position for 64 filters.
+so that each convolution runs once: 32 kB a position for 64 filters, most of it in a temporary file
+if there are many positions. The positions themselves are read once and not kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import NamedTuple
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swa.activations import NO_ACTIVATION
-from swa.batchnorm import Weights
-from swa.cores import in_chunks
-from swa.filters import padded
-from swa.forward import Workspace, new_workspace, squeeze_and_excite
-from swa.jit import kernel
-from swa.layers import activate, add_and_activate, input_convolution, scale_and_shift
-from swa.packed import Packed, Tower, pack
-from swa.simd import WIDTH, Floats, aligned, load8, multiply_add, splat8, store8
-from swa.spec import BATCH_NORM_EPSILON, NetError, NetSpec, norm_of, normed_convolutions
-from swa.winograd import (
-    GROUP,
-    SQUARES,
-    from_slots,
-    multiply,
-    multiply_rows,
-    to_slots,
-)
+from swa.batchnorm import Statistics, Weights, with_statistics
+from swa.devices import first_device, is_available, may_have_accelerator
+from swa.packed import why_not
+from swa.refresh_report import LayerShift, layer_shifts
+from swa.refresh_state import Key, check_state, load_state, save_state
+from swa.refresh_winograd import WinogradRefresh
+from swa.spec import PLANES, NetError, NetSpec, norm_of, normed_convolutions
+from swa.spill import Spill
 
-BATCH = 10 * GROUP
-"""Boards whose sums are kept apart, to be added up in order at the end whoever computed them."""
+if TYPE_CHECKING:
+    import torch
 
+Planes = tuple[NDArray[np.uint64], NDArray[np.float32]]
+"""Masks and values [n, 112]: packed planes (``swa.planes``)."""
 
-class Moments(NamedTuple):
-    """Sums of what a convolution gave, about a pivot near the mean so that no digits cancel."""
+Method = Literal["exact", "pooled", "mean-of-batches", "running-average", "averaged"]
+"""``exact``, and those of ``swa.refresh_methods``; ``averaged`` leaves the statistics as the
+averaging of weights made them, as lczero's training does."""
 
-    channels: int  # padded
-    pivot: Floats  # [channels]
-    sums: NDArray[np.float64]  # [batches, 2, channels] of the distance to the pivot, of its square
+Evaluator = Literal["winograd", "torch", "none"]
+Dtype = Literal["float32", "float64"]
+
+MEMORY = 2**30
+"""Bytes of memory for what is kept of the positions between layers; the rest goes to a file."""
 
 
-class Norm(NamedTuple):
-    """A batch norm with its new statistics: what it multiplies by, then adds."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a refresh has come."""
 
-    scale: Floats  # [channels]
-    shift: Floats  # [channels]
-
-
-class Buffers(NamedTuple):
-    """What is kept of B positions between layers."""
-
-    block: Floats  # [B][64][filters] what the current block began with
-    raw: Floats  # [B][64][filters] what the last convolution gave, before its batch norm
+    layer: int  # that is worked on, from 0: convolutions in the order of the forward pass
+    layers: int
+    convolutions: tuple[str, ...]  # of this layer: one, or those of all heads
+    positions: int  # done of this layer
+    of: int | None  # positions in all; None before all have been read
 
 
-@kernel
-def _add_moments(
-    moments: Moments, batch: int, numbers: Floats, start: int, squares: int, scratch: Floats
-) -> None:
-    """Add [squares][channels] numbers to the sums: 64 squares in float32, then float64."""
-    channels, sums = moments.channels, moments.sums
-    for first in range(start, start + squares * channels, SQUARES * channels):
-        for channel in range(0, channels, WIDTH):
-            pivot = load8(moments.pivot, channel)
-            total = square_total = splat8(np.float32(0))
-            for place in range(first + channel, first + channel + SQUARES * channels, channels):
-                distance = load8(numbers, place) - pivot
-                total = total + distance
-                square_total = multiply_add(distance, distance, square_total)
-            store8(scratch, 0, total)
-            store8(scratch, WIDTH, square_total)
-            for lane in range(WIDTH):
-                sums[batch, 0, channel + lane] += scratch[lane]
-                sums[batch, 1, channel + lane] += scratch[WIDTH + lane]
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a refresh was made and what it changed."""
+
+    method: Method
+    evaluator: Evaluator
+    device: str
+    dtype: Dtype
+    positions: int
+    layers: tuple[LayerShift, ...]  # a row for each batch norm, from the input to the heads
 
 
-@kernel
-def _convolve_inputs(
-    net: Tower,
-    work: Workspace,
-    masks: NDArray[np.uint64],
-    values: NDArray[np.float32],
-    raw: Floats,
-    first: int,
-    end: int,
-    moments: Moments,
-) -> None:
-    """Run the input layer on the boards from ``first`` to before ``end``."""
-    size = SQUARES * net.filters
-    for board in range(first, end):
-        input_convolution(
-            masks[board],
-            values[board],
-            net.input,
-            net.input_bias,
-            net.filters,
-            work.sums,
-            work.counts,
-            work.planes,
-            work.inner,
-        )
-        activate(work.inner, 0, raw, board * size, size, NO_ACTIVATION)
-        _add_moments(moments, board // BATCH, work.inner, 0, SQUARES, work.sums)
+@dataclass(frozen=True, slots=True, eq=False)
+class Refreshed:
+    """A net's weights with new statistics, those with all their digits, and the report."""
+
+    weights: dict[str, NDArray[np.float32]]
+    statistics: dict[str, Statistics]  # by the batch norm's name: "blocks.0.bn1"
+    report: Report
 
 
-@kernel
-def _finish_block(
-    net: Tower, work: Workspace, conv: int, norm: Norm, buffers: Buffers, start: int, boards: int
-) -> None:
-    """Norm what convolution ``conv`` gave; with it, end the block of which it was the last.
+class Engine(Protocol):
+    """What runs convolutions one after the other on windows of positions, numbered as begun."""
 
-    Convolution -1 is the input layer's. The result is in ``buffers.block`` and in the slots.
-    """
-    filters, size = net.filters, SQUARES * net.filters
-    for board in range(boards):
-        scale_and_shift(
-            buffers.raw,
-            start + board * size,
-            norm.scale,
-            norm.shift,
-            filters,
-            NO_ACTIVATION,
-            work.inner,
-            board * size,
-        )
-    if conv >= 0 and net.se:
-        squeeze_and_excite(net, work, conv // 2, boards)
-    for board in range(boards):
-        place = start + board * size
-        if conv >= 0:
-            add_and_activate(buffers.block, place, work.inner, board * size, size, net.activation)
-        else:
-            activate(work.inner, board * size, buffers.block, place, size, net.activation)
-        to_slots(buffers.block, place, filters, work.slots, board)
+    window: int  # positions
 
+    def begin(self, masks: NDArray[np.uint64], values: NDArray[np.float32]) -> None:
+        """Make a window of packed planes and measure the input layer on it."""
 
-@kernel
-def _convolve_blocks(
-    net: Tower,
-    work: Workspace,
-    conv: int,
-    norm: Norm,
-    buffers: Buffers,
-    first: int,
-    end: int,
-    moments: Moments,
-) -> None:
-    """Run convolution ``conv`` of the blocks on what the one before it gave."""
-    filters, size = net.filters, SQUARES * net.filters
-    for group in range(first, end, GROUP):
-        boards, start = min(GROUP, end - group), group * size
-        if conv % 2:
-            for board in range(boards):
-                place = start + board * size
-                scale_and_shift(
-                    buffers.raw,
-                    place,
-                    norm.scale,
-                    norm.shift,
-                    filters,
-                    net.activation,
-                    work.inner,
-                    0,
-                )
-                to_slots(work.inner, 0, filters, work.slots, board)
-        else:
-            _finish_block(net, work, conv - 1, norm, buffers, start, boards)
-        base = multiply(work.slots, boards, net.convs, conv)
-        for board in range(boards):
-            place, row = start + board * size, base + board
-            from_slots(work.slots, row, net.biases, 0, filters, NO_ACTIVATION, buffers.raw, place)
-            _add_moments(moments, group // BATCH, buffers.raw, place, SQUARES, work.sums)
+    def measure(self, convolutions: Sequence[str], window: int) -> None:
+        """Run convolutions that are next on what is kept of a window; add up what they give."""
 
+    def skip(self, convolutions: Sequence[str], window: int) -> None:
+        """Run convolutions one after the other, all norms before the last one's being known."""
 
-@kernel
-def _convolve_heads(
-    net: Packed,
-    work: Workspace,
-    norm: Norm,
-    buffers: Buffers,
-    first: int,
-    end: int,
-    policy: Moments,
-    value: Moments,
-    moves_left: Moments,
-) -> None:
-    """Run the convolutions that the heads begin with on what the tower comes to."""
-    tower, size = net.tower, SQUARES * net.tower.filters
-    filters = tower.filters
-    for group in range(first, end, GROUP):
-        boards, start, batch = min(GROUP, end - group), group * size, group // BATCH
-        _finish_block(tower, work, 2 * tower.blocks - 1, norm, buffers, start, boards)
-        if net.policy.convolution:
-            channels = policy.channels
-            base = multiply(work.slots, boards, net.policy.filters, 0)
-            for row in range(base, base + boards):
-                from_slots(
-                    work.slots,
-                    row,
-                    net.policy.bias,
-                    0,
-                    channels,
-                    NO_ACTIVATION,
-                    work.inner,
-                    0,
-                )
-                _add_moments(policy, batch, work.inner, 0, SQUARES, work.sums)
-        else:
-            _convolve_points(net.policy.conv, policy, work, buffers, start, boards, filters, batch)
-        _convolve_points(net.value.conv, value, work, buffers, start, boards, filters, batch)
-        if moves_left.channels:
-            conv = net.moves_left.conv
-            _convolve_points(conv, moves_left, work, buffers, start, boards, filters, batch)
+    def found(self, convolutions: Sequence[str]) -> list[Statistics]:
+        """The statistics of what was measured last, and begin anew."""
 
-
-@kernel
-def _convolve_points(
-    weights: Floats,
-    moments: Moments,
-    work: Workspace,
-    buffers: Buffers,
-    start: int,
-    boards: int,
-    filters: int,
-    batch: int,
-) -> None:
-    """Run a 1x1 convolution."""
-    squares, channels = boards * SQUARES, moments.channels
-    multiply_rows(
-        buffers.block,
-        start,
-        filters,
-        squares,
-        weights,
-        0,
-        filters,
-        channels,
-        work.head,
-        0,
-        channels,
-    )
-    _add_moments(moments, batch, work.head, 0, squares, work.sums)
+    def use(self, convolution: str, statistics: Statistics) -> None:
+        """Norm what a convolution gives by these statistics."""
 
 
 def refresh(
     spec: NetSpec,
     weights: Weights,
-    masks: NDArray[np.uint64],
-    values: NDArray[np.float32],
+    planes: Planes | Iterable[Planes],
+    *,
+    method: Method = "exact",
+    device: str = "auto",
+    dtype: Dtype | None = None,
     threads: int = 1,
-) -> dict[str, NDArray[np.float32]]:
+    batch: int | None = None,
+    work_dir: str | Path | None = None,
+    memory: int = MEMORY,
+    state: str | Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Refreshed:
     """The same weights with each batch norm's mean and variance those of the given positions.
 
-    ``masks`` and ``values`` [B, 112] are packed planes (``swa.planes``). The variance is that of
-    the population: of all squares of all positions. Computed in float32, summed up in float64.
+    ``planes`` is a tuple of masks [n, 112] uint64 and values [n, 112] float32, or an iterable of
+    such tuples, which is gone through once (by ``running-average`` again and again, if need be).
+    Variances are those of the population: of all squares of all positions. ``weights`` are not
+    touched.
 
-    Raises NetError for a net without batch norms and for activations that are no numbers,
-    ValueError for no positions at all.
+    On a CPU the forward pass of ``swa.forward`` does it, in float32 with exact sums: the result is
+    the same bit for bit for any ``batch`` and ``threads``, and any order of positions. Torch does
+    it on a GPU, where there is one (``device`` auto), in float32; for nets that ``swa.packed`` does
+    not cover; and where ``dtype`` is float64, which is its default on a CPU. Sums are float64.
+
+    ``batch`` positions are worked on at a time. What is kept of them between layers takes up to
+    ``memory`` bytes of memory, then a nameless file in ``work_dir`` (default: where temporary files
+    go), which disappears whatever happens. ``state`` is a file for the statistics found so far: a
+    refresh that was interrupted goes on from it, to the same result. It is written after each
+    layer; whoever has put the result in safety deletes it.
+
+    Raises NetError for a net without batch norms, activations that are no numbers, a device that is
+    not there; its kind ``swa.spill.SpaceError`` for a full disk; ValueError for no positions, and
+    for arrays of another shape or type.
     """
     if not spec.batch_norm:
         raise NetError("has no batch norm to refresh", "Refresh the net it was folded from.")
-    if not len(masks):
+    if method not in get_args(Method):
+        raise ValueError(f"method {method!r} is none of {', '.join(get_args(Method))}")
+    if batch is not None and batch < 1:
+        raise ValueError(f"batches of {batch} positions: at least 1 is needed")
+    if state is not None and method != "exact":
+        raise ValueError(f"only the exact method can be gone on with, not {method}")
+    if method == "averaged":
+        report = Report(method, "none", "cpu", "float32", 0, layer_shifts(spec, weights, {}))
+        return Refreshed(dict(weights), {}, report)
+    choice = _choose(spec, method, device, dtype)
+    notify = progress or (lambda _: None)
+    if method == "exact":
+        place = None if state is None else Path(state)
+        if place is not None:
+            check_state(place)
+        with ExitStack() as stack:
+            spill = stack.enter_context(Spill(work_dir, memory))
+            engine, how = _engine(spec, weights, choice, spill, threads, batch, stack)
+            progress_file = _ProgressFile(place, Key(how, spec, weights))
+            found, positions = _layer_by_layer(spec, engine, planes, progress_file, notify)
+    else:
+        found, positions = _in_training_mode(
+            spec, weights, planes, method, choice, threads, batch, notify
+        )
+    shifts = layer_shifts(spec, weights, found)
+    return Refreshed(
+        with_statistics(weights, found), found, Report(method, *choice, positions, shifts)
+    )
+
+
+class _Choice(NamedTuple):
+    """What a refresh is made by."""
+
+    evaluator: Evaluator
+    device: str
+    dtype: Dtype
+
+
+def _choose(spec: NetSpec, method: Method, device: str, dtype: Dtype | None) -> _Choice:
+    """Resolve ``auto``. Raises NetError for a device that is not there or cannot do it."""
+    if device == "auto":
+        device = first_device() if dtype != "float64" and may_have_accelerator() else "cpu"
+    elif device != "cpu" and not is_available(device):
+        raise NetError(f"device {device!r} is not available here", "Use auto, or cpu.")
+    if device.startswith("mps") and dtype == "float64":
+        raise NetError("device 'mps' has no float64", "Use float32, or cpu.")
+    if device != "cpu":
+        return _Choice("torch", device, dtype or "float32")
+    if method != "exact" or dtype == "float64" or why_not(spec):
+        return _Choice("torch", device, dtype or "float64")
+    return _Choice("winograd", device, "float32")
+
+
+def _engine(
+    spec: NetSpec,
+    weights: Weights,
+    choice: _Choice,
+    spill: Spill,
+    threads: int,
+    batch: int | None,
+    stack: ExitStack,
+) -> tuple[Engine, str]:
+    """What runs the convolutions, for as long as the stack lasts, and all that decides its bits."""
+    how = " ".join(("exact", *choice))
+    if choice.evaluator == "winograd":
+        return WinogradRefresh(spec, weights, spill, threads, batch), how
+    from swa import refresh_torch  # takes seconds to import, and only this branch needs it
+
+    stack.enter_context(refresh_torch.torch_settings(threads))
+    engine = refresh_torch.TorchRefresh(spec, weights, spill, choice.device, choice.dtype, batch)
+    return engine, f"{how} {engine.window} {threads}"
+
+
+class _ProgressFile(NamedTuple):
+    """The file of the statistics found so far, if there is to be one, and its key."""
+
+    path: Path | None
+    key: Key
+
+    def load(self) -> dict[str, Statistics]:
+        """What was found before."""
+        return {} if self.path is None else load_state(self.path, self.key.hexdigest())
+
+    def save(self, found: dict[str, Statistics]) -> None:
+        """Put on the disk what has been found."""
+        if self.path is not None:
+            save_state(self.path, self.key.hexdigest(), found)
+
+
+def _layer_by_layer(
+    spec: NetSpec,
+    engine: Engine,
+    planes: Planes | Iterable[Planes],
+    progress_file: _ProgressFile,
+    notify: Callable[[Progress], None],
+) -> tuple[dict[str, Statistics], int]:
+    """Layer after layer on the statistics of those before; and how many positions there were."""
+    names = normed_convolutions(spec)
+    tower = 1 + 2 * spec.blocks
+    layers = [*((name,) for name in names[:tower]), names[tower:]]
+    sizes: list[int] = []
+    for masks, values in _windows(planes, engine.window):
+        if progress_file.path is not None:
+            progress_file.key.add(masks, values)
+        engine.begin(masks, values)
+        sizes.append(len(masks))
+        notify(Progress(0, len(layers), layers[0], sum(sizes), None))
+    positions = sum(sizes)
+    if not positions:
         raise ValueError("a refresh needs at least one position")
-    return _Refresh(spec, weights, masks, values, threads).run()
+    known = progress_file.load()
+    found: dict[str, Statistics] = {}
 
+    def take(convolutions: Sequence[str], statistics: Iterable[Statistics]) -> None:
+        for convolution, one in zip(convolutions, statistics, strict=True):
+            _check(convolution, one)
+            engine.use(convolution, one)
+            found[norm_of(convolution)] = one
 
-class _Refresh:
-    """One refresh: the net without its batch norms, the buffers, the statistics found so far."""
-
-    def __init__(
-        self,
-        spec: NetSpec,
-        weights: Weights,
-        masks: NDArray[np.uint64],
-        values: NDArray[np.float32],
-        threads: int,
-    ) -> None:
-        self._weights = dict(weights)
-        self._boards, self._threads = len(masks), threads
-        self._inputs = masks, values
-        self._net = pack(*_without_norms(spec, weights))
-        numbers = self._boards * SQUARES * self._net.tower.filters
-        self._buffers = Buffers(aligned(numbers), aligned(numbers))
-        self._free: list[Workspace] = []
-
-    def run(self) -> dict[str, NDArray[np.float32]]:
-        """Pass after pass, each on the statistics of the ones before."""
-        tower, buffers = self._net.tower, self._buffers
-        raw = buffers.raw
-        (norm,) = self._pass(
-            ["input.conv"],
-            lambda work, first, end, moments: _convolve_inputs(
-                tower, work, *self._inputs, raw, first, end, moments
-            ),
-        )
-        for conv in range(2 * tower.blocks):
-
-            def convolve(
-                work: Workspace,
-                first: int,
-                end: int,
-                moments: Moments,
-                conv: int = conv,
-                norm: Norm = norm,
-            ) -> None:
-                _convolve_blocks(tower, work, conv, norm, buffers, first, end, moments)
-
-            (norm,) = self._pass([f"blocks.{conv // 2}.conv{conv % 2 + 1}"], convolve)
-        heads = ["policy.conv1" if self._net.policy.convolution else "policy.conv", "value.conv"]
-        if self._net.moves_left.channels:
-            heads.append("moves_left.conv")
-        none = self._moments(0)
-        self._pass(
-            heads,
-            lambda work, first, end, *moments: _convolve_heads(
-                self._net, work, norm, buffers, first, end, *moments, *[none] * (3 - len(moments))
-            ),
-        )
-        return self._weights
-
-    def _pass(self, convolutions: list[str], compute: Callable[..., None]) -> list[Norm]:
-        """Run ``compute(work, first, end, *moments)`` for all boards; take over what it found."""
-        all_moments = [self._moments_of(convolution) for convolution in convolutions]
-
-        def work_on(first: int, end: int) -> None:
-            try:
-                work = self._free.pop()
-            except IndexError:
-                work = new_workspace(self._net)
-            compute(work, first, end, *all_moments)
-            self._free.append(work)
-
-        in_chunks(work_on, self._boards, BATCH, self._threads)
-        return [
-            self._take_over(convolution, moments)
-            for convolution, moments in zip(convolutions, all_moments, strict=True)
-        ]
-
-    def _moments_of(self, convolution: str) -> Moments:
-        mean = self._weights[f"{norm_of(convolution)}.mean"]
-        moments = self._moments(padded(mean.size))
-        moments.pivot[: mean.size] = mean
-        return moments
-
-    def _moments(self, channels: int) -> Moments:
-        batches = -(-self._boards // BATCH)
-        return Moments(channels, aligned(channels), np.zeros((batches, 2, channels)))
-
-    def _take_over(self, convolution: str, moments: Moments) -> Norm:
-        """Write a batch norm's new statistics into the weights."""
-        name = norm_of(convolution)
-        gamma, beta = (self._weights[f"{name}.{part}"] for part in ("gamma", "beta"))
-        count = self._boards * SQUARES
-        distance, square = (moments.sums.sum(axis=0) / count)[:, : gamma.size]
-        mean = (moments.pivot[: gamma.size] + distance).astype(np.float32)
-        variance = np.maximum(square - distance**2, 0.0).astype(np.float32)
-        if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-            raise NetError(
-                f"{convolution} gives numbers that are not finite", "Refresh another net."
+    measured = engine.found(layers[0])
+    done = _known_layers(layers, known)
+    for layer in layers[:done]:
+        take(layer, [known[norm_of(convolution)] for convolution in layer])
+    if not done:
+        take(layers[0], measured)
+        progress_file.save(found)
+        done = 1
+    elif 1 < done < len(layers):
+        for window in range(len(sizes)):
+            engine.skip([convolution for layer in layers[1:done] for convolution in layer], window)
+            notify(
+                Progress(
+                    done - 1, len(layers), layers[done - 1], sum(sizes[: window + 1]), positions
+                )
             )
-        self._weights[f"{name}.mean"], self._weights[f"{name}.variance"] = mean, variance
-        norm = Norm(aligned(moments.channels), aligned(moments.channels))
-        scale = gamma / np.sqrt(variance.astype(np.float64) + BATCH_NORM_EPSILON)
-        norm.scale[: gamma.size] = scale
-        norm.shift[: gamma.size] = beta - mean * scale
-        return norm
+    for number in range(done, len(layers)):
+        for window in range(len(sizes)):
+            engine.measure(layers[number], window)
+            here = sum(sizes[: window + 1])
+            notify(Progress(number, len(layers), layers[number], here, positions))
+        take(layers[number], engine.found(layers[number]))
+        progress_file.save(found)
+    return found, positions
 
 
-def _without_norms(spec: NetSpec, weights: Weights) -> tuple[NetSpec, Weights]:
-    """The net with its batch norms left out, not folded: bare convolutions."""
-    bare = dict(weights)
-    for convolution in normed_convolutions(spec):
-        mean = bare.pop(f"{norm_of(convolution)}.mean")
-        for part in ("gamma", "beta", "variance"):
-            del bare[f"{norm_of(convolution)}.{part}"]
-        bare[f"{convolution}.bias"] = np.zeros_like(mean)
-    return replace(spec, batch_norm=False), bare
+def _known_layers(layers: Sequence[tuple[str, ...]], known: dict[str, Statistics]) -> int:
+    """How many layers, from the first on, have all their statistics."""
+    whole = (all(norm_of(name) in known for name in layer) for layer in layers)
+    return sum(itertools.takewhile(bool, whole))
+
+
+def _check(convolution: str, statistics: Statistics) -> None:
+    if not all(np.isfinite(part.astype(np.float32)).all() for part in statistics):
+        raise NetError(f"{convolution} gives numbers that are not finite", "Refresh another net.")
+
+
+def _in_training_mode(
+    spec: NetSpec,
+    weights: Weights,
+    planes: Planes | Iterable[Planes],
+    method: Method,
+    choice: _Choice,
+    threads: int,
+    batch: int | None,
+    notify: Callable[[Progress], None],
+) -> tuple[dict[str, Statistics], int]:
+    """The statistics by a method of ``swa.refresh_methods``; and how many positions were used."""
+    from swa import refresh_methods, refresh_torch  # torch, which takes seconds to import
+
+    positions, names = 0, normed_convolutions(spec)
+
+    def batches() -> Iterator[torch.Tensor]:
+        nonlocal positions
+        for masks, values in _windows(planes, batch or refresh_torch.BATCH):
+            yield refresh_torch.planes_on(choice.device, choice.dtype, masks, values)
+            positions += len(masks)
+            notify(Progress(0, 1, names, positions, None))
+
+    with refresh_torch.torch_settings(threads):
+        module = refresh_torch.module_on(spec, weights, choice.device, choice.dtype)
+        if method == "pooled":
+            found = refresh_methods.pooled(module, batches())
+        elif method == "mean-of-batches":
+            found = refresh_methods.mean_of_batches(module, batches())
+        else:
+            found = refresh_methods.running_average(module, batches)
+    if not positions:
+        raise ValueError("a refresh needs at least one position")
+    for convolution in names:
+        _check(convolution, found[norm_of(convolution)])
+    return found, positions
+
+
+def _windows(planes: Planes | Iterable[Planes], size: int) -> Iterator[Planes]:
+    """The positions ``size`` by ``size``, the last ones fewer, in arrays that kernels may read.
+
+    Raises ValueError for arrays of another shape or type.
+    """
+    waiting: list[Planes] = []
+    count = 0
+    for chunk in [planes] if isinstance(planes, tuple) else planes:
+        masks, values = chunk
+        _require(masks, np.uint64)
+        _require(values, np.float32)
+        if len(masks) != len(values):
+            raise ValueError(f"there are masks of {len(masks)} positions, values of {len(values)}")
+        start = 0
+        while start < len(masks):
+            end = min(len(masks), start + size - count)
+            waiting.append((masks[start:end], values[start:end]))
+            count, start = count + end - start, end
+            if count == size:
+                yield _joined(waiting)
+                waiting, count = [], 0
+    if count:
+        yield _joined(waiting)
+
+
+def _require(array: NDArray[Any], dtype: type[np.generic]) -> None:
+    if array.dtype != dtype or array.ndim != 2 or array.shape[1] != PLANES:
+        found = f"{array.dtype}{list(array.shape)}"
+        raise ValueError(f"packed planes are {np.dtype(dtype)}[n, {PLANES}], not {found}")
+
+
+def _joined(chunks: Sequence[Planes]) -> Planes:
+    masks, values = (
+        parts[0] if len(parts) == 1 else np.concatenate(parts)
+        for parts in zip(*chunks, strict=True)
+    )
+    return np.require(masks, None, ["C", "W"]), np.require(values, None, ["C", "W"])

@@ -24,7 +24,7 @@ HELPS = [
     ("arena",),
     *(("arena", command.__name__.rpartition(".")[2]) for command in arena.cli.COMMANDS),
     ("swa",),
-    ("swa", "inspect"),
+    *(("swa", command.__name__.rpartition(".")[2]) for command in swa.cli.COMMANDS),
 ]
 
 

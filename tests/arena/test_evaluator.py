@@ -26,9 +26,9 @@ from arena.evaluator import (
     WinogradEvaluator,
     choose_evaluator,
     make_evaluator,
-    may_have_accelerator,
 )
 from arena.stand_ins import DelayEvaluator, HashEvaluator, UniformEvaluator, _hash_boards
+from swa.devices import may_have_accelerator
 from swa.net import Net, NetError, load_net
 
 LOGIT_TOLERANCE, PROBABILITY_TOLERANCE = 2e-4, 2e-5  # golden/README.md: float32 of any order
@@ -298,7 +298,7 @@ def test_the_chosen_evaluator_is_made(tmp_path: Path) -> None:
 def test_where_the_drivers_files_are_torch_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arena.evaluator.Path", lambda _: tmp_path)
+    monkeypatch.setattr("swa.devices.Path", lambda _: tmp_path)
     monkeypatch.setattr("sys.platform", "linux")
     (tmp_path / "null").touch()
     assert not may_have_accelerator()

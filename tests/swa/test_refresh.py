@@ -16,7 +16,7 @@ from swa.batchnorm import fold
 from swa.forward import Forward
 from swa.model import tower, unpack
 from swa.net import NetError
-from swa.refresh import BATCH, refresh
+from swa.refresh import refresh
 from swa.spec import (
     Activation,
     MovesLeftSpec,
@@ -87,8 +87,8 @@ def two_passes(spec: NetSpec, weights: Any, planes: Planes) -> dict[str, NDArray
 
 @pytest.mark.parametrize("spec", [SE_NET, PLAIN_NET, replace(PLAIN_NET, blocks=0)])
 def test_statistics_are_those_of_two_passes_in_float64(spec: NetSpec) -> None:
-    weights, planes = calm_weights(spec), random_planes(BATCH + 7)
-    refreshed = refresh(spec, weights, *planes)
+    weights, planes = calm_weights(spec), random_planes(67)
+    refreshed = refresh(spec, weights, planes).weights
     for name, reference in two_passes(spec, weights, planes).items():
         if name.endswith(".mean"):
             deviation = np.sqrt(np.maximum(refreshed[name.replace("mean", "variance")], 1e-5))
@@ -102,7 +102,7 @@ def test_on_a_real_net_and_its_own_positions(shared: Any) -> None:
 
     net = load_net(shared / "nets" / "maia-1500.pb.gz")
     planes = random_planes(50)
-    refreshed = refresh(net.spec, net.weights, *planes)
+    refreshed = refresh(net.spec, net.weights, planes).weights
     for name, reference in two_passes(net.spec, net.weights, planes).items():
         if name.endswith(".variance"):
             np.testing.assert_allclose(refreshed[name], reference, rtol=2e-6)
@@ -111,7 +111,7 @@ def test_on_a_real_net_and_its_own_positions(shared: Any) -> None:
 def test_everything_but_the_statistics_stays() -> None:
     weights = calm_weights(SE_NET)
     before = {name: array.copy() for name, array in weights.items()}
-    refreshed = refresh(SE_NET, weights, *random_planes(3))
+    refreshed = refresh(SE_NET, weights, random_planes(3)).weights
     assert refreshed.keys() == weights.keys()
     for name, array in refreshed.items():
         assert np.array_equal(weights[name], before[name])
@@ -123,25 +123,25 @@ def test_everything_but_the_statistics_stays() -> None:
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_do_not_matter(threads: int) -> None:
-    weights, planes = calm_weights(SE_NET), random_planes(3 * BATCH + 1)
-    alone = refresh(SE_NET, weights, *planes)
-    together = refresh(SE_NET, weights, *planes, threads=threads)
+    weights, planes = calm_weights(SE_NET), random_planes(181)
+    alone = refresh(SE_NET, weights, planes).weights
+    together = refresh(SE_NET, weights, planes, threads=threads).weights
     assert all(np.array_equal(alone[name], together[name]) for name in alone)
 
 
 def test_order_does_not_matter() -> None:
-    weights, (masks, values) = calm_weights(SE_NET), random_planes(2 * BATCH)
+    weights, (masks, values) = calm_weights(SE_NET), random_planes(120)
     order = np.random.default_rng(1).permutation(len(masks))
-    one = refresh(SE_NET, weights, masks, values)
-    other = refresh(SE_NET, weights, masks[order].copy(), values[order].copy())
+    one = refresh(SE_NET, weights, (masks, values)).weights
+    other = refresh(SE_NET, weights, (masks[order], values[order])).weights
     for name in one:
         np.testing.assert_allclose(one[name], other[name], rtol=3e-7, atol=3e-7)
 
 
 def test_a_second_refresh_changes_next_to_nothing() -> None:
     planes = random_planes(40)
-    once = refresh(SE_NET, calm_weights(SE_NET), *planes)
-    twice = refresh(SE_NET, once, *planes)
+    once = refresh(SE_NET, calm_weights(SE_NET), planes).weights
+    twice = refresh(SE_NET, once, planes).weights
     for name in once:
         np.testing.assert_allclose(once[name], twice[name], rtol=2e-6, atol=2e-6)
 
@@ -149,7 +149,7 @@ def test_a_second_refresh_changes_next_to_nothing() -> None:
 def test_the_refreshed_net_normalises_what_it_plays() -> None:
     """Folded and run by the forward pass, it says what torch says of the same weights."""
     masks, values = random_planes(12)
-    refreshed = refresh(SE_NET, calm_weights(SE_NET), masks, values)
+    refreshed = refresh(SE_NET, calm_weights(SE_NET), (masks, values)).weights
     moves = np.tile(np.arange(0, 1858, 50, dtype=np.uint16), 12)
     offsets = np.arange(0, len(moves) + 1, len(moves) // 12, dtype=np.int64)
     ours = Forward(*fold(SE_NET, refreshed))(masks, values, moves, offsets)
@@ -165,9 +165,9 @@ def test_the_refreshed_net_normalises_what_it_plays() -> None:
 def test_what_cannot_be_refreshed_is_refused() -> None:
     weights, planes = calm_weights(PLAIN_NET), random_planes(2)
     with pytest.raises(NetError, match="no batch norm"):
-        refresh(*fold(PLAIN_NET, weights), *planes)
+        refresh(*fold(PLAIN_NET, weights), planes)
     with pytest.raises(ValueError, match="at least one position"):
-        refresh(PLAIN_NET, weights, *random_planes(0))
+        refresh(PLAIN_NET, weights, random_planes(0))
     weights["blocks.0.conv1.weight"][0, 0, 0, 0] = np.nan
     with pytest.raises(NetError, match=r"blocks\.0\.conv1 gives numbers that are not finite"):
-        refresh(PLAIN_NET, weights, *planes)
+        refresh(PLAIN_NET, weights, planes)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from mutations import mutations
 from tiny_net import KINDS, TINY, net_message, random_weights, tiny_payload
 
 from swa import weights_file
@@ -367,33 +367,10 @@ def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 # Mutations
 
 
-def mutations(payload: bytes, count: int) -> Any:
-    """Payloads with bits flipped, bytes cut out or put in, most of them where structure is."""
-    dice = random.Random(1)
-    # Tags, lengths and header stand before the values of each layer.
-    structure = [
-        at for at in range(len(payload)) if payload[at : at + 1] in b"\x0a\x12\x1a\x20\x22"
-    ]
-    for _ in range(count):
-        mutant = bytearray(payload)
-        for _ in range(dice.choice((1, 1, 2, 5))):
-            at = dice.choice(structure) + dice.randrange(4) if dice.random() < 0.7 else None
-            at = dice.randrange(80) if at is None else min(at, len(mutant) - 1)
-            kind = dice.randrange(5)
-            if kind < 3:
-                mutant[at] ^= 1 << dice.randrange(8)
-            elif kind == 3:
-                del mutant[at : at + dice.choice((1, 2, 1000))]
-            else:
-                mutant[at:at] = dice.randbytes(dice.choice((1, 2, 30)))
-            if not mutant:
-                break
-        yield bytes(mutant)
-
-
-def test_mutated_files_give_a_net_or_a_net_error() -> None:
+def survives(payload: bytes, mutants: int) -> None:
+    """Read that many mutants; of both outcomes there are many, else only one is tested."""
     nets = errors = 0
-    for mutant in mutations(tiny_payload(), 3000):
+    for mutant in mutations(payload, mutants):
         read = outcome(parse, mutant)
         if isinstance(read, NetError):
             errors += 1
@@ -404,7 +381,24 @@ def test_mutated_files_give_a_net_or_a_net_error() -> None:
             array = read.weights[row.name]
             assert array.shape == row.shape
             assert np.isfinite(array).all()
-    assert min(nets, errors) > 200  # else the mutations test only one of the two
+    assert min(nets, errors) > mutants / 15
+
+
+def test_mutated_files_give_a_net_or_a_net_error() -> None:
+    survives(tiny_payload(), 3000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_mutated_files_give_a_net_or_a_net_error(kind: str) -> None:
+    """A hundred thousand between them."""
+    survives(tiny_payload(KINDS[kind]), 100_000 // len(KINDS))
+
+
+@pytest.mark.slow
+def test_many_mutated_gzips_give_bytes_or_a_net_error() -> None:
+    for mutant in mutations(gzip.compress(tiny_payload()), 20_000):
+        assert isinstance(outcome(unpack, mutant), bytes | NetError)
 
 
 def test_mutated_gzip_gives_bytes_or_a_net_error() -> None:

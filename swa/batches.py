@@ -1,0 +1,164 @@
+"""Positions from training records, as nets are evaluated on them: streamed, batch after batch."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swa.chunks import Chunk, ReadCounts, read_records
+from swa.records import PLACEHOLDER, Damage, RecordError, Records, planes_of, targets_of, wdl
+from swa.spec import POLICY_MOVES, InputFormat
+
+BATCH = 512
+"""Positions; they and their targets take 6 MB while a batch is made, 2 kB a position after it."""
+
+_FIRST_WITH_SEARCH = 4  # version of records: older ones have the game's result only
+
+
+class Batch(NamedTuple):
+    """B positions with M legal moves in all, and what a net should say of them."""
+
+    masks: NDArray[np.uint64]  # [B, 112] packed planes (swa.planes)
+    values: NDArray[np.float32]  # [B, 112]
+    moves: NDArray[np.uint16]  # [M] policy indices of the legal moves, position after position
+    offsets: NDArray[np.int64]  # [B + 1] position b has moves[offsets[b] : offsets[b + 1]]
+    policy: NDArray[np.float64]  # [M] target probabilities; a position's add up to 1
+    result: NDArray[np.float64]  # [B, 3] win, draw, loss of the game, the side to move's view
+    searched: NDArray[np.float64]  # [B, 3] the same after the search, of its best move; NaN in V3
+    plies_left: NDArray[np.float64]  # [B] to the game's end; NaN where the record does not know
+    games: NDArray[np.int64]  # [B] number of the game, from 0, never falling
+
+
+@dataclass(slots=True)
+class BatchCounts:
+    """What became of the positions that were read."""
+
+    positions: int = 0  # in batches
+    games: int = 0  # that they come from
+    placeholders: int = 0  # left out: no search was made of them
+    no_moves: int = 0  # left out: no legal move is marked
+
+
+def read_batches(
+    data: Path | Sequence[Path],
+    *,
+    positions: int | None = None,
+    every: int = 1,
+    read: ReadCounts | None = None,
+    counts: BatchCounts | None = None,
+) -> Iterator[Batch]:
+    """The positions of files and folders of training records, in order, in bounded memory.
+
+    At most ``positions`` are taken, the first ones; of ``every`` positions one, chosen by a hash of
+    its record, so that the choice is the same wherever the record lies. A game is a file: where a
+    program put several games into one, they count as one game. Placeholders and positions without
+    legal moves are left out. Of V3 only the moves that the search visited are known to be legal, so
+    that its policies look easier to predict than others'.
+
+    Raises RecordError at once where a source does not exist, ValueError for numbers below 1; files
+    with something wrong are left out and counted in ``read``, so are those of an input format that
+    no net here has.
+    """
+    if every < 1 or (positions is not None and positions < 1):
+        raise ValueError("positions and every are at least 1")
+    read = ReadCounts() if read is None else read
+    counts = BatchCounts() if counts is None else counts
+    return batches_of(read_records(data, read), positions, every, read, counts)
+
+
+class _Piece(NamedTuple):
+    """Records of one game."""
+
+    records: Records
+    game: int
+    has_search: bool
+
+
+def batches_of(
+    chunks: Iterator[Chunk],
+    limit: int | None,
+    every: int,
+    read: ReadCounts,
+    counts: BatchCounts,
+) -> Iterator[Batch]:
+    """The positions of games read before, as ``read_batches`` has them; ``limit`` is its number."""
+    pending: list[_Piece] = []
+    room = BATCH
+    for chunk in chunks:
+        if error := _of_other_format(chunk):
+            read.skip(error)
+            continue
+        records = _chosen(chunk.records, every, counts)
+        if limit is not None:
+            records = records[: limit - counts.positions]
+        if not len(records):
+            continue
+        game, has_search = counts.games, chunk.version >= _FIRST_WITH_SEARCH
+        counts.games, counts.positions = game + 1, counts.positions + len(records)
+        while len(records):
+            pending.append(_Piece(records[:room], game, has_search))
+            room -= len(pending[-1].records)
+            records = records[len(pending[-1].records) :]
+            if not room:
+                yield _batch(pending)
+                pending, room = [], BATCH
+        if counts.positions == limit:
+            break
+    if pending:
+        yield _batch(pending)
+
+
+def _of_other_format(chunk: Chunk) -> RecordError | None:
+    formats = chunk.records["input_format"]
+    other = formats[formats != InputFormat.CLASSICAL_112_PLANE]
+    if not other.size:
+        return None
+    where = f"{chunk.path}:{chunk.member}" if chunk.member else str(chunk.path)
+    return RecordError(
+        Damage.INPUT_FORMAT,
+        f"input format {other[0]}, which is not supported yet",
+        "Use records of input format 1 (INPUT_CLASSICAL_112_PLANE).",
+        where,
+    )
+
+
+def _chosen(records: Records, every: int, counts: BatchCounts) -> Records:
+    """The records that are taken, those that were left out being counted."""
+    if every > 1:
+        hashes = np.fromiter((zlib.crc32(record) for record in records), np.uint32, len(records))
+        records = records[hashes % every == 0]
+    placeholder = records["invariance_info"] & PLACEHOLDER != 0
+    playable = (records["probabilities"] >= 0).any(axis=1)
+    counts.placeholders += int(placeholder.sum())
+    counts.no_moves += int((~playable & ~placeholder).sum())
+    taken: Records = records[playable & ~placeholder]
+    return taken
+
+
+def _batch(pieces: Sequence[_Piece]) -> Batch:
+    records = np.concatenate([piece.records for piece in pieces])
+    sizes = [len(piece.records) for piece in pieces]
+    masks, values = planes_of(records)
+    targets = targets_of(records)
+    places = np.flatnonzero(targets.legal)
+    rows, moves = np.divmod(places, POLICY_MOVES)
+    policy = targets.policy.ravel()[places].astype(np.float64)
+    searched = wdl(targets.best_q, targets.best_d).astype(np.float64)
+    searched[~np.repeat([piece.has_search for piece in pieces], sizes)] = np.nan
+    return Batch(
+        masks=masks,
+        values=values,
+        moves=moves.astype(np.uint16),
+        offsets=np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(records)))]),
+        policy=policy / np.bincount(rows, policy)[rows],
+        result=targets.result.astype(np.float64),
+        searched=searched,
+        plies_left=targets.plies_left.astype(np.float64),
+        games=np.repeat([piece.game for piece in pieces], sizes),
+    )

@@ -1,0 +1,192 @@
+"""``swa eval``, as users and scripts call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from record_bytes import packed_game
+from tiny_net import KINDS, TINY, calm_weights
+
+from swa.cli import main
+from swa.evaluation import COMPARISONS, METRICS
+from swa.net import new_net, save_net
+
+KINDS_OF_NET = (TINY, TINY, KINDS["no se, classical policy and value"])
+
+
+@pytest.fixture
+def nets(tmp_path: Path) -> list[str]:
+    """Files of two nets with all heads, and of one with few."""
+    paths = [tmp_path / f"net-{place}.pb" for place in range(3)]
+    for place, spec in enumerate(KINDS_OF_NET):
+        save_net(new_net(spec, calm_weights(spec, place)), paths[place], encoding="float32")
+    return [str(path) for path in paths]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """Three games, a cut file, a damaged one and a licence."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for game, (q, d) in enumerate(((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0))):
+        chunk = packed_game(6, 4 + game, result_q=q, result_d=d, plies_left=20.0 + game)
+        (folder / f"game-{game}.gz").write_bytes(chunk)
+    whole = packed_game(count=9)
+    (folder / "x-damaged.gz").write_bytes(whole[:30] + b"\xff\xff" + whole[32:])
+    (folder / "LICENSE").write_text("free")
+    return str(folder)
+
+
+def said(words, capsys):
+    assert main(["eval", *words, "--json"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    return json.loads(output.out)
+
+
+def test_the_document(nets, data, capsys):
+    document = said([*nets, "--data", data], capsys)
+    assert document["data"]["positions"] == 15
+    assert document["data"]["games"] == 3
+    (skipped,) = document["data"]["skipped"]
+    assert skipped["files"] == 1
+    assert "x-damaged.gz" in skipped["example"]
+    first, second, classical = document["nets"]
+    assert [net["path"] for net in document["nets"]] == nets
+    for net in (first, second):
+        assert net["positions"] == 15
+        for name in (*METRICS, "value_ece"):
+            assert isinstance(net[name], float), name
+        low, high = net["intervals"]["value_mse"]
+        assert low <= net["value_mse"] <= high
+        assert sum(row["count"] for row in net["reliability"]["draw"]) == 15
+        assert net["value_ece"] == pytest.approx(
+            sum(net["ece"][outcome] for outcome in ("win", "draw", "loss")) / 3
+        )
+    assert first["difference_to_first"] is None
+    difference = second["difference_to_first"]
+    for name in METRICS:
+        assert difference[name]["difference"] == pytest.approx(second[name] - first[name])
+        assert difference[name]["interval"][0] <= difference[name]["interval"][1]
+    assert difference["value_ece"] == {
+        "difference": second["value_ece"] - first["value_ece"],
+        "interval": None,
+    }
+    assert {*METRICS, *COMPARISONS, "value_ece", "q_distance_95"} == set(difference)
+    for name in ("value_cross_entropy", "value_ece", "moves_left_mae"):
+        assert classical[name] is None
+        assert classical["difference_to_first"][name] is None
+    assert classical["ece"]["score"] > 0
+    assert classical["reliability"]["win"] is None
+
+
+def test_the_same_again_and_the_settings(nets, data, capsys):
+    words = [*nets[:2], "--data", data]
+    document = said(words, capsys)
+    assert said(words, capsys) == document
+    assert document["settings"]["q_ratio"] == 0
+    mixed = said([*words, "--q-ratio", "0.5"], capsys)
+    for key in ("value_cross_entropy", "value_mse"):
+        assert mixed["nets"][0][key] != document["nets"][0][key]
+    for key in ("policy_cross_entropy", "value_ece", "value_brier"):
+        assert mixed["nets"][0][key] == document["nets"][0][key]
+    few = said([*words, "--positions", "6"], capsys)
+    assert (few["data"]["positions"], few["data"]["games"]) == (6, 2)
+    files = [str(Path(data) / f"game-{game}.gz") for game in (0, 2)]
+    assert said([*nets[:2], "--data", *files], capsys)["data"]["positions"] == 10
+    torchs = said([*words, "--evaluator", "torch", "--device", "cpu"], capsys)["nets"][0]
+    assert torchs["evaluator"] == "torch on cpu"
+    assert torchs["value_mse"] == pytest.approx(document["nets"][0]["value_mse"], abs=1e-6)
+
+
+def test_the_table(nets, data, capsys):
+    assert main(["eval", *nets, "--data", data]) == 0
+    text = capsys.readouterr().out
+    assert "15 positions of 3 games" in text
+    assert "damaged gzip: 1 file" in text
+    assert "x-damaged.gz" in text
+    assert "difference to net-0" in text
+    assert "3 games are few" in text
+    assert "nan" not in text.lower()
+    assert max(map(len, text.splitlines()[5:])) <= 100
+    assert main(["eval", nets[0], "--data", str(Path(data) / "game-0.gz")]) == 0
+    text = capsys.readouterr().out
+    assert "4 positions of 1 game," in text
+    assert "no intervals" in text
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+@pytest.mark.parametrize("chosen", [[0, 1, 2], [2]])
+def test_the_picture(chosen, suffix, nets, data, tmp_path, capsys):
+    path = tmp_path / f"losses{suffix}"
+    words = ["eval", *(nets[place] for place in chosen), "--data", data, "--plot", str(path)]
+    assert main(words) == 0
+    assert path.read_bytes().startswith({".png": b"\x89PNG", ".svg": b"<?xml"}[suffix])
+    if suffix == ".svg":
+        assert "nan" not in path.read_text().lower().replace("dominant", "")
+
+
+def test_a_picture_of_nets_with_difficult_names(nets, data, tmp_path):
+    odd = tmp_path / f"$a_{'x' * 60}$b^.pb"
+    odd.write_bytes(Path(nets[0]).read_bytes())
+    path = tmp_path / "a.png"
+    assert main(["eval", nets[0], str(odd), "--data", data, "--plot", str(path)]) == 0
+    assert path.stat().st_size > 1000
+
+
+def test_progress_is_for_terminals_and_leaves_an_empty_line(nets, data, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["eval", nets[0], "--data", data]) == 0
+    assert main(["eval", nets[0], "--data", data, "--device", "abacus"]) == 2
+    progress, error = capsys.readouterr().err.split("error: ")
+    assert "15 positions" in progress
+    line, rest = progress.split("\r")[-2:]
+    assert (line.strip(), rest) == ("", "")
+    assert "not available" in error
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--q-ratio", "2"], "from 0 to 1"),
+        (["--q-ratio", "nan"], "from 0 to 1"),
+        (["--positions", "0"], "whole number"),
+        (["--every", "x"], "whole number"),
+        (["--plot", "a.jpeg"], ".png"),
+        (["--plot", "nowhere/a.png"], "no such folder"),
+        (["--device", "abacus"], "not available"),
+    ],
+)
+def test_bad_settings(flags, message, nets, data, capsys):
+    assert main(["eval", nets[0], "--data", data, *flags]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert message in output.err
+    assert len(output.err.splitlines()) <= 3
+
+
+def test_no_positions(nets, tmp_path, capsys):
+    empty, damaged, unsearched = (tmp_path / name for name in ("empty", "damaged", "unsearched"))
+    for folder in (empty, damaged, unsearched):
+        folder.mkdir()
+    (damaged / "a.gz").write_bytes(b"nothing")
+    (unsearched / "a.gz").write_bytes(packed_game(invariance_info=64))
+    for source, message in (
+        (tmp_path / "nowhere", "no such file"),
+        (empty, "no positions"),
+        (damaged, "a.gz"),
+        (unsearched, "never searched"),
+    ):
+        assert main(["eval", nets[0], "--data", str(source), "--json"]) == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert message in output.err
+        assert 1 <= len(output.err.splitlines()) <= 3
+
+
+def test_a_net_that_is_none(data, tmp_path, capsys):
+    (tmp_path / "no.pb.gz").write_bytes(b"nothing")
+    assert main(["eval", str(tmp_path / "no.pb.gz"), "--data", data]) == 2
+    assert len(capsys.readouterr().err.splitlines()) <= 3
