@@ -73,7 +73,7 @@ def test_the_running_average_keeps_13_percent_of_the_old() -> None:
     kept, right = 0.99**200, exact()
     assert found.report.positions == 200 * 50
     for part, new in (("mean", right.mean), ("variance", unbiased(right.variance, 50))):
-        expected = kept * WEIGHTS[f"input.bn.{part}"] + (1 - kept) * new
+        expected = kept * WEIGHTS[f"input.bn.{part}"].astype(np.float64) + (1 - kept) * new
         np.testing.assert_allclose(getattr(found.statistics["input.bn"], part), expected, rtol=1e-9)
 
 

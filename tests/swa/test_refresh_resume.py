@@ -89,12 +89,17 @@ def test_what_was_finished_is_not_computed_again(engine: dict[str, Any], tmp_pat
     assert {progress.layer for progress in told} == {0}
 
 
-def test_it_goes_on_twice(tmp_path: Path) -> None:
+def test_it_goes_on_twice_and_otherwise(tmp_path: Path) -> None:
+    """In other windows, on more threads, from chunks: none of it changes a bit."""
     engine, state = ENGINES["winograd"], tmp_path / "state.json"
-    for layer in (2, 3):
+    for layer, batch in ((2, 7), (3, 50)):
         with pytest.raises(KeyboardInterrupt):
-            run(engine, state=state, progress=Interrupt(layer, 50))
-    assert same(run(engine, state=state), run(engine))
+            run(engine, state=state, batch=batch, progress=Interrupt(layer, 50))
+    chunks = [(PLANES[0][a : a + 9], PLANES[1][a : a + 9]) for a in range(0, 50, 9)]
+    told: list[Progress] = []
+    settings = engine | {"state": state, "threads": 2, "batch": 31, "progress": told.append}
+    assert same(refresh(SE_NET, WEIGHTS, chunks, **settings), run(engine))
+    assert {progress.layer for progress in told} == {0, 2, 3, 4, 5}
 
 
 def test_the_progress_of_another_refresh_is_not_taken(tmp_path: Path) -> None:
