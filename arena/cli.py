@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arena.commands import analyze, bench, doctor, report, run, sprt
+from arena.commands import analyze, bench, doctor, plan, ratings, report, run, sprt
 from swa.command_line import Parser, ShowVersion, run_command
 
-COMMANDS = (run, report, analyze, bench, doctor, sprt)
+COMMANDS = (run, report, ratings, plan, analyze, bench, doctor, sprt)
 
 EPILOG = """\
 exit codes:
@@ -23,6 +23,7 @@ examples:
   arena run --nets raw.pb.gz swa.pb.gz
   arena report reports/swa-vs-raw-1
   arena sprt 11 240 560 297 14 --elo0 0 --elo1 10
+  arena plan --elo0 0 --elo1 10 --draw-rate 0.5
 """
 
 

@@ -14,6 +14,9 @@ from typing import Any, Literal
 MOST_VISITS = 1_000_000
 """A tree of so many takes some 500 MB, and there are two for each game in flight."""
 
+DEFAULT_SPRT = (0.0, 10.0)
+"""Elo: is the candidate worth the trouble of a promotion?"""
+
 
 class ConfigError(ValueError):
     """A setting that makes no sense: where it stands, what is wrong, what would be right."""
@@ -71,10 +74,19 @@ class MatchConfig:
     """A match of two nets. Behind ``search`` stands what does not decide its result."""
 
     nets: tuple[Path, ...] = option(
-        (), "the nets: the baseline, then the candidate", "NET", group="nets"
+        (),
+        "the nets: the baseline, then the candidate; more than two play a tournament",
+        "NET",
+        group="nets",
+    )
+    tournament: Literal["roundrobin", "gauntlet"] = option(
+        "roundrobin",
+        "of more than two nets, who plays whom for --pairs pairs: everybody, or the first one "
+        "against all others",
+        group="nets",
     )
     sprt: tuple[float, float] | None = option(
-        (0.0, 10.0),
+        DEFAULT_SPRT,
         "stop as soon as it is settled whether the candidate is weaker than ELO0 or stronger than "
         "ELO1; without a test all pairs are played",
         "ELO0 ELO1",
@@ -82,6 +94,24 @@ class MatchConfig:
     )
     sprt_model: Literal["normalized", "logistic"] = option(
         "normalized", "unit of ELO0 and ELO1", group="match length"
+    )
+    preset: Literal["superiority", "non-regression", "pick-best"] | None = option(
+        None,
+        "the test by what it is for, instead of --sprt: superiority [0, D], non-regression "
+        "[-D, 0], pick-best [-D, D]",
+        group="match length",
+    )
+    delta: float = option(10.0, "D of --preset", "ELO", group="match length")
+    certified: bool = option(
+        False,
+        "decide by bets whose error is below alpha and beta by theorem, for 2 to 10 % more pairs",
+        group="match length",
+    )
+    overshoot: bool = option(
+        False,
+        "move the LLR's bounds inwards by fishtest's correction for overshoot; fewer pairs, and "
+        "with wide bounds a little more error than asked for",
+        group="match length",
     )
     alpha: float = option(0.05, "share of wrong promotions at ELO0", "SHARE", group="match length")
     beta: float = option(0.05, "share of missed promotions at ELO1", "SHARE", group="match length")
@@ -126,11 +156,12 @@ class MatchConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings that no match can be played with."""
-        if len(self.nets) != 2:
+        if len(self.nets) < 2:
             raise ConfigError(
                 f"--nets: a match is between two nets, not {len(self.nets)}\n"
                 "Name the baseline, then the candidate."
             )
+        self._refuse_contradictions()
         if self.sprt is not None and not self.sprt[0] < self.sprt[1]:
             elo0, elo1 = self.sprt
             raise ConfigError(f"--sprt {elo0:g} {elo1:g}: ELO0 must be below ELO1")
@@ -149,3 +180,22 @@ class MatchConfig:
             raise ConfigError(f"--parallel {self.parallel}: at least 1 game must be in flight")
         if self.nncache < 0:
             raise ConfigError(f"--nncache {self.nncache}: must be 0 or more")
+
+    def _refuse_contradictions(self) -> None:
+        """Refuse settings of the test that do not go together."""
+        another_test = self.sprt not in (None, DEFAULT_SPRT)
+        if self.preset is not None and another_test:
+            raise ConfigError("--preset and --sprt are two ways to give the bounds: use one")
+        if not self.delta > 0.0:
+            raise ConfigError(f"--delta {self.delta:g}: must be above 0")
+        if self.certified and self.overshoot:
+            raise ConfigError(
+                "--certified and --overshoot: the correction belongs to the LLR, which does not "
+                "decide a certified test: use one"
+            )
+        test = self.preset is not None or another_test or self.certified or self.overshoot
+        if len(self.nets) > 2 and test:
+            raise ConfigError(
+                f"--nets: {len(self.nets)} nets play a tournament, in which all pairs are played\n"
+                "A test is between two nets: leave out --sprt, --preset, --certified, --overshoot."
+            )

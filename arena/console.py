@@ -22,12 +22,14 @@ from rich.text import Text
 
 from arena.match import MatchOutcome, MatchState
 from arena.report.block import Heading, results_block
+from arena.report.headline import headline_lines
 from arena.sessions import Pace
 
 COMPILING = "Compiling kernels once, up to a minute; later matches start at once ..."
 
 STILL_PLAYING = (
-    "Still playing: only the LLR at a bound decides. LOS and +/- describe a match of fixed length."
+    "Still playing: only the test at its bound decides. LOS and +/- describe a match of fixed "
+    "length."
 )
 STILL_PLAYING_FIXED = (
     "Still playing a match of fixed length: LOS and +/- hold once all of its pairs are played."
@@ -117,7 +119,7 @@ class BlockProgress(SilentProgress):
 
     def pair_counted(self, state: MatchState) -> None:
         """Print the block where its time has come."""
-        if state.judgement.counts.pairs % self._report_every == 0:
+        if state.judgement.seen % self._report_every == 0:
             write_lines(running_block(self._heading, state, self._pace()), self._stream)
 
 
@@ -172,7 +174,9 @@ def running_block(heading: Heading, state: MatchState, pace: Pace) -> list[str]:
     """Return the block of a match that is being played."""
     judgement = state.judgement
     caution = STILL_PLAYING if judgement.sprt is not None else STILL_PLAYING_FIXED
-    remarks = [pace_line(state, pace), *([] if judgement.settled else [caution])]
+    remarks = [pace_line(state, pace), *headline_lines(judgement)]
+    if not judgement.settled:
+        remarks.append(caution)
     return results_block(heading, judgement.counts, judgement.sprt, judgement.llr, remarks)
 
 
@@ -196,7 +200,7 @@ def pace_line(state: MatchState, pace: Pace) -> str:
         parts.append(f"cache {100 * pace.cache_hit_share:.0f}% hits")
     judgement = state.judgement
     if started and not judgement.settled:
-        left = judgement.limit - judgement.counts.pairs
+        left = judgement.limit - judgement.seen
         parts.append(f"ETA {duration(60.0 * left / rate)}{_decision(state)}")
     return f"Pace: {', '.join(parts)}"
 
@@ -205,7 +209,7 @@ def _decision(state: MatchState) -> str:
     """How long the test is expected to take if the results so far are the truth."""
     sprt, counts = state.judgement.sprt, state.judgement.counts
     forecast = sprt.remaining(counts) if sprt is not None else None
-    if forecast is None or counts.pairs + forecast.pairs > state.judgement.limit:
+    if forecast is None or state.judgement.seen + forecast.pairs > state.judgement.limit:
         return ""
     return f" (or ~{max(1, round(forecast.pairs)):,} pairs to a decision)"
 

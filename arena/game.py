@@ -6,14 +6,23 @@ Moves are UCI strings, castling as the king moves (``e1g1``).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Result = Literal["1-0", "0-1", "1/2-1/2"]
 
 PairPoints = tuple[float, float]
 """The candidate's points in the two games of a pair, each 0, 0.5 or 1."""
+
+
+class PairResult(NamedTuple):
+    """What the statistics want of a pair: the points, and a sign by which games are known again."""
+
+    points: PairPoints
+    fingerprints: tuple[int, int]  # of both games, 64 bits each
+
 
 WHITE_POINTS: dict[Result, float] = {"1-0": 1.0, "1/2-1/2": 0.5, "0-1": 0.0}
 
@@ -88,3 +97,19 @@ class PairRecord:
     def points(self) -> PairPoints:
         """The candidate's points with white and with black."""
         return self.games[0].candidate_points, self.games[1].candidate_points
+
+    @property
+    def result(self) -> PairResult:
+        """Points and fingerprints: those of two games agree if and only if all of their moves do.
+
+        The opening's moves count like the nets' own, since a longer opening may lead into a game
+        that a shorter one has led into before; so does the candidate's colour. That two games of a
+        match agree by chance has a probability of some games^2 / 2^65.
+        """
+        first, second = (self._fingerprint(game) for game in self.games)
+        return PairResult(self.points, (first, second))
+
+    def _fingerprint(self, game: GameRecord) -> int:
+        moves = " ".join((*self.opening.moves, *game.moves))
+        text = f"{self.opening.fen} {game.candidate_white} {moves}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, Self, get_args
 
-from arena.game import GameRecord, Opening, PairPoints, PairRecord, Result, Termination
+from arena.game import GameRecord, Opening, PairRecord, PairResult, Result, Termination
 from arena.match_file import (
     MATCH_FILE,
     LedgerError,
@@ -54,7 +54,7 @@ class Ledger:
         self._path = folder / GAMES_FILE
         self._descriptor = descriptor
         self._size = 0
-        self._points: dict[int, PairPoints] = {}
+        self._results: dict[int, PairResult] = {}
 
     @classmethod
     def open_or_create(cls, folder: Path, identity: MatchIdentity) -> Self:
@@ -85,9 +85,9 @@ class Ledger:
         return ledger
 
     @property
-    def points(self) -> Mapping[int, PairPoints]:
-        """The candidate's points in every finished pair, by the pair's number."""
-        return MappingProxyType(self._points)
+    def results(self) -> Mapping[int, PairResult]:
+        """The result of every finished pair, by the pair's number."""
+        return MappingProxyType(self._results)
 
     def append(self, pair: PairRecord) -> None:
         """Write a finished pair; when this returns, it is on the disk.
@@ -95,7 +95,7 @@ class Ledger:
         Raises LedgerError where it cannot be written (disk full): the file is then as it was
         before, and the pair does not count.
         """
-        _check_number(pair.number, self.identity.pairs, self._points)
+        _check_number(pair.number, self.identity.pairs, self._results)
         line = encode_pair(pair)
         try:
             # An append that failed may have left something that could not be cut off at once.
@@ -108,12 +108,12 @@ class Ledger:
             if isinstance(error, OSError):
                 raise LedgerError(
                     f"{self._path}: cannot write pair {pair.number}: {_reason(error)}\n"
-                    f"It does not count; the {len(self._points)} pairs before it are safe.\n"
+                    f"It does not count; the {len(self._results)} pairs before it are safe.\n"
                     "Make room, then give the same command again to go on."
                 ) from error
             raise
         self._size += len(line)
-        self._points[pair.number] = pair.points
+        self._results[pair.number] = pair.result
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -169,8 +169,8 @@ class Ledger:
         try:
             with self._path.open("rb") as file:
                 for pair, end in _whole_lines(file, self._path):
-                    _check_number(pair.number, self.identity.pairs, self._points)
-                    self._points[pair.number] = pair.points
+                    _check_number(pair.number, self.identity.pairs, self._results)
+                    self._results[pair.number] = pair.result
                     self._size = end
             self.torn_bytes = size - self._size
             if self.torn_bytes:

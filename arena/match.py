@@ -6,6 +6,9 @@ shorter than losses a test that counts whatever is finished promotes by speed. A
 count, each is put to the test by itself, and the first to cross a bound decides; what was finished
 behind it is in the ledger and counts for nothing.
 
+A pair one of whose games was played before, move for move, brings no news and is not counted:
+statistics take pairs for independent, and one game told twice is not two.
+
 Counts and verdict hence depend on the games alone: not on how many are in flight, in which order
 they end, or how often the match was interrupted. The games depend on nothing else either; with
 torch up to float rounding, as its last digits vary with the batch that a position is evaluated in.
@@ -13,6 +16,7 @@ torch up to float rounding, as its last digits vary with the batch that a positi
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -22,13 +26,15 @@ from enum import StrEnum
 from typing import Protocol, Self
 
 from arena.config import MatchConfig
-from arena.game import GameRecord, GameTask, Opening, PairPoints, PairRecord
+from arena.game import GameRecord, GameTask, Opening, PairPoints, PairRecord, PairResult
 from arena.ledger import Ledger
 from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
 from arena.openings import Book, Deck, shuffled
 from arena.referee import check_pair
 from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import EloModel, Sprt, Verdict
+from arena.stats.presets import preset
+from arena.stats.sequential import Progress
+from arena.stats.sprt import EloModel, Method, Sprt, Verdict
 
 BASELINE, CANDIDATE = 0, 1
 """Indices of the players, as ``GameTask`` has them."""
@@ -50,34 +56,66 @@ class Judgement:
     reads it decides.
     """
 
-    sprt: Sprt | None
     limit: int  # pairs
     counts: PairCounts = field(default_factory=PairCounts)
-    llr: float | None = None  # of these counts; None without a test or a pair
-    verdict: Verdict = Verdict.UNDECIDED
-    decided_at: int | None = None  # number, from 0, of the pair that crossed a bound
+    repeats: tuple[int, ...] = ()  # numbers, from 0, of the pairs that were not counted
+    progress: Progress | None = None  # of the test, where there is one
+    decided_at: int | None = None  # number of the pair that crossed a bound
+
+    @classmethod
+    def start(cls, sprt: Sprt | None, limit: int) -> Judgement:
+        """Return what there is to say before the first pair."""
+        return cls(limit, progress=None if sprt is None else Progress.start(sprt))
+
+    @property
+    def sprt(self) -> Sprt | None:
+        """The test that was asked for."""
+        return None if self.progress is None else self.progress.sprt
+
+    @property
+    def llr(self) -> float | None:
+        """The test's log-likelihood ratio; None without a test or a pair."""
+        return None if self.progress is None else self.progress.llr
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the test has decided."""
+        return Verdict.UNDECIDED if self.progress is None else self.progress.verdict
+
+    @property
+    def seen(self) -> int:
+        """Pairs from number 0 on that were looked at: those that count and the repeats."""
+        return self.counts.pairs + len(self.repeats)
 
     @property
     def settled(self) -> bool:
         """Whether the test has ended or the limit is reached: no later pair changes anything."""
-        return self.decided_at is not None or self.counts.pairs >= self.limit
+        return self.decided_at is not None or self.seen >= self.limit
 
-    def then(self, points: PairPoints) -> Judgement:
-        """Return the judgement with the next pair; once it is settled, always the same."""
+    def then(self, points: PairPoints | None) -> Judgement:
+        """Return the judgement with the next pair, or None in place of one that is a repeat.
+
+        Once it is settled, it is always the same.
+        """
         if self.settled:
             return self
-        counts = self.counts + PairCounts.of_pair(*points)
-        if self.sprt is None:
-            return replace(self, counts=counts)
-        llr = self.sprt.llr(counts)
-        verdict = self.sprt.verdict(llr)
-        decided_at = None if verdict is Verdict.UNDECIDED else counts.pairs - 1
-        return replace(self, counts=counts, llr=llr, verdict=verdict, decided_at=decided_at)
+        number = self.seen
+        if points is None:
+            return replace(self, repeats=(*self.repeats, number))
+        pair = PairCounts.of_pair(*points)
+        progress = None if self.progress is None else self.progress.then(pair)
+        decided = progress is not None and progress.verdict is not Verdict.UNDECIDED
+        return replace(
+            self,
+            counts=self.counts + pair,
+            progress=progress,
+            decided_at=number if decided else None,
+        )
 
 
-def judge(points: Iterable[PairPoints], sprt: Sprt | None, limit: int) -> Judgement:
+def judge(points: Iterable[PairPoints | None], sprt: Sprt | None, limit: int) -> Judgement:
     """Judge pairs in the order of issue, up to the one that settles the match."""
-    judgement = Judgement(sprt, limit)
+    judgement = Judgement.start(sprt, limit)
     for pair_points in points:
         if judgement.settled:
             break
@@ -85,12 +123,30 @@ def judge(points: Iterable[PairPoints], sprt: Sprt | None, limit: int) -> Judgem
     return judgement
 
 
-def in_issue_order(finished: Mapping[int, PairPoints]) -> Iterator[PairPoints]:
-    """Yield the points of the pairs from number 0 on, up to the first that is missing."""
-    number = 0
-    while number in finished:
-        yield finished[number]
-        number += 1
+def in_issue_order(finished: Mapping[int, PairResult]) -> Iterator[PairPoints | None]:
+    """Yield the points of the pairs from number 0 on, up to the first that is missing.
+
+    None stands for a pair that repeats a game of an earlier one. ``finished`` may grow meanwhile,
+    but what has ended stays so.
+    """
+    repeats = Repeats()
+    for number in itertools.count():
+        if number not in finished:
+            return
+        yield repeats.points_of(finished[number])
+
+
+class Repeats:
+    """Knows the games of a match again."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def points_of(self, result: PairResult) -> PairPoints | None:
+        """Return a pair's points, or None if one of its games was in a pair asked for before."""
+        fresh = self._seen.isdisjoint(result.fingerprints)
+        self._seen.update(result.fingerprints)
+        return result.points if fresh else None
 
 
 # --- what a match shows of itself ---
@@ -118,7 +174,7 @@ class MatchState:
     @property
     def beyond(self) -> int:
         """Finished pairs that do not count: behind a pair still being played, or the verdict."""
-        return self.finished - self.judgement.counts.pairs
+        return self.finished - self.judgement.seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +240,23 @@ def match_identity(
 
 
 def _test_of(config: MatchConfig) -> Sprt | None:
-    if config.sprt is None:
+    if config.preset is None and config.sprt is None:
         return None
+    method = Method.GSPRT
+    if config.certified:
+        method = Method.CERTIFIED
+    elif config.overshoot:
+        method = Method.OVERSHOOT
+    name = "sprt" if config.preset is None else "preset"
     try:
-        return Sprt(*config.sprt, config.alpha, config.beta, EloModel(config.sprt_model))
+        bounds = config.sprt
+        if config.preset is not None:
+            asked = preset(config.preset, config.delta)
+            bounds = asked.elo0, asked.elo1
+        assert bounds is not None  # or there is no test
+        return Sprt(*bounds, config.alpha, config.beta, EloModel(config.sprt_model), method)
     except ValueError as error:
-        raise MatchError(f"--sprt: {error}") from None
+        raise MatchError(f"--{name}: {error}") from None
 
 
 def deck_of(identity: MatchIdentity, book: Book) -> Deck:
@@ -234,16 +301,19 @@ class _RunningMatch:
         self._ledger = ledger
         self._observer = observer
         self._began = time.monotonic()
-        self._resumed = len(ledger.points)
+        self._resumed = len(ledger.results)
         self._games = self._plies = 0
         self._halves: dict[int, GameRecord] = {}
         identity = ledger.identity
-        self._judgement = judge(in_issue_order(ledger.points), identity.sprt, identity.pairs)
+        self._repeats = Repeats()
+        self._judgement = Judgement.start(identity.sprt, identity.pairs)
+        while self._next_counts():
+            pass
 
     def state(self) -> MatchState:
         return MatchState(
             self._judgement,
-            len(self._ledger.points),
+            len(self._ledger.results),
             self._resumed,
             self._games,
             self._plies,
@@ -255,7 +325,7 @@ class _RunningMatch:
         if self._judgement.settled:
             return []
         limit = self._ledger.identity.pairs
-        return [number for number in range(limit) if number not in self._ledger.points]
+        return [number for number in range(limit) if number not in self._ledger.results]
 
     def play(
         self,
@@ -297,10 +367,16 @@ class _RunningMatch:
 
     def count(self) -> None:
         """Count every pair in the ledger that is next in the order of issue."""
-        points = self._ledger.points
-        while not self._judgement.settled and self._judgement.counts.pairs in points:
-            self._judgement = self._judgement.then(points[self._judgement.counts.pairs])
+        while self._next_counts():
             self._observer.pair_counted(self.state())
+
+    def _next_counts(self) -> bool:
+        """Judge the next pair in the order of issue, if it is there and anything is open."""
+        result = self._ledger.results.get(self._judgement.seen)
+        if self._judgement.settled or result is None:
+            return False
+        self._judgement = self._judgement.then(self._repeats.points_of(result))
+        return True
 
     def finish(self) -> MatchOutcome:
         """Return the outcome, having shown it."""

@@ -21,7 +21,7 @@ from arena.stats.sprt import Sprt
 
 MATCH_FILE = "match.toml"
 
-FORMAT = 1
+FORMAT = 2
 """Of match.toml and games.jsonl; another one is refused. To be raised when their lines mean
 something else, and when the same settings would lead to other games (search, planes, order of
 openings): no match is gone on with by other rules than it began with."""

@@ -31,6 +31,7 @@ from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity
 from arena.openings import default_book, read_book
 from arena.report.block import Heading
 from arena.report.folder import write_reports
+from arena.report.purpose import purpose_lines
 from arena.report.summary import Run, Summary
 from arena.report.verdict import heading_of
 from arena.search import BatchedSearch, Player
@@ -103,11 +104,14 @@ def play(
     folder = folder or config.out or next_folder(identity)
     with _open_run_folder(folder, identity) as ledger:
         note(f"Run folder: {folder}")
+        if config.preset is not None and identity.sprt is not None:
+            for line in purpose_lines(config.preset, config.delta, identity.sprt, config.pairs):
+                note(line)
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
         if not kernels_compiled(forward=any(choice.kind == "winograd" for choice in choices)):
             note(COMPILING)  # nothing is left that could be refused
-        session = _session(config, command, choices, nets)
+        session = _session(config, command, choices, nets, len(ledger.results))
         before = evaluators_of(read_sessions(folder))
         if before and before[-1] != session.evaluator:
             note(f"{folder}: evaluated by {before[-1]} so far, from here by {session.evaluator}.")
@@ -131,7 +135,7 @@ def play(
 
 def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:
     """Return ``reports/<candidate>-vs-<baseline>-<n>`` with the least n, from 1, that is free."""
-    baseline, candidate = (_file_name(net.name) for net in identity.nets)
+    baseline, candidate = (file_name(net.name) for net in identity.nets)
     candidates = (reports / f"{candidate}-vs-{baseline}-{n}" for n in itertools.count(1))
     return next(folder for folder in candidates if not folder.exists())
 
@@ -149,7 +153,7 @@ def _open_run_folder(folder: Path, identity: MatchIdentity) -> Iterator[Ledger]:
         try:
             yield ledger
         except Exception:
-            if fresh and not ledger.points:
+            if fresh and not ledger.results:
                 for name in (SESSIONS_FILE, MATCH_FILE, GAMES_FILE):
                     (folder / name).unlink(missing_ok=True)
                 with suppress(OSError):  # something else is in it
@@ -158,7 +162,8 @@ def _open_run_folder(folder: Path, identity: MatchIdentity) -> Iterator[Ledger]:
             raise
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """Return a net's name as a part of a folder's name."""
     return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "net"
 
 
@@ -177,7 +182,11 @@ def _identities(nets: Sequence[Net]) -> tuple[NetIdentity, NetIdentity]:
 
 
 def _session(
-    config: MatchConfig, command: Sequence[str], choices: Sequence[Choice], nets: Sequence[Net]
+    config: MatchConfig,
+    command: Sequence[str],
+    choices: Sequence[Choice],
+    nets: Sequence[Net],
+    pairs_before: int,
 ) -> Session:
     device = choices[0].device
     return Session(
@@ -186,6 +195,7 @@ def _session(
         versions=provenance.versions(),
         device=f"{device} ({provenance.device_name(device)})",
         parallel=config.parallel,
+        pairs_before=pairs_before,
         evaluator=", ".join(dict.fromkeys(map(str, choices))),
         nets=tuple(
             NetFile(net.sha256, net.path.name, str(net.spec), net.training_steps) for net in nets
@@ -199,14 +209,14 @@ class _Clock:
     def __init__(self, games: BatchedSearch, ledger: Ledger):
         self._games = games
         self._ledger = ledger
-        self._pairs_before = len(ledger.points)
+        self._pairs_before = len(ledger.results)
         self._began = time.monotonic()
 
     def pace(self) -> Pace:
         done = self._games.throughput
         return Pace(
             seconds=time.monotonic() - self._began,
-            pairs=len(self._ledger.points) - self._pairs_before,
+            pairs=len(self._ledger.results) - self._pairs_before,
             visits=done.visits,
             evaluations=done.evaluations,
             batch_slots=done.batches * done.largest_batch,

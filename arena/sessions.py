@@ -86,6 +86,7 @@ class Session:
     versions: Mapping[str, str]
     device: str  # as torch knows it, with its name: "cpu (AMD EPYC)"
     parallel: int  # games in flight
+    pairs_before: int | None = None  # in the ledger; None: noted by an older version
     evaluator: str | None = None  # "winograd (float32 on a CPU)"; None: noted by an older version
     nets: tuple[NetFile, ...] = ()
     pace: Pace = Pace()
@@ -110,6 +111,7 @@ def session_started(folder: Path, session: Session) -> None:
         "versions": dict(session.versions),
         "device": session.device,
         "parallel": session.parallel,
+        "pairs_before": session.pairs_before,
         "evaluator": session.evaluator,
         "nets": [asdict(net) for net in session.nets],
     }
@@ -171,6 +173,7 @@ def _begun(line: Mapping[str, Any]) -> Session:
         versions={str(name): str(version) for name, version in line["versions"].items()},
         device=str(line["device"]),
         parallel=int(line["parallel"]),
+        pairs_before=int(before) if (before := line.get("pairs_before")) is not None else None,
         evaluator=str(line["evaluator"]) if line.get("evaluator") else None,
         nets=tuple(NetFile(**net) for net in line["nets"]),
     )

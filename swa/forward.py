@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from swa.activations import NO_ACTIVATION, exp8, sigmoid8
 from swa.batchnorm import Weights
 from swa.cores import in_chunks
+from swa.filters import TAPS
 from swa.jit import compiled_for, kernel, pasted
 from swa.layers import (
-    TAPS,
     activate,
     add_and_activate,
     bias_and_activate,
@@ -36,7 +36,6 @@ from swa.simd import WIDTH, Floats, aligned, splat8, store8
 from swa.spec import PLANES, POLICY_MOVES, NetSpec
 from swa.winograd import (
     GROUP,
-    SLOTS,
     SQUARES,
     Slots,
     from_slots,
@@ -120,17 +119,21 @@ def _input(
 def _blocks(net: Tower, work: Workspace, boards: int) -> None:
     """All blocks: from activations in ``work.tower`` and the slots to the same."""
     slots, filters = work.slots, net.filters
-    size, conv_size = SQUARES * filters, SLOTS * filters * filters
+    size = SQUARES * filters
     for conv in range(0, 2 * net.blocks, 2):
-        multiply(slots, boards, net.convs, conv * conv_size, filters, filters)
+        first = multiply(slots, boards, net.convs, conv)
         for board in range(boards):
             place, bias = board * size, conv * filters
-            from_slots(slots, board, net.biases, bias, filters, net.activation, work.inner, place)
+            from_slots(
+                slots, first + board, net.biases, bias, filters, net.activation, work.inner, place
+            )
             to_slots(work.inner, place, filters, slots, board)
-        multiply(slots, boards, net.convs, (conv + 1) * conv_size, filters, filters)
+        first = multiply(slots, boards, net.convs, conv + 1)
         for board in range(boards):
             place, bias = board * size, (conv + 1) * filters
-            from_slots(slots, board, net.biases, bias, filters, NO_ACTIVATION, work.inner, place)
+            from_slots(
+                slots, first + board, net.biases, bias, filters, NO_ACTIVATION, work.inner, place
+            )
         if net.se:
             squeeze_and_excite(net, work, conv // 2, boards)
         for board in range(boards):
@@ -200,9 +203,10 @@ def _policy(
     """Fill the logits of a group's legal moves; ``offsets`` [boards + 1] point into ``moves``."""
     boards, channels = len(offsets) - 1, policy.channels
     if policy.convolution:
-        multiply(work.slots, boards, policy.conv, 0, net.filters, channels)
+        first = multiply(work.slots, boards, policy.filters, 0)
         for board in range(boards):
-            from_slots(work.slots, board, policy.bias, 0, channels, net.activation, work.inner, 0)
+            place = first + board
+            from_slots(work.slots, place, policy.bias, 0, channels, net.activation, work.inner, 0)
             for edge in range(offsets[board], offsets[board + 1]):
                 place = policy.places[moves[edge]]
                 logits[edge] = move_logit(

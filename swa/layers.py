@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swa.activations import activate8, sigmoid8
+from swa.filters import TAPS
 from swa.jit import inline, kernel
 from swa.planes import FULL_BOARD
 from swa.simd import (
@@ -28,9 +29,6 @@ from swa.simd import (
 )
 from swa.spec import PLANES
 from swa.winograd import SQUARES
-
-TAPS = 9
-"""Neighbours that a 3x3 filter reaches, rank by rank from below, itself the fifth."""
 
 _FULL = np.uint64(FULL_BOARD)
 _EMPTY = np.uint64(0)

@@ -1,12 +1,12 @@
 """A net's weights as the forward pass on a CPU wants them: folded, transformed, padded, aligned.
 
 Channels are padded with zeros to a multiple of 16; all arrays are flat, of float32. What stands in
-brackets is the order of their numbers, "panels" that of ``swa.winograd.pack_panels``.
+brackets is the order of their numbers, "panels" that of ``swa.filters.pack_panels``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from swa.activations import MISH, RELU
 from swa.batchnorm import Weights, fold
-from swa.layers import TAPS
+from swa.filters import (
+    NARROW,
+    SLOTS,
+    TAPS,
+    Filters,
+    pack_filters,
+    pack_panels,
+    pack_taps,
+    padded,
+    transform_taps,
+)
 from swa.policy_map import CONV_POLICY
 from swa.simd import Floats, aligned
 from swa.spec import (
@@ -26,26 +36,41 @@ from swa.spec import (
     PolicyKind,
     ValueSpec,
 )
-from swa.winograd import SLOTS, SQUARES, pack_filters, pack_panels, padded
+from swa.winograd import SQUARES
 
 MOST_BYTES = 2**31
-"""So much may the transformed weights take: up to four times what the net itself takes."""
+"""So much may the transformed weights take: up to four times what the net itself takes. Taps that
+are kept beside them add a quarter."""
+
+MOST_CACHED = 2**24
+"""Bytes of transformed filters above which a single board would wait for them. Measured with a
+third-level cache of 32 MB, of which others take their part."""
 
 _ACTIVATIONS = {Activation.RELU: RELU, Activation.MISH: MISH}
 
 
 def why_not(spec: NetSpec) -> str:
     """Why this forward pass does not cover a net; empty if it does."""
-    width, channels = padded(spec.filters), padded(spec.policy.channels)
-    numbers = 2 * spec.blocks * SLOTS * width * width + PLANES * TAPS * width
-    if spec.policy.kind is PolicyKind.CONVOLUTION:
-        numbers += SLOTS * width * channels
-    else:
-        numbers += POLICY_MOVES * SQUARES * channels
-    size = 4 * numbers
+    numbers = PLANES * TAPS * padded(spec.filters)
+    if spec.policy.kind is PolicyKind.CLASSICAL:
+        numbers += POLICY_MOVES * SQUARES * padded(spec.policy.channels)
+    size = _filter_bytes(spec) + 4 * numbers
     if size > MOST_BYTES:
         return f"its transformed weights would take {size / 2**30:.1f} GiB"
     return ""
+
+
+def _filter_bytes(spec: NetSpec) -> int:
+    """What the transformed filters of all 3x3 convolutions but the first take."""
+    width, outputs = padded(spec.filters), 2 * spec.blocks * padded(spec.filters)
+    if spec.policy.kind is PolicyKind.CONVOLUTION:
+        outputs += padded(spec.policy.channels)
+    return 4 * SLOTS * width * outputs
+
+
+def _keeps_taps(spec: NetSpec) -> bool:
+    """Whether a single board is better off with taps: a question of the net, never of a batch."""
+    return padded(spec.filters) > NARROW and _filter_bytes(spec) > MOST_CACHED
 
 
 class Head(NamedTuple):
@@ -71,7 +96,7 @@ class Tower(NamedTuple):
     activation: int
     input: Floats  # [112][9 taps][filters]
     input_bias: Floats
-    convs: Floats  # transformed filters, two convolutions a block
+    convs: Filters  # two a block
     biases: Floats  # [2 * blocks][filters]
     squeeze: Floats  # [blocks] panels from filters to se
     squeeze_bias: Floats  # [blocks][se]
@@ -84,7 +109,8 @@ class Policy(NamedTuple):
 
     convolution: bool
     channels: int  # padded
-    conv: Floats  # transformed filters, or panels of a classical policy's 1x1 convolution
+    filters: Filters  # of a 3x3 convolution
+    conv: Floats  # panels of a classical policy's 1x1 convolution
     bias: Floats
     moves: Floats  # [80][9 taps][channels], or a classical policy's [1858][64][channels]
     moves_bias: Floats
@@ -115,6 +141,16 @@ def _joined(arrays: Iterable[Floats], count: int) -> Floats:
             joined = aligned(count * array.size)
         joined[place * array.size : (place + 1) * array.size] = array
     return joined
+
+
+def _filters(spec: NetSpec, weights: Sequence[NDArray[np.float32]], outputs: int) -> Filters:
+    """3x3 convolutions [K, C, 3, 3] from the tower's width to ``outputs``, padded."""
+    inputs, count = padded(spec.filters), len(weights)
+    if not _keeps_taps(spec):
+        slots = _joined(map(pack_filters, weights), count)
+        return Filters(inputs, outputs, slots, aligned(0))
+    slots = _joined((transform_taps(pack_taps(one), inputs, outputs) for one in weights), count)
+    return Filters(inputs, outputs, slots, _joined(map(pack_taps, weights), count))
 
 
 def _panels(matrix: NDArray[np.float32]) -> Floats:
@@ -152,7 +188,7 @@ def _pack_tower(spec: NetSpec, weights: Weights) -> Tower:
         # A plane pushes to its neighbours: [plane][tap][filter].
         input=_last_padded(_by_tap(weights["input.conv.weight"].transpose(1, 0, 2, 3))),
         input_bias=_vector(weights["input.conv.bias"]),
-        convs=_joined((pack_filters(weights[f"{name}.weight"]) for name in names), len(names)),
+        convs=_filters(spec, [weights[f"{name}.weight"] for name in names], filters),
         biases=_joined((_vector(weights[f"{name}.bias"]) for name in names), len(names)),
         squeeze=_joined((_panels(weights[f"{name}1.weight"]) for name in dense), len(dense)),
         squeeze_bias=_joined((_vector(weights[f"{name}1.bias"]) for name in dense), len(dense)),
@@ -173,13 +209,14 @@ def _halves(rows: NDArray[np.float32], filters: int) -> NDArray[np.float32]:
 
 
 def _pack_policy(spec: NetSpec, weights: Weights) -> Policy:
-    channels = spec.policy.channels
+    channels, width = spec.policy.channels, padded(spec.policy.channels)
     places = np.array(CONV_POLICY)
     if spec.policy.kind is PolicyKind.CONVOLUTION:
         return Policy(
             convolution=True,
-            channels=padded(channels),
-            conv=pack_filters(weights["policy.conv1.weight"]),
+            channels=width,
+            filters=_filters(spec, [weights["policy.conv1.weight"]], width),
+            conv=aligned(0),
             bias=_vector(weights["policy.conv1.bias"]),
             moves=_last_padded(_by_tap(weights["policy.conv2.weight"])),
             moves_bias=_vector(weights["policy.conv2.bias"]),
@@ -187,7 +224,8 @@ def _pack_policy(spec: NetSpec, weights: Weights) -> Policy:
         )
     return Policy(
         convolution=False,
-        channels=padded(channels),
+        channels=width,
+        filters=_filters(spec, [], 0),
         conv=_panels(weights["policy.conv.weight"][:, :, 0, 0]),
         bias=_vector(weights["policy.conv.bias"]),
         moves=_joined([_by_square(weights["policy.dense.weight"], channels).ravel()], 1),

@@ -23,7 +23,6 @@ from swa.packed import Packed, Tower
 from swa.simd import WIDTH, Floats, load8, multiply_add, splat8, store8
 from swa.winograd import (
     GROUP,
-    SLOTS,
     SQUARES,
     from_slots,
     multiply,
@@ -231,10 +230,10 @@ def convolve_blocks(
                 to_slots(work.inner, 0, filters, work.slots, board)
         else:
             _finish_block(net, work, conv - 1, norm, kept, start, boards)
-        multiply(work.slots, boards, net.convs, conv * SLOTS * filters * filters, filters, filters)
+        base = multiply(work.slots, boards, net.convs, conv)
         for board in range(boards):
-            place = start + board * size
-            from_slots(work.slots, board, net.biases, 0, filters, NO_ACTIVATION, kept.raw, place)
+            place, row = start + board * size, base + board
+            from_slots(work.slots, row, net.biases, 0, filters, NO_ACTIVATION, kept.raw, place)
             _add_up(sums, kept.raw, place, 1, work.sums)
 
 
@@ -258,10 +257,17 @@ def convolve_heads(
         _finish_block(tower, work, 2 * tower.blocks - 1, norm, kept, start, boards)
         if net.policy.convolution:
             channels = policy.channels
-            multiply(work.slots, boards, net.policy.conv, 0, filters, channels)
-            for board in range(boards):
+            base = multiply(work.slots, boards, net.policy.filters, 0)
+            for row in range(base, base + boards):
                 from_slots(
-                    work.slots, board, net.policy.bias, 0, channels, NO_ACTIVATION, work.inner, 0
+                    work.slots,
+                    row,
+                    net.policy.bias,
+                    0,
+                    channels,
+                    NO_ACTIVATION,
+                    work.inner,
+                    0,
                 )
                 _add_up(policy, work.inner, 0, 1, work.sums)
         else:

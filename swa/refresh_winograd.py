@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from swa.batchnorm import Statistics, Weights
 from swa.cores import in_chunks
+from swa.filters import padded
 from swa.forward import Workspace, new_workspace
 from swa.packed import pack
 from swa.refresh_kernels import (
@@ -28,7 +29,7 @@ from swa.refresh_kernels import (
 from swa.simd import aligned
 from swa.spec import BATCH_NORM_EPSILON, NetSpec, norm_of, normed_convolutions
 from swa.spill import Spill, Spilled
-from swa.winograd import GROUP, SQUARES, padded
+from swa.winograd import GROUP, SQUARES
 
 SHARE = 10 * GROUP
 """Boards by the multiple of which threads share a window; and which go through the layers that are

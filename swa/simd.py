@@ -135,6 +135,9 @@ def multiply_panel(
     outputs: Floats,
     target: int,
     target_stride: int,
+    coming: Floats,
+    ahead: int,
+    pace: int,
 ) -> None:
     """The matrix product of 1, 2, 4 or 6 rows with a panel of weights: sixteen outputs each.
 
@@ -142,7 +145,8 @@ def multiply_panel(
     ``inputs[first + row * stride + c] * weights[panel + 16 * c + k]`` for ``k`` below 16. In
     compiled code the sum is fused and in the order of ``c``; each ``segment_length`` of them, of
     which the depth is a multiple, is summed up by itself: bit for bit the same for any number of
-    rows.
+    rows. Meanwhile ``coming`` is fetched from ``ahead`` on, ``pace`` numbers with each step of the
+    depth; what lies there need not exist.
     """
     kernel = _within(weights, panel, depth * PANEL_OUTPUTS).reshape(depth, PANEL_OUTPUTS)
     for row in range(rows):
@@ -280,6 +284,9 @@ def _panel_of(
     outputs: ir.Value,
     target: ir.Value,
     target_stride: ir.Value,
+    coming: ir.Value,
+    ahead: ir.Value,
+    pace: ir.Value,
 ) -> None:
     """Add up segment after segment in registers, each then to the outputs."""
     zero = ir.Constant(_INT64, 0)
@@ -289,14 +296,14 @@ def _panel_of(
         targets.append(builder.add(targets[-1], target_stride))
     lines = [builder.gep(inputs, [start], inbounds=True) for start in starts]
     kernel = builder.gep(weights, [panel], inbounds=True)
-    size = builder.mul(depth, ir.Constant(_INT64, PANEL_OUTPUTS))
+    fetched = builder.gep(coming, [ahead])
     before = builder.block
     segment, begin, add, end = (builder.append_basic_block() for _ in range(4))
     builder.branch(segment)
     builder.position_at_end(segment)
     origin = builder.phi(_INT64)
     limit = builder.add(origin, segment_length)
-    sums = _sums_of_segment(builder, origin, limit, lines, kernel, size)
+    sums = _sums_of_segment(builder, origin, limit, lines, kernel, fetched, pace)
     builder.cbranch(builder.icmp_signed("==", origin, zero), begin, add)
     for block in (begin, add):
         builder.position_at_end(block)
@@ -319,11 +326,12 @@ def _sums_of_segment(
     limit: ir.Value,
     lines: list[ir.Value],
     kernel: ir.Value,
-    size: ir.Value,
+    fetched: ir.Value,
+    pace: ir.Value,
 ) -> list[list[ir.Value]]:
     """Both halves of each line's sums over the depth from ``origin`` to before ``limit``.
 
-    The weights that lie ``size`` farther on, the next panel's, are fetched meanwhile.
+    What lies from ``fetched`` on, ``pace`` numbers with each step, is in the caches afterwards.
     """
     before = builder.block
     loop, done = builder.append_basic_block(), builder.append_basic_block()
@@ -336,7 +344,7 @@ def _sums_of_segment(
     place.add_incoming(following, loop)
     column = builder.mul(place, ir.Constant(_INT64, PANEL_OUTPUTS))
     halves = [_load(builder, kernel, _plus(builder, column, half)) for half in (0, WIDTH)]
-    _prefetch(builder, builder.gep(kernel, [builder.add(column, size)]))  # may lie beyond
+    _prefetch(builder, builder.gep(fetched, [builder.mul(place, pace)]))  # may lie beyond
     sums = []
     for line, pair in zip(lines, addends, strict=True):
         factor = _splat(builder, builder.load(builder.gep(line, [place], inbounds=True)))
@@ -351,7 +359,11 @@ def _sums_of_segment(
 
 _ARRAY = types.Array
 _INDEX = types.Integer
-_PANEL = (_INDEX, _ARRAY, *(_INDEX,) * 2, _ARRAY, *(_INDEX,) * 3, _ARRAY, *(_INDEX,) * 2)
+_PANEL = (
+    *(_INDEX, _ARRAY, *(_INDEX,) * 2),
+    *(_ARRAY, *(_INDEX,) * 3),
+    *(_ARRAY, *(_INDEX,) * 2) * 2,
+)
 
 compile_as(load8, (_ARRAY, _INDEX), _FLOAT8_TYPE, _load)
 compile_as(store8, (_ARRAY, _INDEX, _FLOAT8_TYPE), types.none, _store)

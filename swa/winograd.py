@@ -26,13 +26,25 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swa.activations import MISH, RELU, activate8
+from swa.filters import (
+    FAR,
+    NARROW,
+    NEAR,
+    POINTS,
+    SLOTS,
+    TAPS,
+    Filters,
+    padded,
+    panel_stride,
+    transform_panel,
+)
 from swa.jit import inline, kernel
 from swa.simd import (
     LINE,
     PANEL_OUTPUTS,
+    PANEL_ROWS,
     WIDTH,
     Float8,
     Floats,
@@ -51,34 +63,21 @@ GROUP = 6
 """Boards that go through a net together."""
 TILES = 4
 """Tiles of a board: two by two."""
-POINTS = 6
-"""Inputs a side of a tile, and points of evaluation: 4 outputs + 3 taps - 1."""
-SLOTS = POINTS * POINTS
 
-NEAR, FAR = math.sqrt(0.5), math.sqrt(2.0)
-"""The points but 0 and infinity, with both signs. Their product is 1, which shortens the sums."""
+SEGMENT = 16
+"""Inputs that are summed up by themselves before they are added to the rest: one chain of 64 sums
+loses about twice what four of 16 do (Higham, "The accuracy of floating point summation", SIAM J.
+Sci. Comput. 14, 1993). At 64 channels it costs a tenth of the speed; at 128, where a panel, its
+inputs and its outputs do not fit into the first-level cache together, it would cost an eighth, so
+convolutions of more than ``NARROW`` channels sum in one chain."""
 
 _NEAR, _FAR = np.float32(NEAR), np.float32(FAR)
 _HALF_NEAR, _TWICE_FAR = np.float32(NEAR / 2), np.float32(FAR * 2)
 _ZERO, _NO_LEAST = np.float32(0), np.float32(-math.inf)
 _HALF, _TWO, _TWO_AND_HALF = np.float32(0.5), np.float32(2), np.float32(2.5)
 
-SEGMENT = 16
-"""Inputs that are summed up by themselves before they are added to the rest: one chain of 64 sums
-loses about twice what four of 16 do (Higham, "The accuracy of floating point summation", SIAM J.
-Sci. Comput. 14, 1993). At 64 channels it costs a tenth of the speed."""
-
-MOST_SEGMENTED = 64
-"""Channels of a 3x3 convolution above which it sums in one chain: at 128, where a panel, its inputs
-and its outputs do not fit into the first-level cache together, segments would cost an eighth."""
-
 COLUMNS = 10
 """Files that the tiles reach to: eight, and one of zeros beyond each edge."""
-
-
-def padded(channels: int) -> int:
-    """The next multiple of what ``multiply_panel`` computes at once."""
-    return -(-channels // PANEL_OUTPUTS) * PANEL_OUTPUTS
 
 
 class Slots(NamedTuple):
@@ -88,6 +87,7 @@ class Slots(NamedTuple):
     stride: int  # numbers from one slot to the next
     width: int  # channels, padded: numbers from one tile to the next
     scratch: Floats  # [6][10 files][8], what ``to_slots`` has transformed one way
+    panel: Floats  # [36][panel_stride], a panel of filters transformed for a single board
 
 
 def new_slots(channels: int) -> Slots:
@@ -95,45 +95,13 @@ def new_slots(channels: int) -> Slots:
     width = padded(channels)
     # The line in between keeps the 36 slots of a number out of one another's cache sets.
     stride = GROUP * TILES * width + LINE // 4
-    return Slots(aligned((SLOTS + 1) * stride), stride, width, aligned(POINTS * COLUMNS * WIDTH))
-
-
-def filter_transform() -> NDArray[np.float64]:
-    """The matrix G [6, 3]: a filter's polynomial at each point, over that point's denominator.
-
-    Toom and Cook's interpolation: the denominator of point p is the product of p - q over the other
-    finite points q; at infinity only the highest power counts.
-    """
-    points = (0.0, NEAR, -NEAR, FAR, -FAR)
-    matrix = np.zeros((POINTS, 3))
-    for row, point in enumerate(points):
-        denominator = math.prod(point - other for other in points if other != point)
-        matrix[row] = [point**power / denominator for power in range(3)]
-    matrix[-1, -1] = 1.0
-    return matrix
-
-
-def pack_filters(weights: NDArray[np.float32]) -> Floats:
-    """Transform a convolution's weights [K, C, 3, 3], in float64, for ``multiply``.
-
-    The result is [36 slots][K / 16 panels][C][16 outputs], K and C padded with zeros.
-    """
-    outputs, inputs = weights.shape[:2]
-    g = filter_transform()
-    slots = np.einsum("ia,jb,kcab->ijkc", g, g, weights.astype(np.float64), optimize=True)
-    return pack_panels(slots.reshape(SLOTS, outputs, inputs))
-
-
-def pack_panels(matrices: NDArray[np.float64] | NDArray[np.float32]) -> Floats:
-    """Matrices [n, K, C] as [n][K / 16 panels][C][16 outputs], K and C padded with zeros."""
-    count, outputs, inputs = matrices.shape
-    depth, width = padded(inputs), padded(outputs)
-    packed = aligned(count * depth * width)
-    panels = packed.reshape(count, width // PANEL_OUTPUTS, depth, PANEL_OUTPUTS)
-    for panel in range(width // PANEL_OUTPUTS):
-        rows = matrices[:, panel * PANEL_OUTPUTS : (panel + 1) * PANEL_OUTPUTS]
-        panels[:, panel, :inputs, : rows.shape[1]] = rows.transpose(0, 2, 1)
-    return packed
+    return Slots(
+        aligned((SLOTS + 1) * stride),
+        stride,
+        width,
+        aligned(POINTS * COLUMNS * WIDTH),
+        aligned(SLOTS * panel_stride(width) if width > NARROW else 0),
+    )
 
 
 @kernel
@@ -153,8 +121,11 @@ def multiply_rows(
 ) -> None:
     """Multiply ``rows`` of ``depth`` inputs by packed weights: ``width`` outputs each."""
     stay_apart()
+    # All rows together fetch the next panel, none of them more than memory can give meanwhile.
+    pace = PANEL_OUTPUTS // -(-rows // PANEL_ROWS[-1])
     for panel in range(0, width, PANEL_OUTPUTS):
         matrix = start + panel * depth
+        ahead = matrix + depth * PANEL_OUTPUTS
         row = 0
         while row < rows:
             left = rows - row
@@ -173,34 +144,75 @@ def multiply_rows(
                 outputs,
                 place,
                 target_stride,
+                weights,
+                ahead,
+                pace,
             )
             row += taken
+            ahead += pace * depth
 
 
 @kernel
-def multiply(
-    slots: Slots, boards: int, filters: Floats, start: int, inputs: int, outputs: int
-) -> None:
-    """Multiply the slots of ``boards`` boards by the packed filters from ``start`` on.
+def multiply(slots: Slots, boards: int, filters: Filters, conv: int) -> int:
+    """Multiply the slots of ``boards`` boards by the filters of convolution ``conv``.
 
-    ``inputs`` and ``outputs`` are channels, padded.
+    Returns in which board's rows the first board's outputs are.
     """
     stay_apart()
+    inputs, outputs = filters.inputs, filters.outputs
+    if boards == 1 and filters.taps.size:
+        _multiply_one(slots, filters, conv)
+        return 1
+    size = inputs * outputs
     for slot in range(SLOTS):
         multiply_rows(
             slots.numbers,
             (slot + 1) * slots.stride,
             slots.width,
             TILES * boards,
-            filters,
-            start + slot * inputs * outputs,
+            filters.slots,
+            (conv * SLOTS + slot) * size,
             inputs,
             outputs,
             slots.numbers,
             slot * slots.stride,
             slots.width,
-            SEGMENT if inputs <= MOST_SEGMENTED else inputs,
+            inputs if inputs > NARROW else SEGMENT,
         )
+    return 0
+
+
+@kernel
+def _multiply_one(slots: Slots, filters: Filters, conv: int) -> None:
+    """Multiply the slots of a single board by the filters of which the taps are kept.
+
+    All slots of a panel follow one another, so inputs are needed to the end: the outputs go to the
+    rows of the second board. Meanwhile the taps of the next panel are fetched.
+    """
+    depth, stride = filters.inputs, panel_stride(filters.inputs)
+    size, board = TAPS * PANEL_OUTPUTS * depth, TILES * slots.width
+    pace = TAPS * PANEL_OUTPUTS // SLOTS
+    start = conv * filters.outputs * depth * TAPS
+    for panel in range(0, filters.outputs, PANEL_OUTPUTS):
+        transform_panel(filters.taps, start, depth, slots.panel, 0, stride)
+        start += size
+        for slot in range(SLOTS):
+            multiply_panel(
+                TILES,
+                slots.numbers,
+                (slot + 1) * slots.stride,
+                slots.width,
+                slots.panel,
+                slot * stride,
+                depth,
+                depth,
+                slots.numbers,
+                slot * slots.stride + board + panel,
+                slots.width,
+                filters.taps,
+                start + slot * pace * depth,
+                pace,
+            )
 
 
 @inline

@@ -31,11 +31,12 @@ from arena.evaluator import (
 from arena.search import Lane, Player
 from arena.stand_ins import HashEvaluator
 from swa.cores import usable_cores
+from swa.filters import padded
 from swa.forward import Forward
 from swa.model import for_play, unpack
 from swa.net import Net
 from swa.refresh import refresh
-from swa.winograd import SQUARES, padded
+from swa.winograd import SQUARES
 
 STEPS = 150
 """Steps after which leaves are those of trees in mid-search, at 100 visits a move."""

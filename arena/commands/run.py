@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 
-from arena.commands.output import add_output_flags, write_text
+from arena.commands.output import add_output_flags, write_json, write_text
 from arena.options import add_flags
 
 REPORT_EVERY = 50
@@ -25,7 +25,9 @@ exit codes:
 examples:
   arena run --nets raw.pb.gz swa.pb.gz
   arena run --nets raw.pb.gz swa.pb.gz --visits 800 --sprt 0 5
+  arena run --nets raw.pb.gz swa.pb.gz --preset pick-best --delta 10
   arena run --nets raw.pb.gz swa.pb.gz --no-sprt --pairs 500 --json
+  arena run --nets a.pb.gz b.pb.gz c.pb.gz --pairs 500 --tournament gauntlet
 """
 
 
@@ -33,9 +35,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Declare the command; its settings are those of ``MatchConfig``."""
     parser = commands.add_parser(
         "run",
-        help="play a match between two nets",
+        help="play a match between two nets, or a tournament of more",
         description="Play pairs of games between two nets, colours swapped, until the test "
-        "decides or the limit is reached; write a run folder with games and report.",
+        "decides or the limit is reached; write a run folder with games and report. More nets play "
+        "a tournament of matches of fixed length, rated together.",
         epilog=EXAMPLES,
     )
     output = add_flags(parser)["output"]
@@ -72,9 +75,11 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.console import PaceSource, Progress, progress, write_lines
     from arena.match import Ending
     from arena.report.block import Heading
+    from arena.report.ratings_table import ratings_lines
     from arena.report.summary import summary_json
     from arena.report.verdict import outcome
     from arena.run import play
+    from arena.tournament import play_tournament
 
     def note(line: str) -> None:
         if not arguments.quiet:
@@ -90,14 +95,23 @@ def execute(arguments: argparse.Namespace) -> int:
         )
 
     command = ["arena", *arguments.words]
-    played = play(config, command, show, note)
-    run = played.run
-    if arguments.json:
-        sys.stdout.write(summary_json(played.summary))
-    elif not arguments.quiet:
-        write_text([*outcome(run.identity, run.judgement), f"Report: {run.folder}/report.md"])
-    if played.ending is not Ending.INTERRUPTED:
+    if len(config.nets) > 2:
+        tournament = play_tournament(config, command, show, note)
+        folder, ending = tournament.folder, tournament.ending
+        if arguments.json:
+            write_json(tournament.ratings)
+        elif not arguments.quiet and tournament.ratings is not None:
+            write_text([*ratings_lines(tournament.ratings), f"Tournament: {folder}"])
+    else:
+        played = play(config, command, show, note)
+        folder, ending = played.run.folder, played.ending
+        if arguments.json:
+            sys.stdout.write(summary_json(played.summary))
+        elif not arguments.quiet:
+            lines = outcome(played.run.identity, played.run.judgement)
+            write_text([*lines, f"Report: {folder}/report.md"])
+    if ending is not Ending.INTERRUPTED:
         return 0
-    resume = command if config.out is not None else [*command, "--out", str(run.folder)]
+    resume = command if config.out is not None else [*command, "--out", str(folder)]
     write_lines(["Interrupted. To go on:", f"  {shlex.join(resume)}"], sys.stderr)
     return 130

@@ -10,6 +10,7 @@ from arena.commands.output import add_output_flags, write_json, write_text
 from arena.config import ConfigError
 
 if TYPE_CHECKING:
+    from arena.stats.elo import EloEstimate
     from arena.stats.pentanomial import Outcomes
     from arena.stats.sprt import Sprt
 
@@ -17,7 +18,7 @@ EXAMPLES = """\
 examples:
   arena sprt 11 240 560 297 14 --elo0 0 --elo1 10
   arena sprt 11 240 560 297 14 --elo1 5 --sprt-model logistic --json
-  arena sprt --wdl 505 1297 442 --elo0 0 --elo1 10
+  arena sprt --wdl 505 1297 442 --elo0 0 --elo1 10 --sprt-model bayesian
 """
 
 COUNTS = ("LL", "LD", "WLDD", "WD", "WW")
@@ -55,9 +56,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--sprt-model",
-        choices=("normalized", "logistic"),
+        choices=("normalized", "logistic", "bayesian"),
         default="normalized",
-        help="unit of the bounds (default: normalized)",
+        help="unit of the bounds (default: normalized); bayesian needs --wdl",
     )
     parser.add_argument(
         "--alpha",
@@ -98,6 +99,8 @@ def read(arguments: argparse.Namespace) -> tuple[Outcomes, Sprt]:
     if arguments.wdl is None and len(arguments.pairs) != len(COUNTS):
         raise ConfigError(f"{len(arguments.pairs)} counts of pairs, not {' '.join(COUNTS)}")
     model = EloModel(arguments.sprt_model)
+    if model is EloModel.BAYESIAN and arguments.wdl is None:
+        raise ConfigError("--sprt-model bayesian needs the draws of single games: give --wdl W D L")
     try:
         sprt = Sprt(arguments.elo0, arguments.elo1, arguments.alpha, arguments.beta, model)
         if arguments.wdl is None:
@@ -110,9 +113,12 @@ def read(arguments: argparse.Namespace) -> tuple[Outcomes, Sprt]:
 
 def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
     """Return all that is known of the counts; null where a figure does not exist."""
+    from arena.stats.confidence import confidence_sequence
     from arena.stats.elo import likelihood_of_superiority, logistic_elo, normalized_elo
-    from arena.stats.sprt import EloModel
+    from arena.stats.sprt import PAIR_MODELS
+    from arena.stats.stopping import stopping_aware
 
+    aware = stopping_aware(counts, sprt)
     elo, nelo, llr = logistic_elo(counts), normalized_elo(counts), sprt.llr(counts)
     return {
         "pairs": counts.size if counts.games_each == 2 else None,
@@ -127,6 +133,8 @@ def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
         "nelo": nelo.elo,
         "nelo_ci": None if nelo.margin is None else [nelo.low, nelo.high],
         "los": likelihood_of_superiority(counts),
+        "stopping_aware": None if aware is None else _ends(aware.elo) | {"los": aware.los},
+        "anytime": _ends(confidence_sequence(counts).elo) if counts.size else None,
         "sprt": {
             "elo0": sprt.elo0,
             "elo1": sprt.elo1,
@@ -135,9 +143,22 @@ def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
             "model": sprt.model.value,
         },
         "models": {
-            model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in EloModel
+            model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in PAIR_MODELS
         },
     }
+
+
+def _ends(elo: EloEstimate) -> dict[str, Any]:
+    return {"elo": elo.elo, "elo_ci": None if elo.margin is None else [elo.low, elo.high]}
+
+
+def _shown(found: dict[str, Any] | None) -> str:
+    from arena.report.block import number
+
+    if found is None or found["elo"] is None:
+        return "n/a"
+    low, high = found["elo_ci"] or (None, None)
+    return f"{number(found['elo'])} [{number(low)}, {number(high)}] (95 %)"
 
 
 def lines_of(counts: Outcomes, sprt: Sprt, document: dict[str, Any]) -> list[str]:
@@ -155,5 +176,7 @@ def lines_of(counts: Outcomes, sprt: Sprt, document: dict[str, Any]) -> list[str
         f"{kind}: {list(counts.counts)}",
         llr_line(sprt, document["llr"]),
         f"LLR by {other} Elo: {document['models'][other]['llr']:.2f}",
+        f"Elo, allowing for the stop of this test: {_shown(document['stopping_aware'])}",
+        f"Elo, valid at every moment of a match: {_shown(document['anytime'])}",
         f"Verdict: {document['verdict']}",
     ]

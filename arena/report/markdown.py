@@ -16,11 +16,15 @@ from pathlib import Path
 from arena.config import SearchParams
 from arena.report.block import counted, number, percent, plain, printable, results_block
 from arena.report.files import atomic_writer
+from arena.report.headline import WORDS, Kind, headline_lines
 from arena.report.summary import NetSummary, Run, Summary
 from arena.report.verdict import heading_of, sprt_name, verdict_sentence
 
 FEW_PAIRS = 100
 """Below this many, intervals by the normal law are rough, and a new pair may move them far."""
+
+SUSPICIOUS = 0.001
+"""p-value below which sessions of a match are said to differ: fishtest's for workers."""
 
 SHOWN_HASH = 16
 """Digits of a sha256 in a table; summary.json has all 64."""
@@ -41,7 +45,10 @@ def write_markdown(path: Path, run: Run, summary: Summary) -> None:
 def markdown(run: Run, summary: Summary) -> str:
     """Return the report of a run, finished or not, as GitHub's Markdown."""
     heading = heading_of(run.identity)
-    block = results_block(heading, run.judgement.counts, run.judgement.sprt, run.judgement.llr)
+    judgement = run.judgement
+    block = results_block(
+        heading, judgement.counts, judgement.sprt, judgement.llr, headline_lines(judgement)
+    )
     sections = [
         f"# {escape(heading.candidate)} against {escape(heading.baseline)}",
         f"**{escape(verdict_sentence(heading, run.judgement))}**",
@@ -90,16 +97,32 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
     if summary["state"] == "decided":
         yield (
             "The test stopped the match when the figures were favourable to its verdict, so the "
-            "Elo above overstates the difference on average; a match of fixed length "
-            "(`--no-sprt`) estimates it without bias."
+            "fixed-length Elo overstates the difference on average; the stopping-aware one allows "
+            "for it."
+        )
+    if summary["state"] == "limit" and summary["sprt"] is not None:
+        yield (
+            "The limit of pairs was reached between the bounds. The verdict is undecided and stays "
+            "so: to play on because of what was seen would make the error rates untrue. `arena "
+            "plan --pairs` tells how often a limit ends like this."
         )
     if pairs < FEW_PAIRS:
         few = f"{counted(pairs, 'pair')} {'is' if pairs == 1 else 'are'} few"
         yield f"{few}: intervals and LOS assume a normal law that needs more."
-    if summary["repeated_games"]:
+    if summary["pairs_repeated"]:
         yield (
-            f"{summary['repeated_games']:,} of {summary['games']:,} games repeat an earlier pair's "
-            "game move for move and add no evidence of their own."
+            f"{counted(summary['repeated_games'], 'game')} repeated an earlier pair's move for "
+            f"move: {counted(summary['pairs_repeated'], 'pair')} with such a game "
+            f"{'is' if summary['pairs_repeated'] == 1 else 'are'} not counted, which leaves "
+            f"{counted(pairs, 'effective pair')}. A longer book, or one whose openings do not lead "
+            "into each other, avoids it."
+        )
+    parts = summary["homogeneity"]
+    if parts is not None and parts["p_value"] < SUSPICIOUS:
+        yield (
+            f"The {len(parts['parts'])} sessions do not agree (chi-squared {parts['chi2']:.1f} on "
+            f"{parts['degrees']} degrees of freedom, p = {parts['p_value']:.2g}): look for another "
+            "processor, evaluator or version in one of them before you rely on the figures."
         )
     if summary["mirrored_pairs"]:
         yield (
@@ -194,9 +217,20 @@ def _speed(summary: Summary) -> Iterator[list[str]]:
 
 
 def _statistics(summary: Summary) -> Iterator[list[str]]:
-    yield ["Elo (logistic)", number(summary["elo"]), _interval(summary["elo_ci"])]
-    yield ["normalized Elo", number(summary["nelo"]), _interval(summary["nelo_ci"])]
-    yield ["likelihood of superiority", percent(summary["los"]), ""]
+    found, anytime = summary["headline"], summary["anytime"]
+    fixed = ", as of a match of fixed length" if summary["sprt"] is not None else ""
+    if found is not None and found["kind"] != Kind.FIXED_LENGTH:
+        words = WORDS[Kind(found["kind"])]
+        yield [f"**Elo, {words}**", number(found["elo"]), _interval(found["elo_ci"])]
+        if found["nelo"] is not None:
+            yield [f"normalized Elo, {words}", number(found["nelo"]), _interval(found["nelo_ci"])]
+            yield [f"likelihood of superiority, {words}", percent(found["los"]), ""]
+    if anytime is not None and (found is None or found["kind"] != Kind.ANYTIME):
+        words = WORDS[Kind.ANYTIME]
+        yield [f"Elo, {words}", number(summary["elo"]), _interval(anytime["elo_ci"])]
+    yield [f"Elo (logistic){fixed}", number(summary["elo"]), _interval(summary["elo_ci"])]
+    yield [f"normalized Elo{fixed}", number(summary["nelo"]), _interval(summary["nelo_ci"])]
+    yield [f"likelihood of superiority{fixed}", percent(summary["los"]), ""]
     yield ["score", percent(summary["score"]), ""]
     yield ["pairs lost to won [LL, LD, WL+DD, WD, WW]", str(summary["pentanomial"]), ""]
     yield ["level pairs (DrawRatio)", percent(summary["draw_ratio"]), ""]
@@ -208,8 +242,17 @@ def _statistics(summary: Summary) -> Iterator[list[str]]:
         for model, figures in sorted(summary["models"].items(), reverse=True):
             decides = summary["sprt"] is not None and summary["sprt"]["model"] == model
             llr = number(figures["llr"])
+            decides = decides and summary["certified"] is None
             name = f"LLR ({model} Elo{', decides' if decides else ''})"
             yield [name, llr, f"bounds {lower:.2f}, {upper:.2f}" if decides else ""]
+    if (certified := summary["certified"]) is not None:
+        for end, at in (("elo0", "promote_at"), ("elo1", "keep_at")):
+            evidence = number(certified[f"against_{end}"])  # type: ignore[literal-required]
+            bound = f"decides at {certified[at]:.2f}"  # type: ignore[literal-required]
+            yield [f"certified evidence against {end}, in nats", evidence, bound]
+    if (parts := summary["homogeneity"]) is not None:
+        words = f"chi-squared {parts['chi2']:.1f} on {parts['degrees']} degrees of freedom"
+        yield [f"agreement of {len(parts['parts'])} sessions", f"p = {parts['p_value']:.2g}", words]
 
 
 def _interval(ends: list[float] | None) -> str:
@@ -220,8 +263,8 @@ def _interval_note(summary: Summary) -> str:
     if summary["sprt"] is None:
         return ""
     return (
-        "The verdict rests on the LLR alone. Intervals and likelihood of superiority are those of "
-        "a match of\nfixed length: they describe this one, and nothing should be decided by them."
+        'The verdict rests on the test alone. What is marked "as of a match of fixed length" is '
+        "what other\nprograms print: it describes this match, and nothing should be decided by it."
     )
 
 

@@ -7,6 +7,7 @@ has no value yet (an interval from one pair, a ratio to nothing) it is null, nev
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from arena.game import GameRecord, PairRecord
-from arena.ledger import read_pairs_in_issue_order
+from arena.ledger import read_pairs
 from arena.match import Judgement, in_issue_order, judge
 from arena.match_file import MatchIdentity, read_identity, to_table
 from arena.report.files import atomic_writer
+from arena.report.headline import anytime, headline
 from arena.sessions import Pace, Session, evaluators_of, read_sessions
+from arena.stats.confidence import confidence_sequence
 from arena.stats.elo import (
     EloEstimate,
     likelihood_of_superiority,
@@ -26,10 +29,11 @@ from arena.stats.elo import (
     normalized_elo,
     rms_opening_bias,
 )
+from arena.stats.homogeneity import homogeneity
 from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import EloModel, Sprt
+from arena.stats.sprt import PAIR_MODELS, Sprt
 
-FORMAT = 1
+FORMAT = 2
 """Version of the document; raised when a key changes its meaning or goes."""
 
 State = Literal["decided", "limit", "unfinished"]
@@ -75,6 +79,43 @@ class SprtSummary(TypedDict):
     alpha: float
     beta: float
     model: str
+    method: str  # "gsprt", "overshoot" or "certified"
+
+
+class HeadlineSummary(TypedDict):
+    """The Elo to quote, with a 95 % interval that allows for how the match ended."""
+
+    kind: str  # "anytime" while it runs, "stopping-aware" after a test, "fixed-length" without one
+    elo: float | None  # logistic
+    elo_ci: list[float] | None
+    nelo: float | None
+    nelo_ci: list[float] | None
+    los: float | None
+
+
+class AnytimeSummary(TypedDict):
+    """The 95 % confidence sequence: it holds at every moment of the match at once."""
+
+    score_ci: list[float]  # of the mean score, in [0, 1]
+    elo_ci: list[float] | None
+
+
+class CertifiedSummary(TypedDict):
+    """The certified test's evidence, in nats, and what decides."""
+
+    against_elo0: float
+    against_elo1: float
+    promote_at: float
+    keep_at: float
+
+
+class HomogeneitySummary(TypedDict):
+    """Whether the sessions of a match agree: chi-squared of lost, level and won pairs."""
+
+    parts: list[list[int]]  # pentanomial of each
+    chi2: float
+    degrees: int
+    p_value: float
 
 
 class Summary(TypedDict):
@@ -86,8 +127,10 @@ class Summary(TypedDict):
     state: State  # "unfinished": interrupted, or still being played
     interrupted: bool  # the match has neither a verdict nor all its pairs
     verdict: str  # "promote", "keep" or "undecided"
-    decided_at: int | None  # counted pairs when the test ended
-    pairs: int  # counted: in the order of issue, without a gap, up to the verdict
+    decided_at: int | None  # number, from 1, of the pair that ended the test
+    headline: HeadlineSummary | None  # None before two different pair results
+    pairs: int  # counted: in the order of issue, without a gap, up to the verdict, no repeats
+    pairs_repeated: int  # not counted, as one of their games was in an earlier pair
     pairs_beyond: int  # finished, but not counted
     pairs_limit: int
     games: int
@@ -97,11 +140,12 @@ class Summary(TypedDict):
     losses: int
     points: float
     score: float | None  # points a game, in [0, 1]
-    elo: float | None  # logistic
-    elo_ci: list[float] | None  # 95 %, as of a match of fixed length
+    elo: float | None  # logistic; this and all down to ``los`` as of a match of fixed length
+    elo_ci: list[float] | None  # 95 %
     nelo: float | None  # normalized
     nelo_ci: list[float] | None
     los: float | None  # likelihood of superiority, in [0, 1]
+    anytime: AnytimeSummary | None
     draw_ratio: float | None  # pairs that end level
     pairs_ratio: float | None  # pairs won to pairs lost
     wl_dd_ratio: float | None  # level pairs of a win and a loss to those of two draws
@@ -109,10 +153,12 @@ class Summary(TypedDict):
     llr: float | None
     llr_bounds: list[float] | None
     sprt: SprtSummary | None
+    certified: CertifiedSummary | None
+    homogeneity: HomogeneitySummary | None  # of the sessions, where there are several
     models: dict[str, dict[str, float | None]]  # "logistic", "normalized": {"llr"}
     by_colour: dict[str, ColourSummary]  # "white", "black"
     terminations: dict[str, int]  # games
-    repeated_games: int  # games whose moves are those of an earlier pair's
+    repeated_games: int  # games move for move like one of an earlier pair, colours as well
     mirrored_pairs: int  # pairs of two games with the same moves: the nets played alike
     plies: float | None  # mean length of a game, the opening included
     openings: OpeningsSummary
@@ -132,13 +178,27 @@ class Run:
     folder: Path
     identity: MatchIdentity
     pairs: Sequence[PairRecord]  # by number; behind the counted ones there may be gaps
+    written: Sequence[int]  # numbers of the pairs in the order in which they were finished
     judgement: Judgement
     sessions: Sequence[Session]
 
     @property
     def counted(self) -> Sequence[PairRecord]:
-        """The pairs that the verdict rests on: from the first on, without a gap."""
-        return self.pairs[: self.judgement.counts.pairs]
+        """The pairs that the verdict rests on: from the first on, without a gap or a repeat."""
+        repeats = frozenset(self.judgement.repeats)
+        seen = self.pairs[: self.judgement.seen]
+        return [pair for pair in seen if pair.number not in repeats]
+
+    @property
+    def parts(self) -> Sequence[PairCounts]:
+        """The counted pairs by the session that finished them, without sessions that did not."""
+        begins = [session.pairs_before or 0 for session in self.sessions]
+        place = {number: index for index, number in enumerate(self.written)}
+        counts = [PairCounts()] * (len(begins) + 1)
+        for pair in self.counted:
+            session = bisect_right(begins, place[pair.number])
+            counts[session] += PairCounts.of_pair(*pair.points)
+        return [part for part in counts if part.pairs]
 
     @property
     def state(self) -> State:
@@ -151,10 +211,12 @@ class Run:
 def read_run(folder: Path) -> Run:
     """Read a run folder, finished or not. Raises LedgerError where it is none or is damaged."""
     identity = read_identity(folder)
-    pairs = read_pairs_in_issue_order(folder)
-    points = {pair.number: pair.points for pair in pairs}
-    judgement = judge(in_issue_order(points), identity.sprt, identity.pairs)
-    return Run(folder, identity, pairs, judgement, read_sessions(folder))
+    written = list(read_pairs(folder))
+    pairs = sorted(written, key=lambda pair: pair.number)
+    results = {pair.number: pair.result for pair in pairs}
+    judgement = judge(in_issue_order(results), identity.sprt, identity.pairs)
+    order = [pair.number for pair in written]
+    return Run(folder, identity, pairs, order, judgement, read_sessions(folder))
 
 
 def summarize(run: Run) -> Summary:
@@ -172,8 +234,10 @@ def summarize(run: Run) -> Summary:
         interrupted=run.state == "unfinished",
         verdict=judgement.verdict.value,
         decided_at=None if judgement.decided_at is None else judgement.decided_at + 1,
+        headline=_headline(judgement),
         pairs=counts.pairs,
-        pairs_beyond=len(run.pairs) - counts.pairs,
+        pairs_repeated=len(judgement.repeats),
+        pairs_beyond=len(run.pairs) - judgement.seen,
         pairs_limit=identity.pairs,
         games=counts.games,
         pentanomial=list(counts.pentanomial),
@@ -187,6 +251,7 @@ def summarize(run: Run) -> Summary:
         nelo=nelo.elo,
         nelo_ci=_interval(nelo),
         los=likelihood_of_superiority(counts),
+        anytime=_anytime(judgement),
         draw_ratio=counts.draw_ratio,
         pairs_ratio=counts.pairs_ratio,
         wl_dd_ratio=counts.wl_dd_ratio,
@@ -194,10 +259,12 @@ def summarize(run: Run) -> Summary:
         llr=judgement.llr,
         llr_bounds=None if sprt is None else list(sprt.bounds),
         sprt=None if sprt is None else _sprt(sprt),
+        certified=_certified(judgement),
+        homogeneity=_homogeneity(run),
         models=_models(sprt, counts),
         by_colour=_by_colour(games),
         terminations=dict(Counter(game.termination.value for game in games).most_common()),
-        repeated_games=_repeated_games(run.counted),
+        repeated_games=_repeated_games(run.pairs[: judgement.seen]),
         mirrored_pairs=sum(pair.games[0].moves == pair.games[1].moves for pair in run.counted),
         plies=_mean_plies(run.counted),
         openings=_openings(run),
@@ -248,15 +315,67 @@ def _interval(estimate: EloEstimate) -> list[float] | None:
 
 def _sprt(sprt: Sprt) -> SprtSummary:
     return SprtSummary(
-        elo0=sprt.elo0, elo1=sprt.elo1, alpha=sprt.alpha, beta=sprt.beta, model=sprt.model.value
+        elo0=sprt.elo0,
+        elo1=sprt.elo1,
+        alpha=sprt.alpha,
+        beta=sprt.beta,
+        model=sprt.model.value,
+        method=sprt.method.value,
+    )
+
+
+def _headline(judgement: Judgement) -> HeadlineSummary | None:
+    found = headline(judgement)
+    if found is None:
+        return None
+    return HeadlineSummary(
+        kind=found.kind.value,
+        elo=found.elo.elo,
+        elo_ci=_interval(found.elo),
+        nelo=found.nelo.elo if found.nelo else None,
+        nelo_ci=_interval(found.nelo) if found.nelo else None,
+        los=found.los,
+    )
+
+
+def _anytime(judgement: Judgement) -> AnytimeSummary | None:
+    if not judgement.counts.pairs:
+        return None
+    score = confidence_sequence(judgement.counts)
+    return AnytimeSummary(score_ci=[score.low, score.high], elo_ci=_interval(anytime(judgement)))
+
+
+def _certified(judgement: Judgement) -> CertifiedSummary | None:
+    betting = judgement.progress.betting if judgement.progress else None
+    if betting is None:
+        return None
+    promote_at, keep_at = betting.thresholds
+    return CertifiedSummary(
+        against_elo0=betting.against_elo0,
+        against_elo1=betting.against_elo1,
+        promote_at=promote_at,
+        keep_at=keep_at,
+    )
+
+
+def _homogeneity(run: Run) -> HomogeneitySummary | None:
+    parts = run.parts
+    found = homogeneity(parts)
+    if found is None:
+        return None
+    return HomogeneitySummary(
+        parts=[list(part.pentanomial) for part in parts],
+        chi2=found.statistic,
+        degrees=found.dof,
+        p_value=found.p_value,
     )
 
 
 def _models(sprt: Sprt | None, counts: PairCounts) -> dict[str, dict[str, float | None]]:
     """Read the test's bounds in both units, to compare with programs that use the other one."""
     if sprt is None or not counts.pairs:
-        return {model.value: {"llr": None} for model in EloModel}
-    return {model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in EloModel}
+        return {model.value: {"llr": None} for model in PAIR_MODELS}
+    return {model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in PAIR_MODELS}
 
 
 def _by_colour(games: Sequence[GameRecord]) -> dict[str, ColourSummary]:
@@ -274,18 +393,9 @@ def _by_colour(games: Sequence[GameRecord]) -> dict[str, ColourSummary]:
 
 
 def _repeated_games(pairs: Sequence[PairRecord]) -> int:
-    """Games that bring nothing new: move for move a game of an earlier pair.
-
-    The two games of one pair may well be the same, from nets that play alike: that is a result.
-    """
-    seen: set[int] = set()
-    repeated = 0
-    for pair in pairs:
-        # Hashes, since the moves themselves would double the memory of a long match.
-        keys = [hash((pair.opening.fen, *pair.opening.moves, *game.moves)) for game in pair.games]
-        repeated += sum(key in seen for key in keys)
-        seen.update(keys)
-    return repeated
+    """Games that bring nothing new: move for move a game of an earlier pair, colours as well."""
+    keys = [key for pair in pairs for key in pair.result.fingerprints]
+    return len(keys) - len(set(keys))
 
 
 def _mean_plies(pairs: Sequence[PairRecord]) -> float | None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from arena.match import Judgement
 from arena.match_file import MatchIdentity
-from arena.report.block import Heading, counted, estimate, plain, printable, results_block
-from arena.stats.elo import logistic_elo
-from arena.stats.sprt import Sprt, Verdict
+from arena.report.block import Heading, counted, plain, printable, results_block
+from arena.report.headline import WORDS, headline, headline_lines, interval
+from arena.stats.sprt import Method, Sprt, Verdict
 
 
 def heading_of(identity: MatchIdentity) -> Heading:
@@ -26,7 +26,8 @@ def heading_of(identity: MatchIdentity) -> Heading:
 def outcome(identity: MatchIdentity, judgement: Judgement) -> list[str]:
     """Return what a terminal shows of a match that is over: the block and the sentence."""
     heading = heading_of(identity)
-    block = results_block(heading, judgement.counts, judgement.sprt, judgement.llr)
+    remarks = headline_lines(judgement)
+    block = results_block(heading, judgement.counts, judgement.sprt, judgement.llr, remarks)
     return [*block, verdict_sentence(heading, judgement)]
 
 
@@ -37,17 +38,18 @@ def verdict_sentence(heading: Heading, judgement: Judgement) -> str:
     if judgement.counts.pairs == 0:
         return f"{names}: no pair has been finished yet."
     limit = counted(judgement.limit, "pair")
-    elo = f"Elo {estimate(logistic_elo(judgement.counts), judgement.counts)}"
+    found = headline(judgement)
+    elo = f"Elo {interval(found.elo)}, {WORDS[found.kind]}" if found else "Elo n/a"
     sprt = judgement.sprt
     if sprt is None or judgement.llr is None:
         so_far = "" if judgement.settled else f" so far, of {limit} asked for"
         return f"{names}: {elo} after {grounds}{so_far}; no test was asked for."
-    test = f"LLR {plain(judgement.llr)}, {sprt_name(sprt)}"
+    test = f"{_grounds(judgement, judgement.llr)}, {sprt_name(sprt)}"
     match judgement.verdict:
         case Verdict.PROMOTE:
-            return f"{_passed(heading, sprt)} (H1 accepted: {test}) after {grounds}."
+            return f"{_passed(heading, sprt)} (H1 accepted: {test}) after {grounds}; {elo}."
         case Verdict.KEEP:
-            return f"{_failed(heading, sprt)} (H0 accepted: {test}) after {grounds}."
+            return f"{_failed(heading, sprt)} (H0 accepted: {test}) after {grounds}; {elo}."
     if judgement.settled:
         return (
             f"{names}: no decision within the limit of {limit} ({test}); "
@@ -56,16 +58,35 @@ def verdict_sentence(heading: Heading, judgement: Judgement) -> str:
     return f"{names}: unfinished, undecided ({test}) after {grounds}."
 
 
+def _grounds(judgement: Judgement, llr: float) -> str:
+    """Return the figure that decides: of a certified test, what speaks for its likelier end."""
+    betting = judgement.progress.betting if judgement.progress else None
+    if betting is None:
+        return f"LLR {plain(llr)}"
+    evidence = zip((betting.against_elo0, betting.against_elo1), betting.thresholds, strict=True)
+    most, needed = max(evidence, key=lambda pair: pair[0] / pair[1])
+    return f"evidence {plain(most)} of {needed:.2f}"
+
+
 def sprt_name(sprt: Sprt) -> str:
-    """``SPRT [0, 10] in normalized Elo``."""
-    return f"SPRT [{sprt.elo0:g}, {sprt.elo1:g}] in {sprt.model} Elo"
+    """``SPRT [0, 10] in normalized Elo``, and how it decides where it is not the plain one."""
+    methods = {
+        Method.GSPRT: "SPRT",
+        Method.OVERSHOOT: "overshoot-corrected SPRT",
+        Method.CERTIFIED: "certified test",
+    }
+    return f"{methods[sprt.method]} [{sprt.elo0:g}, {sprt.elo1:g}] in {sprt.model} Elo"
 
 
 def _passed(heading: Heading, sprt: Sprt) -> str:
     claim = "is stronger than" if sprt.elo1 > 0 else "is no regression against"
+    if sprt.elo0 < 0 < sprt.elo1:
+        claim = "is the better pick against"
     return f"{heading.candidate} {claim} {heading.baseline}: promote"
 
 
 def _failed(heading: Heading, sprt: Sprt) -> str:
     claim = "is not shown to be stronger than" if sprt.elo0 >= 0 else "is weaker than"
+    if sprt.elo0 < 0 < sprt.elo1:
+        claim = "is the worse pick against"
     return f"{heading.candidate} {claim} {heading.baseline}: keep {heading.baseline}"

@@ -39,12 +39,16 @@ class Convention:
     ``regularised``: zero counts become 0.001. ``clamped``: scores are kept in [0.001, 0.999].
     ``student``: interval by Student's t with n - 1 degrees of freedom instead of the normal law.
     ``shape_aware``: the error of normalized Elo allows for skewness and kurtosis of the results.
+    ``decisive``: LOS takes the spread about 1/2, which leaves drawn games out of account.
+    ``coarse``: normal quantiles by a short formula, 1.9572 for 1.9600.
     """
 
     regularised: bool = False
     clamped: bool = False
     student: bool = False
     shape_aware: bool = False
+    decisive: bool = False
+    coarse: bool = False
 
 
 FASTCHESS = Convention()
@@ -55,6 +59,9 @@ FISHTEST = Convention(regularised=True, clamped=True, shape_aware=True)
 
 OPENBENCH = Convention(clamped=True, student=True)
 """OpenBench ``stats.py:74-88``."""
+
+CUTECHESS = Convention(decisive=True, coarse=True)
+"""cutechess ``elo.cpp:39-74``, single games; lczero-server ``main.go:967-1006`` took it over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +157,18 @@ def likelihood_of_superiority(
 ) -> float | None:
     """Return LOS: the chance in [0, 1] that the candidate is the stronger.
 
-    By the normal law of the mean; None before two different results have been seen. Sources:
-    fishtest ``stat_util.py:66``, fastchess ``elo_pentanomial.cpp:55-59``.
+    By the normal law of the mean; None before two different results have been seen. With cutechess
+    Phi((W - L) / sqrt(W + L)); None before a decisive game. Sources: fishtest ``stat_util.py:66``,
+    fastchess ``elo_pentanomial.cpp:55-59``, cutechess ``elo.cpp:71-74``.
     """
     moments = counts.moments(regularised=convention.regularised)
-    if moments is None or moments.variance == 0.0:
+    if moments is None:
         return None
-    return float(ndtr((moments.mean - 0.5) / moments.mean_error))
+    lead = moments.mean - 0.5
+    variance = moments.variance + lead * lead if convention.decisive else moments.variance
+    if variance == 0.0:
+        return None
+    return float(ndtr(lead / math.sqrt(variance / moments.size)))
 
 
 def rms_opening_bias(counts: PairCounts) -> float | None:
@@ -180,7 +192,20 @@ def _quantile(moments: Moments, confidence: float, convention: Convention) -> fl
     upper = (1.0 + confidence) / 2.0
     if moments.variance == 0.0:
         return None
+    if convention.coarse:
+        return _coarse_normal_quantile(confidence)
     return float(stdtrit(moments.size - 1.0, upper) if convention.student else ndtri(upper))
+
+
+def _coarse_normal_quantile(confidence: float) -> float:
+    """Two-sided normal quantile by the inverse of S. Winitzki's erf: cutechess ``elo.cpp:44-64``.
+
+    "A handy approximation for the error function and its inverse", 2008: 0.003 short at 95 %.
+    """
+    a = 8.0 * (math.pi - 3.0) / (3.0 * math.pi * (4.0 - math.pi))
+    log = math.log1p(-confidence * confidence)
+    middle = 2.0 / (math.pi * a) + log / 2.0
+    return math.sqrt(2.0 * (math.sqrt(middle * middle - log / a) - middle))
 
 
 def _bounded_elo(score: float, convention: Convention) -> float | None:

@@ -58,6 +58,30 @@ def run_arena(*words: str, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
+def test_a_preset_says_what_it_means_and_does(match, capsys):
+    words = [word for word in match if word != "--no-sprt"]
+    assert main([*words, "--preset", "pick-best", "--delta", "5", "--out", "run"]) == 0
+    shown = capsys.readouterr().err
+    assert "pick-best, SPRT [-5, 5] in normalized Elo: promote: the candidate is not 5 Elo" in shown
+    assert "With 50 % draws, at most 6 pairs" in shown
+    for elo in ("-5.0", "0.0", "5.0"):  # six pairs decide nothing
+        assert f"  truly {elo}: promote 0.00 %, keep 0.00 %, undecided 100.00 %, 6 pairs" in shown
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert (summary["sprt"]["elo0"], summary["sprt"]["elo1"]) == (-5.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("flag", "method"), [("--certified", "certified"), ("--overshoot", "overshoot")]
+)
+def test_the_method_of_the_test_is_the_match_s(match, flag, method):
+    words = [word for word in match if word != "--no-sprt"]
+    assert main([*words, flag, "-q", "--out", "run"]) == 0
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert summary["sprt"]["method"] == method
+    assert (summary["certified"] is not None) == (method == "certified")
+    assert main([*words, "--out", "run"]) == 2  # another method is another match
+
+
 # --- help and errors ---
 
 
@@ -100,6 +124,7 @@ def test_help_names_the_exit_codes_and_examples():
         (["doctor", "--net", "missing.pb"], "missing.pb: cannot read the net"),
         (["sprt", "1", "2", "3"], "3 counts of pairs, not LL LD WLDD WD WW"),
         (["sprt"], "give five counts of pairs, or --wdl"),
+        (["sprt", *"12345", "--sprt-model", "bayesian"], "needs the draws of single games"),
         (["sprt", "1", "2", "3", "4", "-5"], "WW is -5"),
         (["sprt", "1", "2", "3", "4", "5", "--elo0", "5", "--elo1", "0"], "elo0 must be"),
         (["sprt", "1", "2", "3", "4", "5", "--alpha", "0.9", "--beta", "0.2"], "alpha 0.9"),
@@ -303,6 +328,18 @@ def test_sprt_of_single_games(capsys):
     document = json.loads(capsys.readouterr().out)
     assert (document["pairs"], document["games"]) == (None, 2244)
     assert document["score"] == pytest.approx(0.5140, abs=1e-4)
+
+
+def test_sprt_in_bayeselo(capsys):
+    """fishtest and fastchess: bounds become scores at the draw Elo of the sample."""
+    wdl = ["--wdl", "21629", "41111", "21484", "--elo0", "0.5", "--elo1", "2.5"]
+    assert main(["sprt", *wdl, "--sprt-model", "bayesian", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["llr"] == pytest.approx(-1.1307, abs=1e-3)
+    assert document["sprt"]["model"] == "bayesian"
+    assert list(document["models"]) == ["normalized", "logistic"]
+    assert main(["sprt", *wdl, "--sprt-model", "bayesian"]) == 0
+    assert "LLR: -1.13 (-38.4%) (-2.94, 2.94) [0.50, 2.50]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("counts", ["0 0 0 0 0", "0 0 9 0 0", "0 0 0 0 40", "7 0 0 0 0"])

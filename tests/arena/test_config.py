@@ -36,6 +36,8 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
     values: dict[str, tuple[list[str], Any]] = {
         "sprt": (["-5", "0"], (-5.0, 0.0)),
         "sprt_model": (["logistic"], "logistic"),
+        "preset": (["pick-best"], "pick-best"),
+        "tournament": (["gauntlet"], "gauntlet"),
         "order": (["sequential"], "sequential"),
         "device": (["cuda"], "cuda"),
         "evaluator": (["torch"], "torch"),
@@ -49,7 +51,8 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
     }
     for option in options(MatchConfig):
         if option.value_type is bool:
-            flag, words, value = f"--no-{option.key}", [], False
+            value = not option.default
+            flag, words = f"--{'' if value else 'no-'}{option.key}", []
         else:
             flag = f"--{option.key}"
             words, value = values.get(option.name) or by_type[option.value_type]
@@ -140,6 +143,9 @@ def test_wrong_lines_of_a_file_are_named(tmp_path: Path, line: str, message: str
         ("--seed -1", "--seed -1: must be from 0"),
         ("--parallel 0", "--parallel 0: at least 1 game"),
         ("--nncache -1", "--nncache -1: must be 0 or more"),
+        ("--preset pick-best --sprt 0 5", "--preset and --sprt are two ways"),
+        ("--preset pick-best --delta 0", "--delta 0: must be above 0"),
+        ("--certified --overshoot", "--certified and --overshoot"),
         ("--policy-temperature 0", "--policy-temperature 0.0: must be above 0"),
     ],
 )
@@ -149,11 +155,18 @@ def test_settings_that_make_no_match_are_refused(flags: str, message: str) -> No
     assert message in str(refusal.value)
 
 
-@pytest.mark.parametrize("nets", [[], ["one"], ["one", "two", "three"]])
+@pytest.mark.parametrize("nets", [[], ["one"]])
 def test_a_match_has_two_nets(nets: list[str]) -> None:
     flags = ["--nets", *nets] if nets else []
     with pytest.raises(ConfigError, match=f"a match is between two nets, not {len(nets)}"):
         load(*flags)
+
+
+def test_more_than_two_nets_play_a_tournament_without_a_test() -> None:
+    assert len(load("--nets", "a", "b", "c").nets) == 3
+    for flags in ("--sprt -5 5", "--preset pick-best", "--certified", "--overshoot"):
+        with pytest.raises(ConfigError, match="3 nets play a tournament"):
+            load("--nets", "a", "b", "c", *flags.split())
 
 
 @pytest.mark.parametrize("flags", ["--visits many", "--cpuct nan", "--cpuct x", "--device tpu"])

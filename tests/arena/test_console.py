@@ -17,10 +17,14 @@ from arena.console import (
 )
 from arena.match import Judgement, MatchState
 from arena.report.block import Heading, figures, llr_line, results_block
+from arena.report.headline import Kind, headline, headline_lines
 from arena.report.verdict import verdict_sentence
 from arena.sessions import Pace
+from arena.stats.elo import logistic_elo
 from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import Sprt, Verdict
+from arena.stats.sequential import Progress
+from arena.stats.sprt import Method, Sprt, Verdict
+from arena.stats.stopping import stopping_aware
 
 HEADING = Heading("swa", "raw", "800 visits, fp16, UHO_Lichess_4852_v1.epd")
 COUNTS = PairCounts(LL=11, LD=240, WL=180, DD=380, WD=297, WW=14)
@@ -33,7 +37,8 @@ class Terminal(io.StringIO):
 
 
 def state(counts: PairCounts = COUNTS, **changes) -> MatchState:
-    judgement = Judgement(SPRT, 5000, counts, SPRT.llr(counts) if counts.pairs else None)
+    llr = SPRT.llr(counts) if counts.pairs else None
+    judgement = Judgement(5000, counts, progress=Progress(SPRT, counts, llr))
     values = {"finished": counts.pairs, "resumed": 0, "games": counts.games, "seconds": 600.0}
     return MatchState(judgement, **(values | changes))
 
@@ -166,7 +171,8 @@ def test_quiet_shows_nothing():
 
 def judgement(verdict: Verdict, sprt: Sprt | None = SPRT, limit: int = 5000) -> Judgement:
     decided = None if verdict is Verdict.UNDECIDED else COUNTS.pairs - 1
-    return Judgement(sprt, limit, COUNTS, None if sprt is None else 2.95, verdict, decided)
+    progress = None if sprt is None else Progress(sprt, COUNTS, 2.95, verdict)
+    return Judgement(limit, COUNTS, progress=progress, decided_at=decided)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +182,10 @@ def judgement(verdict: Verdict, sprt: Sprt | None = SPRT, limit: int = 5000) -> 
         (SPRT, Verdict.KEEP, "swa is not shown to be stronger than raw: keep raw (H0 accepted: "),
         (Sprt(-10, 0), Verdict.PROMOTE, "swa is no regression against raw: promote (H1 "),
         (Sprt(-10, 0), Verdict.KEEP, "swa is weaker than raw: keep raw (H0 accepted: "),
+        (Sprt(-10, 10), Verdict.PROMOTE, "swa is the better pick against raw: promote (H1 "),
+        (Sprt(-10, 10), Verdict.KEEP, "swa is the worse pick against raw: keep raw (H0 "),
         (SPRT, Verdict.UNDECIDED, "swa against raw: unfinished, undecided (LLR 2.95, SPRT [0, 10]"),
-        (None, Verdict.UNDECIDED, "swa against raw: Elo 9.76 +/- 7.64 after 1,122 pairs "),
+        (None, Verdict.UNDECIDED, "swa against raw: Elo 9.76 [-"),
     ],
 )
 def test_verdict_says_who_what_and_why(sprt, verdict, sentence):
@@ -186,12 +194,70 @@ def test_verdict_says_who_what_and_why(sprt, verdict, sentence):
     assert "1,122 pairs (800 visits, fp16, UHO_Lichess_4852_v1.epd)" in text
 
 
+def test_the_verdict_of_a_certified_test_rests_on_its_evidence():
+    progress = Progress.start(Sprt(0, 100, method=Method.CERTIFIED))
+    while progress.verdict is Verdict.UNDECIDED:
+        progress = progress.then(PairCounts(WD=1)).then(PairCounts(DD=1))
+    decided = progress.counts.pairs - 1
+    text = verdict_sentence(
+        HEADING, Judgement(5000, progress.counts, progress=progress, decided_at=decided)
+    )
+    assert "(H1 accepted: evidence 3." in text
+    assert "of 3.00, certified test [0, 100] in normalized Elo)" in text
+
+
 def test_verdict_at_the_limit_is_no_verdict():
     text = verdict_sentence(HEADING, judgement(Verdict.UNDECIDED, limit=1122))
     assert text.startswith("swa against raw: no decision within the limit of 1,122 pairs (LLR 2.95")
-    assert "Elo 9.76 +/- 7.64" in text
+    aware = stopping_aware(COUNTS, SPRT)
+    assert aware is not None
+    assert aware.elo.elo is not None
+    assert f"Elo {aware.elo.elo:.2f} [" in text
+    assert "allowing for the test's stop" in text
+
+
+def test_the_headline_is_of_the_kind_that_the_match_allows():
+    running = judgement(Verdict.UNDECIDED)
+    kinds = [
+        (running, Kind.ANYTIME),
+        (judgement(Verdict.UNDECIDED, None), Kind.ANYTIME),
+        (judgement(Verdict.PROMOTE), Kind.STOPPING_AWARE),
+        (judgement(Verdict.UNDECIDED, limit=1122), Kind.STOPPING_AWARE),
+        (judgement(Verdict.UNDECIDED, None, limit=1122), Kind.FIXED_LENGTH),
+    ]
+    for match, kind in kinds:
+        found = headline(match)
+        assert found is not None
+        assert found.kind is kind
+        assert found.elo.low < found.elo.elo < found.elo.high
+    assert headline(Judgement.start(SPRT, 10)) is None
+    assert headline(running).elo.margin > 1.3 * logistic_elo(COUNTS).margin
+
+
+def test_a_decided_match_labels_what_is_of_fixed_length():
+    lines = headline_lines(judgement(Verdict.PROMOTE))
+    assert lines[0].startswith("Elo ")
+    assert lines[0].endswith("(95 %, allowing for the test's stop).")
+    assert lines[1] == (
+        "Elo, nElo and LOS above describe a match of fixed length, which this is not."
+    )
+    assert headline_lines(judgement(Verdict.UNDECIDED, None, limit=1122)) == []
+
+
+@pytest.mark.parametrize("method", [Method.OVERSHOOT, Method.CERTIFIED])
+def test_what_decides_is_shown_where_it_is_not_the_llr_alone(method):
+    progress = Progress.start(Sprt(0, 10, method=method))
+    for _ in range(3):
+        progress = progress.then(PairCounts(WD=1)).then(PairCounts(DD=1))
+    line = headline_lines(Judgement(5000, progress.counts, progress=progress))[0]
+    if method is Method.OVERSHOOT:
+        assert line.startswith("Bounds corrected for overshoot: (-2.94, 2.9")
+    else:
+        assert line.startswith("Certified: 0.")
+        assert "of 3.00 against 0.00, " in line
+        assert line.endswith("of 3.00 against 10.00 normalized Elo; these decide, not the LLR.")
 
 
 def test_verdict_before_anything_was_played():
-    text = verdict_sentence(HEADING, Judgement(SPRT, 10))
+    text = verdict_sentence(HEADING, Judgement.start(SPRT, 10))
     assert text == "swa against raw: no pair has been finished yet."

@@ -185,7 +185,7 @@ def test_match_toml_is_legible_and_stable(folder: Path) -> None:
     text = (folder / MATCH_FILE).read_text()
     start = """\
 # What decides this match; written once by arena, and not to be changed.
-format = 1
+format = 2
 evaluator = "net"
 dtype = "float32"
 pairs = 50
@@ -204,7 +204,7 @@ name = "raw"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "format is 2"),
+        ({"format": 1}, "format is 1"),
         ({"seed": "x"}, "'seed' in the first table cannot be 'x'"),
         ({"pairs": True}, "'pairs'"),
         ({"sed": 1}, "unknown 'sed'"),
@@ -213,8 +213,17 @@ name = "raw"
         ({"search": {"visits": 0}}, "search lacks"),
         ({"openings": {}}, "openings lacks"),
         (
-            {"sprt": {"elo0": 5.0, "elo1": 0.0, "alpha": 0.05, "beta": 0.05, "model": "logistic"}},
-            "elo0",
+            {
+                "sprt": {
+                    "elo0": 5.0,
+                    "elo1": 0.0,
+                    "alpha": 0.05,
+                    "beta": 0.05,
+                    "model": "logistic",
+                    "method": "gsprt",
+                }
+            },
+            "elo0 must be the smaller",
         ),
     ],
 )
@@ -259,7 +268,7 @@ def test_a_renamed_net_or_book_is_still_the_same(folder: Path) -> None:
         openings=replace(IDENTITY.openings, file="moved.epd"),
     )
     with Ledger.open_or_create(folder, renamed) as ledger:
-        assert len(ledger.points) == 3
+        assert len(ledger.results) == 3
 
 
 def test_games_without_match_toml_are_refused(folder: Path) -> None:
@@ -286,10 +295,13 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
 def test_pairs_are_resumed_and_read_in_the_order_they_finished(folder: Path) -> None:
     assert [record.number for record in read_pairs(folder)] == [2, 0, 1]
     with Ledger.open_or_create(folder, IDENTITY) as ledger:
-        assert ledger.points == dict.fromkeys((0, 1, 2), (1.0, 0.0))
+        assert {number: result.points for number, result in ledger.results.items()} == (
+            dict.fromkeys((0, 1, 2), (1.0, 0.0))
+        )
+        assert ledger.results[2] == pair(2).result
         assert ledger.torn_bytes == 0
         ledger.append(pair(3, "1/2-1/2"))
-        assert ledger.points[3] == (0.5, 0.5)
+        assert ledger.results[3] == pair(3, "1/2-1/2").result
     assert list(read_pairs(folder)) == [pair(2), pair(0), pair(1), pair(3, "1/2-1/2")]
 
 
@@ -315,7 +327,7 @@ def test_a_last_line_torn_anywhere_is_cut_off(
         path.write_bytes(kept + last[:length])
         assert [record.number for record in read_pairs(folder)] == [2, 0]
         with Ledger.open_or_create(folder, IDENTITY) as ledger:
-            assert sorted(ledger.points) == [0, 2]
+            assert sorted(ledger.results) == [0, 2]
             assert ledger.torn_bytes == length
             ledger.append(pair(1))
         assert path.read_bytes() == whole
@@ -385,7 +397,7 @@ def test_on_a_full_disk_the_pair_does_not_count_and_nothing_is_lost(
             ledger.append(pair(3))
         assert "cannot write pair 3: file too large" in str(refusal.value)
         assert "the 3 pairs before it are safe" in str(refusal.value)
-        assert 3 not in ledger.points
+        assert 3 not in ledger.results
         assert path.read_bytes() == whole
         ledger.append(pair(3))
     assert [record.number for record in read_pairs(folder)] == [2, 0, 1, 3]

@@ -24,9 +24,10 @@ from scripted_games import (
     play_match,
     write_book,
 )
+from scripted_match import pair as scripted_pair
 
 from arena.config import MatchConfig
-from arena.game import GameRecord, GameTask
+from arena.game import GameRecord, GameTask, PairRecord, PairResult
 from arena.ledger import GAMES_FILE, Ledger, read_pairs, read_pairs_in_issue_order
 from arena.match import (
     Ending,
@@ -43,7 +44,7 @@ from arena.match_file import MATCH_FILE, LedgerError
 from arena.openings import Book, OpeningError, read_book
 from arena.referee import RefereeError
 from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import Sprt, Verdict
+from arena.stats.sprt import Method, Sprt, Verdict
 
 WIDE = {"sprt": (0.0, 80.0)}
 
@@ -90,7 +91,7 @@ def test_the_first_crossing_decides_and_nothing_after_it_counts(
 
 @given(PAIRS)
 def test_a_judgement_grows_by_one_pair_at_a_time(points: list[tuple[float, float]]) -> None:
-    judgement = Judgement(TEST, limit=40)
+    judgement = Judgement.start(TEST, limit=40)
     for pair in points:
         judgement = judgement.then(pair)
     assert judgement == judge(points, TEST, limit=40)
@@ -104,8 +105,67 @@ def test_without_a_test_all_pairs_count_and_nothing_is_decided() -> None:
 
 
 def test_the_order_of_issue_ends_at_the_first_gap() -> None:
-    finished = {3: (1.0, 1.0), 0: (0.0, 0.5), 1: (0.5, 0.5)}
+    finished = {
+        3: PairResult((1.0, 1.0), (1, 2)),
+        0: PairResult((0.0, 0.5), (3, 4)),
+        1: PairResult((0.5, 0.5), (5, 6)),
+    }
     assert list(in_issue_order(finished)) == [(0.0, 0.5), (0.5, 0.5)]
+
+
+def test_a_pair_that_repeats_a_game_is_not_counted() -> None:
+    finished = {
+        0: PairResult((1.0, 0.5), (1, 2)),
+        1: PairResult((1.0, 1.0), (1, 3)),  # its first game is pair 0's
+        2: PairResult((0.0, 0.5), (4, 2)),  # its second is
+        3: PairResult((0.5, 0.5), (3, 5)),  # its first is the repeated pair's
+        4: PairResult((0.0, 0.0), (6, 7)),
+    }
+    points = list(in_issue_order(finished))
+    assert points == [(1.0, 0.5), None, None, None, (0.0, 0.0)]
+    judgement = judge(points, TEST, limit=5)
+    assert judgement.counts == PairCounts(WD=1, LL=1)
+    assert judgement.repeats == (1, 2, 3)
+    assert judgement.seen == 5
+    assert judgement.settled
+    assert judgement.llr == TEST.llr(judgement.counts)
+
+
+def test_a_long_opening_that_leads_into_an_earlier_game_is_a_repeat(tmp_path: Path) -> None:
+    short = scripted_pair(0, 1.0, 0.5)
+    moves = short.games[0].moves
+    opening = replace(short.opening, moves=(*short.opening.moves, *moves[:2]))
+    first = replace(
+        short.games[0],
+        moves=moves[2:],
+        **{key: getattr(short.games[0], key)[2:] for key in ("q", "d", "visits")},
+    )
+    longer = PairRecord(1, opening, (first, short.games[1]))
+    assert longer.result.fingerprints[0] == short.result.fingerprints[0]
+    assert longer.result.fingerprints[1] != short.result.fingerprints[1]
+    assert len(set(short.result.fingerprints)) == 2
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_every_method_decides_by_its_own_evidence(method: Method) -> None:
+    test = Sprt(0.0, 100.0, method=method)
+    judgement = judge([(1.0, 0.5), (1.0, 1.0), (0.5, 0.5)] * 40, test, limit=120)
+    assert judgement.verdict is Verdict.PROMOTE
+    assert judgement.decided_at is not None
+    progress = judgement.progress
+    assert progress is not None
+    assert progress.llr == test.llr(judgement.counts)
+    if method is Method.CERTIFIED:
+        assert progress.betting is not None
+        assert progress.betting.against_elo0 >= progress.betting.thresholds[0]
+    else:
+        assert progress.llr >= progress.bounds[1]
+        before = judge([(1.0, 0.5), (1.0, 1.0), (0.5, 0.5)] * 40, test, judgement.decided_at)
+        assert before.progress is not None
+        assert before.progress.llr is not None
+        assert before.progress.llr < before.progress.bounds[1]
+    if method is Method.OVERSHOOT:
+        assert progress.bounds[1] < test.bounds[1]
 
 
 # --- whole matches ---

@@ -14,7 +14,7 @@ import pytest
 from scripted_match import OPENINGS, identity, pair, run_folder
 
 from arena.game import Opening
-from arena.ledger import LedgerError
+from arena.ledger import Ledger, LedgerError
 from arena.report.files import atomic_writer
 from arena.report.folder import write_reports
 from arena.report.markdown import caveats, escape, markdown
@@ -133,13 +133,33 @@ def test_repeated_games_are_found_by_their_moves_across_pairs(tmp_path):
     twice = [pair(0, 1.0, 0.5), pair(1, 1.0, 1.0, opening=OPENINGS[0])]
     summary = summarize(read_run(run_folder(tmp_path / "run", identity(), twice)))
     assert summary["repeated_games"] == 1
-    assert summary["openings"]["distinct"] == 1
+    assert (summary["pairs"], summary["pairs_repeated"], summary["pairs_beyond"]) == (1, 1, 0)
+    assert summary["pentanomial"] == [0, 0, 0, 1, 0]
+    assert "1 pair with such a game is not counted" in rendered(tmp_path / "run")
 
 
 def test_a_pair_of_one_game_played_twice_is_a_result_not_a_repetition(tmp_path):
     # White wins both: the nets played the same moves, whoever had them.
     summary = summarize(read_run(run_folder(tmp_path / "run", identity(), [pair(0, 1.0, 0.0)])))
     assert (summary["repeated_games"], summary["mirrored_pairs"]) == (0, 1)
+
+
+def test_sessions_are_put_to_the_test_of_homogeneity(tmp_path):
+    """The first session wins everything, the second loses everything."""
+    records = [pair(n, *((1.0, 1.0) if n < 8 else (0.0, 0.0))) for n in range(16)]
+    folder = tmp_path / "run"
+    with Ledger.open_or_create(folder, identity(sprt=None)) as ledger:
+        session_started(folder, session(pairs_before=0))
+        for record in records[:8]:
+            ledger.append(record)
+        session_started(folder, session(pairs_before=8))
+        for record in records[8:]:
+            ledger.append(record)
+    run = read_run(folder)
+    assert [part.pentanomial for part in run.parts] == [(0, 0, 0, 0, 8), (8, 0, 0, 0, 0)]
+    summary = summarize(run)
+    assert summary["homogeneity"]["p_value"] < 0.001
+    assert any("sessions do not agree" in caveat for caveat in caveats(run, summary))
 
 
 def test_sessions_give_the_conditions_that_do_not_decide(folder):
@@ -348,8 +368,12 @@ def test_report_begins_with_the_verdict_and_a_block_to_copy(folder):
 def test_report_shows_the_numbers_of_the_summary(folder):
     session_started(folder, session())
     text, summary = rendered(folder), summarize(read_run(folder))
-    assert f"| Elo (logistic) | {summary['elo']:.2f} |" in text
-    assert f"| normalized Elo | {summary['nelo']:.2f} |" in text
+    fixed = "as of a match of fixed length"
+    assert f"| Elo (logistic), {fixed} | {summary['elo']:.2f} |" in text
+    assert f"| normalized Elo, {fixed} | {summary['nelo']:.2f} |" in text
+    low, high = summary["headline"]["elo_ci"]
+    row = f"| **Elo, valid at every moment of the match** | {summary['elo']:.2f} |"
+    assert f"{row} {low:.2f} to {high:.2f} |" in text
     assert "| [0, 1, 2, 1, 1] |" in text
     assert "| white | 5 | 3 | 1 | 1 | 70.00 % |" in text
     assert "| checkmate | 6 | 60.00 % |" in text

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import llvmlite.binding
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from tiny_net import KINDS, TINY, calm_weights
 
 from swa import planes
+from swa.filters import NARROW, padded
 from swa.forward import Forward, Outputs, new_workspace
 from swa.simd import LINE
 from swa.spec import (
@@ -222,6 +224,23 @@ def middle_net() -> Forward:
     return Forward(spec, calm_weights(spec))
 
 
+def keeping_taps(spec: NetSpec) -> Forward:
+    """What a large net would be: with kernels of its own for a single board."""
+    with patch("swa.packed.MOST_CACHED", 0):
+        forward = Forward(spec, calm_weights(spec))
+    assert bool(forward._net.tower.convs.taps.size) == (padded(spec.filters) > NARROW)
+    return forward
+
+
+@cache
+def wide_net() -> Forward:
+    """Two blocks of 128 filters of which the taps are kept."""
+    spec = replace(
+        TINY, blocks=2, filters=128, se=8, policy=PolicySpec(PolicyKind.CONVOLUTION, 100)
+    )
+    return keeping_taps(spec)
+
+
 @cache
 def tiny_forward(kind: str) -> Forward:
     return Forward(KINDS[kind], calm_weights(KINDS[kind]))
@@ -250,8 +269,19 @@ def test_a_board_is_the_same_in_any_batch(kind: str, chosen: list[int], threads:
         same(outputs, alone[board])
 
 
-def test_a_board_is_the_same_alone_and_in_the_middle_of_many() -> None:
-    boards, forward = random_boards(100), middle_net()
+@given(st.lists(st.integers(0, 19), min_size=1, max_size=14), st.sampled_from([1, 2, 5]))
+@settings(max_examples=30)
+def test_a_board_of_a_wide_net_is_the_same_in_any_batch(chosen: list[int], threads: int) -> None:
+    boards, forward = random_boards(20), wide_net()
+    together = parts(forward(*boards), boards)
+    batch = boards.some(chosen)
+    for board, outputs in zip(chosen, parts(forward(*batch, threads=threads), batch), strict=True):
+        same(outputs, together[board])
+
+
+@pytest.mark.parametrize("net", [middle_net, wide_net])
+def test_a_board_is_the_same_alone_and_in_the_middle_of_many(net: Callable[[], Forward]) -> None:
+    boards, forward = random_boards(100), net()
     together = forward(*boards)
     for threads in (2, 5):
         same(forward(*boards, threads=threads), together)
@@ -390,7 +420,8 @@ def test_guards_notice() -> None:
 @given(specs, st.integers(1, 13), st.integers(0, 2**32))
 @settings(max_examples=30)
 def test_nothing_is_read_or_written_beyond_an_array(spec: NetSpec, count: int, seed: int) -> None:
-    forward, guarded = Forward(spec, calm_weights(spec, seed)), Guarded()
+    with patch("swa.packed.MOST_CACHED", 0):
+        forward, guarded = Forward(spec, calm_weights(spec, seed)), Guarded()
     boards = random_boards(count, seed)
     outputs = guarded_run(forward, boards, guarded)
     guarded.check()
@@ -399,7 +430,7 @@ def test_nothing_is_read_or_written_beyond_an_array(spec: NetSpec, count: int, s
     same(outputs, forward(*boards))
 
 
-@pytest.mark.parametrize("filters", [1, 16, 17, 64])
+@pytest.mark.parametrize("filters", [1, 16, 17, 64, 80])
 @pytest.mark.parametrize("policy", PolicyKind)
 def test_guard_zones_of_the_usual_shapes(filters: int, policy: PolicyKind) -> None:
     """As wide as each other, wider and narrower: slots and rooms are shared by tower and heads."""
@@ -412,7 +443,8 @@ def test_guard_zones_of_the_usual_shapes(filters: int, policy: PolicyKind) -> No
             value=ValueSpec(ValueKind.WDL, channels, 100),
             moves_left=MovesLeftSpec(3 * channels, 3),
         )
-        forward, boards, guarded = Forward(spec, calm_weights(spec)), random_boards(8), Guarded()
+        # Two groups, the second of a single board.
+        forward, boards, guarded = keeping_taps(spec), random_boards(7), Guarded()
         outputs = guarded_run(forward, boards, guarded)
         guarded.check()
         same(outputs, forward(*boards))
@@ -504,12 +536,15 @@ def test_what_float32_has_no_room_for_is_noticed(spec: NetSpec) -> None:
 # Elsewhere
 
 
+EVERYWHERE = KINDS | {"wide": replace(TINY, blocks=1, filters=NARROW + 1)}
+
+
 def tiny_outcomes() -> dict[str, list[Any]]:
     """What the tiny nets say of a few boards."""
-    boards = random_boards(8)
+    boards = random_boards(7)  # a group, and a single board
     return {
-        kind: [array.tolist() for array in Forward(spec, calm_weights(spec))(*boards)]
-        for kind, spec in KINDS.items()
+        kind: [array.tolist() for array in keeping_taps(spec)(*boards)]
+        for kind, spec in EVERYWHERE.items()
     }
 
 
@@ -537,9 +572,9 @@ def as_outputs(lists: list[Any]) -> Outputs:
 def test_plain_python_agrees_with_compiled_code() -> None:
     code = "import json, test_forward; print(json.dumps(test_forward.tiny_outcomes()))"
     plain, compiled = elsewhere(code, NUMBA_DISABLE_JIT="1"), tiny_outcomes()
-    for kind, spec in KINDS.items():
+    for kind, spec in EVERYWHERE.items():
         close(as_outputs(compiled[kind]), as_outputs(plain[kind]))
-        close(as_outputs(plain[kind]), reference(spec, calm_weights(spec), random_boards(8)))
+        close(as_outputs(plain[kind]), reference(spec, calm_weights(spec), random_boards(7)))
 
 
 def test_torch_is_not_needed() -> None:
@@ -572,8 +607,8 @@ def test_processors_without_fma(processor: str, tmp_path: Path) -> None:
     )
     assert called == []
     assert words == {"vfmadd": False, "ymm": processor == "sandybridge", "xmm": True}
-    for kind, spec in KINDS.items():
-        exact = reference(spec, calm_weights(spec), random_boards(8))
+    for kind, spec in EVERYWHERE.items():
+        exact = reference(spec, calm_weights(spec), random_boards(7))
         close(as_outputs(found[kind]), exact)
 
 

@@ -13,11 +13,11 @@ from tiny_net import KINDS, TINY, random_weights
 
 from swa.activations import MISH, RELU
 from swa.batchnorm import fold
-from swa.packed import Head, Packed, pack, why_not
+from swa.filters import NARROW, SLOTS, pack_filters, pack_taps, padded, transform_taps
+from swa.packed import Head, Packed, _keeps_taps, pack, why_not
 from swa.policy_map import CONV_POLICY
 from swa.simd import LINE
 from swa.spec import Activation, MovesLeftSpec, NetSpec, PolicyKind, PolicySpec, ValueSpec
-from swa.winograd import SLOTS, pack_filters, padded
 
 every_kind = pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS.keys())
 
@@ -104,10 +104,13 @@ def test_the_tower() -> None:
     size, se_size = SLOTS * 32 * 32, 32 * 16
     for conv, name in enumerate(f"blocks.{b}.conv{c}" for b in (0, 1) for c in (1, 2)):
         np.testing.assert_array_equal(
-            tower.convs[conv * size : (conv + 1) * size], pack_filters(weights[f"{name}.weight"])
+            tower.convs.slots[conv * size : (conv + 1) * size],
+            pack_filters(weights[f"{name}.weight"]),
         )
         holds(tower.biases[conv * 32 : (conv + 1) * 32], (32,), weights[f"{name}.bias"])
-    assert tower.convs.size == 4 * size
+    assert tower.convs[:2] == (32, 32)
+    assert tower.convs.slots.size == 4 * size
+    assert not tower.convs.taps.size
     for block in range(2):
         dense = f"blocks.{block}.se.dense"
         squeeze = panels(tower.squeeze[block * se_size : (block + 1) * se_size], 32, 16)
@@ -124,7 +127,10 @@ def test_the_tower() -> None:
 def test_a_convolution_policy() -> None:
     policy, weights = packed(WIDE).policy, folded(WIDE)
     assert (policy.convolution, policy.channels) == (True, 48)
-    np.testing.assert_array_equal(policy.conv, pack_filters(weights["policy.conv1.weight"]))
+    assert policy.filters[:2] == (32, 48)
+    filters = pack_filters(weights["policy.conv1.weight"])
+    np.testing.assert_array_equal(policy.filters.slots, filters)
+    assert not policy.conv.size
     holds(policy.bias, (48,), weights["policy.conv1.bias"])
     taps = weights["policy.conv2.weight"].reshape(80, 33, 9).transpose(0, 2, 1)
     holds(policy.moves, (80, 9, 48), taps)
@@ -132,9 +138,36 @@ def test_a_convolution_policy() -> None:
     assert policy.places.tolist() == list(CONV_POLICY)
 
 
+def test_large_nets_keep_their_taps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swa.packed.MOST_CACHED", 0)
+    spec = replace(WIDE, filters=NARROW + 1)
+    net, weights = packed(spec), folded(spec)
+    size = 9 * 80 * 80
+    assert net.tower.convs[:2] == (80, 80)
+    for conv, name in enumerate(f"blocks.{b}.conv{c}" for b in (0, 1) for c in (1, 2)):
+        taps = pack_taps(weights[f"{name}.weight"])
+        found = net.tower.convs.taps[conv * size : (conv + 1) * size]
+        np.testing.assert_array_equal(found, taps)
+        slots = net.tower.convs.slots[conv * 4 * size : (conv + 1) * 4 * size]
+        np.testing.assert_array_equal(slots, transform_taps(taps, 80, 80))
+    assert net.tower.convs.taps.size == 4 * size
+    assert net.policy.filters[:2] == (80, 48)
+    taps = pack_taps(weights["policy.conv1.weight"])
+    np.testing.assert_array_equal(net.policy.filters.taps, taps)
+    np.testing.assert_array_equal(net.policy.filters.slots, transform_taps(taps, 80, 48))
+    # Sums in segments are not what a single board's kernel computes.
+    assert not packed(replace(WIDE, filters=NARROW)).tower.convs.taps.size
+
+
+def test_which_nets_keep_their_taps() -> None:
+    for blocks, filters, large in ((20, 64, False), (3, 96, False), (4, 128, True), (5, 100, True)):
+        assert _keeps_taps(replace(TINY, blocks=blocks, filters=filters)) == large
+
+
 def test_a_classical_policy() -> None:
     policy, weights = packed(FLAT).policy, folded(FLAT)
     assert (policy.convolution, policy.channels) == (False, 32)
+    assert not policy.filters.slots.size
     holds(panels(policy.conv, 32, 32), (32, 32), weights["policy.conv.weight"][:, :, 0, 0])
     holds(policy.bias, (32,), weights["policy.conv.bias"])
     by_square = weights["policy.dense.weight"].reshape(1858, 18, 64).transpose(0, 2, 1)
@@ -165,7 +198,8 @@ def test_heads() -> None:
 def test_what_a_net_has_not_takes_no_room() -> None:
     net = packed(replace(TINY, blocks=0, se=0, moves_left=None, activation=Activation.MISH))
     assert net.tower.activation == MISH
-    for name in ("convs", "biases", "squeeze", "squeeze_bias", "excite", "excite_bias"):
+    assert net.tower.convs.slots.size == net.tower.convs.taps.size == 0
+    for name in ("biases", "squeeze", "squeeze_bias", "excite", "excite_bias"):
         assert getattr(net.tower, name).size == 0
     assert net.tower.se == 0
     assert net.moves_left[:3] == (0, 0, 0)

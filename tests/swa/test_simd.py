@@ -106,9 +106,12 @@ def run_panel(
     outputs: Floats,
     target: int,
     step: int,
+    ahead: int,
+    pace: int,
 ) -> None:
     multiply_panel(
-        rows, inputs, first, stride, weights, panel, depth, segment, outputs, target, step
+        *(rows, inputs, first, stride, weights, panel, depth, segment),
+        *(outputs, target, step, weights, ahead, pace),
     )
 
 
@@ -291,6 +294,7 @@ class Panel:
         random = np.random.default_rng(seed)
         self.segment, depth = segment, segments * segment
         self.depth, self.first, self.start, self.target = depth, 5, 7, 11
+        self.ahead, self.pace = 7 + depth * PANEL_OUTPUTS, PANEL_OUTPUTS  # beyond the weights
         self.stride, self.target_stride = depth + apart, PANEL_OUTPUTS + 2 * apart
         self.inputs = random.normal(size=5 + MOST_ROWS * self.stride).astype(np.float32)
         self.weights = random.normal(size=7 + depth * PANEL_OUTPUTS).astype(np.float32)
@@ -312,6 +316,8 @@ class Panel:
             outputs,
             self.target,
             self.target_stride,
+            self.ahead,
+            self.pace,
         )
         return outputs
 
@@ -354,6 +360,15 @@ def test_a_row_is_the_same_in_every_panel(
     for rows in PANEL_ROWS:
         together = panel.rows_of(panel.product("compiled", rows), rows)
         np.testing.assert_array_equal(together, np.array(alone[:rows]))
+
+
+@pytest.mark.parametrize("ahead", [0, 1 << 40, -(1 << 40)])
+@pytest.mark.parametrize("pace", [0, 3, 1 << 30])
+def test_what_is_fetched_ahead_need_not_exist(ahead: int, pace: int) -> None:
+    panel = Panel(segments=2, segment=30, seed=4)
+    expected = panel.product("compiled", MOST_ROWS)
+    panel.ahead, panel.pace = ahead, pace
+    np.testing.assert_array_equal(panel.product("compiled", MOST_ROWS), expected)
 
 
 @pytest.mark.skipif(not has_fma(), reason="needs a processor with FMA")

@@ -14,25 +14,31 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from swa.activations import MISH, NO_ACTIVATION, RELU
+from swa.filters import (
+    NARROW,
+    POINTS,
+    SLOTS,
+    Filters,
+    filter_transform,
+    pack_filters,
+    pack_panels,
+    pack_taps,
+    padded,
+    transform_taps,
+)
 from swa.jit import kernel
 from swa.simd import LINE, Float8, aligned, load8, store8
 from swa.winograd import (
     GROUP,
-    POINTS,
-    SLOTS,
     SQUARES,
     TILES,
     Slots,
     _input_transform,
     _output_transform,
-    filter_transform,
     from_slots,
     multiply,
     multiply_rows,
     new_slots,
-    pack_filters,
-    pack_panels,
-    padded,
     to_slots,
 )
 
@@ -190,37 +196,7 @@ def test_transforms_are_the_exact_ones_rounded() -> None:
     np.testing.assert_allclose(filter_transform(), floats(exact.filters), rtol=1e-15, atol=0)
 
 
-# Packing
-
-
-@pytest.mark.parametrize(("channels", "expected"), [(0, 0), (1, 16), (16, 16), (17, 32), (64, 64)])
-def test_channels_are_padded(channels: int, expected: int) -> None:
-    assert padded(channels) == expected
-
-
-@given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40))
-def test_panels_hold_every_weight_once(count: int, outputs: int, inputs: int) -> None:
-    matrices = 1 + np.arange(count * outputs * inputs, dtype=np.float64)
-    matrices = matrices.reshape(count, outputs, inputs)
-    packed = pack_panels(matrices)
-    depth, width = padded(inputs), padded(outputs)
-    assert packed.dtype == np.float32
-    assert packed.shape == (count * depth * width,)
-    assert packed.ctypes.data % LINE == 0
-    panels = packed.reshape(count, width // 16, depth, 16).copy()
-    for k in range(outputs):
-        np.testing.assert_array_equal(panels[:, k // 16, :inputs, k % 16], matrices[:, k])
-        panels[:, k // 16, :inputs, k % 16] = 0
-    assert not panels.any()
-
-
-def test_filters_are_transformed_in_float64() -> None:
-    random = np.random.default_rng(0)
-    weights = random.normal(size=(3, 5, 3, 3)).astype(np.float32)
-    g = floats(toom_cook(ROOTS).filters)
-    exact = np.einsum("ia,jb,kcab->ijkc", g, g, weights.astype(float)).reshape(SLOTS, 3, 5)
-    panels = pack_filters(weights).reshape(SLOTS, 16, 16)
-    np.testing.assert_array_equal(panels[:, :5, :3], exact.transpose(0, 2, 1).astype(np.float32))
+# Slots
 
 
 def test_slots_do_not_share_cache_sets() -> None:
@@ -262,12 +238,21 @@ def test_rows_are_multiplied(rows: int, inputs: int, outputs: int, seed: int) ->
 # Whole convolutions
 
 
+def packed_filters(weights: Floats, keeps_taps: bool) -> Filters:
+    outputs, inputs = map(padded, weights.shape[:2])
+    if not keeps_taps:
+        return Filters(inputs, outputs, pack_filters(weights), aligned(0))
+    taps = pack_taps(weights)
+    return Filters(inputs, outputs, transform_taps(taps, inputs, outputs), taps)
+
+
 def convolve(
     boards: Floats,
     weights: Floats,
     bias: Floats | None = None,
     activation: int = NO_ACTIVATION,
     slots: Slots | None = None,
+    keeps_taps: bool = False,
 ) -> Floats:
     """The convolution of ``boards`` [B, C, 8, 8], B up to 6, with ``weights`` [K, C, 3, 3]."""
     count, channels = boards.shape[:2]
@@ -283,11 +268,12 @@ def convolve(
         addends[:outputs] = bias
     for board in range(count):
         to_slots(activations, board * SQUARES * depth, depth, slots, board)
-    multiply(slots, count, pack_filters(weights), 0, depth, width)
+    first = multiply(slots, count, packed_filters(weights, keeps_taps), 0)
     results = aligned(count * SQUARES * width)
     results.fill(np.nan)
     for board in range(count):
-        from_slots(slots, board, addends, 0, width, activation, results, board * SQUARES * width)
+        place = board * SQUARES * width
+        from_slots(slots, first + board, addends, 0, width, activation, results, place)
     planes = results.reshape(count, SQUARES, width).transpose(0, 2, 1)
     beyond = planes[:, outputs:]
     assert np.isfinite(boards).all() <= (beyond == 0).all()
@@ -322,9 +308,9 @@ seeds = st.integers(0, 2**32)
 def test_convolutions(count: int, inputs: int, outputs: int, seed: int) -> None:
     boards, weights = random_layer(count, inputs, outputs, seed)
     # Outputs are about 1; the greatest error that was seen in 2580 layers is 1.4e-5.
-    np.testing.assert_allclose(
-        convolve(boards, weights), direct(boards, weights), rtol=0, atol=4e-5
-    )
+    for keeps_taps in {False, inputs > NARROW}:
+        found = convolve(boards, weights, keeps_taps=keeps_taps)
+        np.testing.assert_allclose(found, direct(boards, weights), rtol=0, atol=4e-5)
 
 
 @given(st.integers(0, 63), st.integers(0, GROUP - 1), seeds)
@@ -360,30 +346,52 @@ def test_bias_and_activation(activation: int) -> None:
     )
 
 
-@given(some_boards, st.integers(1, 40), st.integers(1, 40), seeds)
-@settings(max_examples=30)
+narrow = st.integers(1, 40)
+wide = st.integers(NARROW + 1, 140)
+
+
+@given(some_boards, st.one_of(narrow, wide), narrow, seeds)
+@settings(max_examples=60)
 def test_a_board_does_not_see_the_others(count: int, inputs: int, outputs: int, seed: int) -> None:
+    kept = inputs > NARROW
     boards, weights = random_layer(count, inputs, outputs, seed)
-    together = convolve(boards, weights)
+    together = convolve(boards, weights, keeps_taps=kept)
     order = np.random.default_rng(seed).permutation(count)
-    np.testing.assert_array_equal(convolve(boards[order], weights), together[order])
+    np.testing.assert_array_equal(
+        convolve(boards[order], weights, keeps_taps=kept), together[order]
+    )
     for board in range(count):
-        alone = convolve(boards[board : board + 1], weights)[0]
+        alone = convolve(boards[board : board + 1], weights, keeps_taps=kept)[0]
         np.testing.assert_array_equal(alone, together[board])
     broken = boards.copy()
     broken[-1] = np.nan
-    found = convolve(broken, weights)
+    found = convolve(broken, weights, keeps_taps=kept)
     assert np.isnan(found[-1]).all()
     np.testing.assert_array_equal(found[:-1], together[:-1])
 
 
 def test_slots_may_be_wider_and_hold_anything() -> None:
-    boards, weights = random_layer(4, 20, 30, seed=8)
-    fresh = convolve(boards, weights)
-    used = new_slots(100)
-    used.numbers.fill(np.nan)
-    used.scratch.fill(np.nan)
-    np.testing.assert_array_equal(convolve(boards, weights, slots=used), fresh)
+    for count, channels in ((4, 20), (1, 20), (1, NARROW + 1)):
+        boards, weights = random_layer(count, channels, 30, seed=8)
+        kept = channels > NARROW
+        fresh = convolve(boards, weights, keeps_taps=kept)
+        used = new_slots(150)
+        for array in (used.numbers, used.scratch, used.panel):
+            array.fill(np.nan)
+        found = convolve(boards, weights, slots=used, keeps_taps=kept)
+        np.testing.assert_array_equal(found, fresh)
+
+
+def test_a_single_board_does_without_stored_filters_where_taps_are_kept() -> None:
+    """It would be slow with them: they come from memory."""
+    _, weights = random_layer(2, NARROW + 1, 20, seed=3)
+    filters = packed_filters(weights, keeps_taps=True)
+    filters.slots.fill(np.nan)
+    slots = new_slots(NARROW + 1)
+    assert multiply(slots, 1, filters, 0) == 1
+    assert not slots.numbers.any()
+    assert multiply(slots, 2, filters, 0) == 0
+    assert np.isnan(slots.numbers).any()
 
 
 def in_float32(boards: Floats, weights: Floats, points: tuple[Root2, ...]) -> Floats:

@@ -1,0 +1,218 @@
+"""Ratings of all nets in a number of run folders: which runs, which players, which games count.
+
+A net is its file's sha256: two files of the same name are two players, and a net that was renamed
+is one. Only the counted pairs of each run enter, and none of them twice: nets do not vary by
+chance, so a second run from the same openings repeats games, which is no more evidence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arena.game import PairRecord
+from arena.match_file import MATCH_FILE, MatchIdentity, to_table
+from arena.report.block import counted, printable
+from arena.report.summary import read_run
+from arena.stats.pentanomial import PairCounts
+from arena.stats.ratings import DEFAULT_PRIOR_PAIRS, Encounter, Ratings, rate
+
+SHOWN_SHA = 8
+"""Digits of a sha256 that tell nets of the same name apart."""
+
+
+class RatingsError(Exception):
+    """Run folders that cannot be rated together: what, why, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """A net: how it is shown, its sha256, and all names that it had in the folders."""
+
+    label: str
+    sha256: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedRun:
+    """One run folder's share in the ratings; ``counts`` are the candidate's."""
+
+    folder: Path
+    identity: MatchIdentity
+    stopped: bool  # by its sequential test
+    settled: bool  # neither interrupted nor still being played
+    counts: PairCounts
+    repeated: int  # counted pairs that an earlier folder had already, not in ``counts``
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """All runs that are rated together; ``differences`` between their conditions, as text."""
+
+    runs: tuple[PlayedRun, ...]
+    players: tuple[Player, ...]
+    differences: tuple[str, ...]
+
+    def encounters(self) -> list[Encounter]:
+        """Return the results; a player's name there is its label."""
+        return [
+            Encounter(baseline.label, candidate.label, run.counts)
+            for run in self.runs
+            for baseline, candidate in [self.players_of(run)]
+            if baseline is not candidate
+        ]
+
+    def players_of(self, run: PlayedRun) -> tuple[Player, Player]:
+        """Return baseline and candidate; the same player where a net met itself."""
+        by_sha = {player.sha256: player for player in self.players}
+        baseline, candidate = run.identity.nets
+        return by_sha[baseline.sha256], by_sha[candidate.sha256]
+
+    def player(self, name: str) -> Player:
+        """Find a player by label, by a name that is no other's, or by the beginning of its sha256.
+
+        RatingsError where there is none, or more than one.
+        """
+        found = [player for player in self.players if player.label == name]
+        found = found or [player for player in self.players if name in player.names]
+        if not found and len(name) >= SHOWN_SHA:
+            found = [player for player in self.players if player.sha256.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        labels = ", ".join(player.label for player in found or self.players)
+        if found:
+            raise RatingsError(f"{name!r} could be any of {labels}")
+        raise RatingsError(f"{name!r} is none of the nets that played\nThey are: {labels}")
+
+
+def find_runs(folders: Iterable[Path]) -> list[Path]:
+    """Return the run folders that are meant: each given one, or all that lie anywhere inside it.
+
+    A folder that is found twice is there once. RatingsError where nothing is found.
+    """
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        inside = _inside(folder)
+        if not inside:
+            what = "has no run folder in it" if folder.is_dir() else "there is no such folder"
+            raise RatingsError(f"{folder}: {what}\nA run folder is one with a {MATCH_FILE}.")
+        for run in inside:
+            found.setdefault(run.resolve(), run)
+    return list(found.values())
+
+
+def _inside(folder: Path) -> list[Path]:
+    found = []
+    for name, subfolders, files in os.walk(folder):
+        if MATCH_FILE in files:
+            found.append(Path(name))
+            subfolders.clear()  # what a run folder holds belongs to it
+        subfolders.sort()
+    return found
+
+
+def read_field(folders: Iterable[Path]) -> Field:
+    """Read all runs in the folders. Raises RatingsError and LedgerError."""
+    runs: list[PlayedRun] = []
+    seen: dict[frozenset[str], set[int]] = defaultdict(set)
+    for folder in find_runs(folders):
+        run = read_run(folder)
+        shas = [net.sha256 for net in run.identity.nets]
+        counts, known = run.judgement.counts, seen[frozenset(shas)]
+        games = [_fingerprint(pair, *shas) for pair in run.counted]
+        repeated = [pair for pair, its in zip(run.counted, games, strict=True) if its in known]
+        if repeated:
+            fresh = [p for p, its in zip(run.counted, games, strict=True) if its not in known]
+            counts = PairCounts.total(PairCounts.of_pair(*pair.points) for pair in fresh)
+        known.update(games)
+        stopped, settled = run.judgement.decided_at is not None, run.judgement.settled
+        runs.append(PlayedRun(run.folder, run.identity, stopped, settled, counts, len(repeated)))
+    return Field(tuple(runs), _players(runs), tuple(_differences(runs)))
+
+
+def _fingerprint(pair: PairRecord, baseline: str, candidate: str) -> int:
+    """Hash who played what from where; the order of a pair's two games does not matter."""
+    games = frozenset(
+        (candidate if game.candidate_white else baseline, game.moves) for game in pair.games
+    )
+    return hash((pair.opening.fen, pair.opening.moves, games))
+
+
+def _players(runs: Sequence[PlayedRun]) -> tuple[Player, ...]:
+    names: dict[str, dict[str, None]] = {}  # a set would forget the order
+    for run in runs:
+        for net in run.identity.nets:
+            names.setdefault(net.sha256, {})[printable(net.name)] = None
+    owners: dict[str, set[str]] = defaultdict(set)
+    for sha256, its_names in names.items():
+        for name in its_names:
+            owners[name].add(sha256)
+    players: dict[str, Player] = {}
+    for sha256, its_names in names.items():
+        name = next(iter(its_names))
+        label = name if len(owners[name]) == 1 else f"{name}@{sha256[:SHOWN_SHA]}"
+        if label in players:
+            label = f"{name}@{sha256}"
+        players[label] = Player(label, sha256, tuple(its_names))
+    return tuple(players.values())
+
+
+def _differences(runs: Sequence[PlayedRun]) -> Iterable[str]:
+    """Yield the conditions that are not the same in all folders, as ``visits: 100 in a, 800 in b``.
+
+    Those that change what a difference in Elo means: evaluator, dtype, search and book.
+    """
+    if not runs:
+        return
+    tables = [_conditions(run.identity) for run in runs]
+    for key, value in tables[0].items():
+        for run, table in zip(runs, tables, strict=True):
+            if table[key] != value:
+                yield f"{key}: {value} in {runs[0].folder}, {table[key]} in {run.folder}"
+                break
+
+
+def _conditions(identity: MatchIdentity) -> dict[str, Any]:
+    return {
+        "evaluator": identity.evaluator,
+        "dtype": identity.dtype,
+        **to_table(identity)["search"],
+        "book of openings": f"sha256 {identity.openings.sha256[:SHOWN_SHA]}",
+    }
+
+
+def rate_field(
+    field: Field,
+    *,
+    prior_pairs: float = DEFAULT_PRIOR_PAIRS,
+    anchors: Mapping[str, float] | None = None,
+    mixed: bool = False,
+) -> Ratings:
+    """Rate a field's players; ``anchors`` by any name that ``Field.player`` knows.
+
+    ``mixed`` allows conditions that differ. Raises RatingsError where they do and are not to,
+    and where no rating is possible.
+    """
+    if field.differences and not mixed:
+        others = len(field.differences) - 1
+        more = f" (and {counted(others, 'other setting')})" if others else ""
+        raise RatingsError(
+            f"the folders were played under different conditions\n"
+            f"{field.differences[0]}{more}\n"
+            "Ratings mean something within one set of conditions; --mixed takes them all the same."
+        )
+    fixed: dict[str, float] = {}
+    for name, elo in (anchors or {}).items():
+        label = field.player(name).label
+        if label in fixed:
+            raise RatingsError(f"two anchors are the same net, {label}")
+        fixed[label] = elo
+    try:
+        return rate(field.encounters(), prior_pairs=prior_pairs, anchors=fixed)
+    except ValueError as error:
+        raise RatingsError(str(error)) from None

@@ -1,0 +1,121 @@
+"""More than two nets: who plays whom, each encounter a match in a run folder of its own.
+
+An encounter is an ordinary match of fixed length, so all that is true of a match is true of it:
+resume, ledger, report. All of them start from the same openings in the same order. A net that is
+added later brings only its own encounters. What the folders say together is worked out by
+``arena.report.ratings``, which ``arena ratings`` shares.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from arena.config import MatchConfig
+from arena.match import Ending, MatchError
+from arena.report.files import atomic_writer
+from arena.report.ratings import RatingsError, rate_field, read_field
+from arena.report.ratings_table import RatingsDocument, document_of
+from arena.run import REPORTS, ProgressOf, file_name, play
+from swa.net import Net, load_net, same_weights
+
+RATINGS_FILE = "ratings.json"
+"""What ``arena ratings --json`` says of the tournament's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encounter:
+    """Two nets of a tournament, and where their match is."""
+
+    baseline: Path
+    candidate: Path
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Tournament:
+    """A tournament after all of its encounters, or those before an interrupt."""
+
+    folder: Path
+    ratings: RatingsDocument | None  # None: too little was played to compare everybody
+    ending: Ending  # LIMIT or INTERRUPTED
+
+
+def pairings(players: int, kind: str) -> Iterator[tuple[int, int]]:
+    """Yield who plays whom, by index: the one that was named first is the baseline.
+
+    ``kind``: "roundrobin" for everybody against everybody, "gauntlet" for the first against each
+    of the others (fastchess's and cutechess's words).
+    """
+    if kind == "gauntlet":
+        return ((0, other) for other in range(1, players))
+    return itertools.combinations(range(players), 2)
+
+
+def encounters(config: MatchConfig, nets: Sequence[Net], folder: Path) -> list[Encounter]:
+    """Return the encounters in the order in which they are played."""
+    names = unique_names(nets)
+    return [
+        Encounter(
+            config.nets[baseline],
+            config.nets[candidate],
+            folder / f"{file_name(names[candidate])}-vs-{file_name(names[baseline])}",
+        )
+        for baseline, candidate in pairings(len(nets), config.tournament)
+    ]
+
+
+def unique_names(nets: Sequence[Net]) -> list[str]:
+    """Name the nets so that a reader can tell them apart, namesakes by their hash."""
+    count = Counter(net.name for net in nets)
+    return [net.name if count[net.name] == 1 else f"{net.name}@{net.sha256[:8]}" for net in nets]
+
+
+def play_tournament(
+    config: MatchConfig, command: Sequence[str], show: ProgressOf, note: Callable[[str], None]
+) -> Tournament:
+    """Play all encounters, or go on with them; parameters and errors are those of ``play``.
+
+    Raises MatchError before anything is written where two of the nets are the same.
+    """
+    nets = [load_net(path) for path in config.nets]
+    for one, other in itertools.combinations(nets, 2):
+        if same_weights(one, other):
+            raise MatchError(
+                f"{one.path} and {other.path} hold the same net\n"
+                "A net has no strength relative to itself: name each net once (--nets)."
+            )
+    folder = config.out or next_tournament_folder(config.tournament)
+    todo = encounters(config, nets, folder)
+    note(f"Tournament: {len(nets)} nets, {len(todo)} encounters of {config.pairs:,} pairs")
+    for number, encounter in enumerate(todo, start=1):
+        note(f"Encounter {number} of {len(todo)}: {encounter.folder.name}")
+        match = replace(
+            config, nets=(encounter.baseline, encounter.candidate), sprt=None, preset=None
+        )
+        played = play(match, command, show, note, folder=encounter.folder)
+        if played.ending is Ending.INTERRUPTED:
+            return Tournament(folder, _rate(folder), Ending.INTERRUPTED)
+    return Tournament(folder, _rate(folder), Ending.LIMIT)
+
+
+def _rate(folder: Path) -> RatingsDocument | None:
+    """Rate what has been played, those who joined and left included, and write ratings.json."""
+    field = read_field([folder])
+    try:
+        document = document_of(field, rate_field(field))
+    except RatingsError:  # too few encounters so far to compare everybody
+        return None
+    with atomic_writer(folder / RATINGS_FILE) as file:
+        file.write(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    return document
+
+
+def next_tournament_folder(kind: str, reports: Path = REPORTS) -> Path:
+    """Return ``reports/<kind>-<n>`` with the least n, from 1, that is free."""
+    folders = (reports / f"{kind}-{number}" for number in itertools.count(1))
+    return next(folder for folder in folders if not folder.exists())
