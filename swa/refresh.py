@@ -294,7 +294,8 @@ def _known_layers(layers: Sequence[tuple[str, ...]], known: dict[str, Statistics
 
 
 def _check(convolution: str, statistics: Statistics) -> None:
-    if not all(np.isfinite(part.astype(np.float32)).all() for part in statistics):
+    largest = np.finfo(np.float32).max
+    if not all((np.abs(part) <= largest).all() for part in statistics):  # nor if it is NaN
         raise NetError(f"{convolution} gives numbers that are not finite", "Refresh another net.")
 
 
@@ -316,8 +317,8 @@ def _in_training_mode(
     def batches() -> Iterator[torch.Tensor]:
         nonlocal positions
         for masks, values in _windows(planes, batch or refresh_torch.BATCH):
-            yield refresh_torch.planes_on(choice.device, choice.dtype, masks, values)
             positions += len(masks)
+            yield refresh_torch.planes_on(choice.device, choice.dtype, masks, values)
             notify(Progress(0, 1, names, positions, None))
 
     with refresh_torch.torch_settings(threads):
@@ -371,4 +372,12 @@ def _joined(chunks: Sequence[Planes]) -> Planes:
         parts[0] if len(parts) == 1 else np.concatenate(parts)
         for parts in zip(*chunks, strict=True)
     )
-    return np.require(masks, None, ["C", "W"]), np.require(values, None, ["C", "W"])
+    return _plain(masks), _plain(values)
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The same row after row and writable, which kernels and torch want; a copy only if it is not.
+
+    The last step is for a single row, whose stride numpy leaves as it was in a larger array.
+    """
+    return np.require(array, None, ["C", "W"]).reshape(-1).reshape(array.shape)

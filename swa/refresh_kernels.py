@@ -260,7 +260,14 @@ def convolve_heads(
             base = multiply(work.slots, boards, net.policy.filters, 0)
             for row in range(base, base + boards):
                 from_slots(
-                    work.slots, row, net.policy.bias, 0, channels, NO_ACTIVATION, work.inner, 0
+                    work.slots,
+                    row,
+                    net.policy.bias,
+                    0,
+                    channels,
+                    NO_ACTIVATION,
+                    work.inner,
+                    0,
                 )
                 _add_up(policy, work.inner, 0, 1, work.sums)
         else:

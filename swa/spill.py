@@ -8,6 +8,7 @@ used: a full disk is an error here and not a crash (SIGBUS) at some later access
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import shutil
@@ -124,9 +125,13 @@ def _in_memory(size: int) -> NDArray[np.uint8]:
 
 def _reserve(file: int, start: int, size: int) -> None:
     """Take ``size`` bytes of disk from the file's end, ``start``. Raises OSError if it is full."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, start, size)
-        return
-    zeros, place, end = bytes(_PIECE), start, start + size  # macOS
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        try:
+            os.posix_fallocate(file, start, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # some file systems cannot
+                raise
+    zeros, place, end = bytes(_PIECE), start, start + size
     while place < end:
         place += os.pwrite(file, zeros[: end - place], place)
