@@ -36,6 +36,11 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     (folder / "raw.pb.gz").symlink_to(shared / "nets" / "maia-1100.pb.gz")
     (folder / "swa.pb.gz").symlink_to(shared / "nets" / "maia-1900.pb.gz")
+    (folder / "snapshot-1.pb.gz").symlink_to(shared / "nets" / "ckpt-1-10000.pb.gz")
+    (folder / "snapshot-2.pb.gz").symlink_to(shared / "nets" / "ckpt-11-110000.pb.gz")
+    (folder / "games").mkdir()
+    for game in sorted((shared / "chunks" / "v7").glob("*.gz"))[:12]:
+        (folder / "games" / game.name).symlink_to(game)
     (folder / "pyproject.toml").write_text(SHORT)
     (folder / "book.epd").write_text(BOOK)
     return folder
