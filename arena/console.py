@@ -27,13 +27,8 @@ from arena.sessions import Pace
 
 COMPILING = "Compiling kernels once, up to a minute; later matches start at once ..."
 
-STILL_PLAYING = (
-    "Still playing: only the test at its bound decides. LOS and +/- describe a match of fixed "
-    "length."
-)
-STILL_PLAYING_FIXED = (
-    "Still playing a match of fixed length: LOS and +/- hold once all of its pairs are played."
-)
+STILL_PLAYING = "Still playing: only the test at its bound decides."
+STILL_PLAYING_FIXED = "Still playing: LOS and +/- hold once all pairs of the match are played."
 
 REDRAWS_PER_SECOND = 2
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
-from arena.config import MatchConfig
+from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.game import GameRecord, GameTask, Opening, PairRecord
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
@@ -144,7 +144,7 @@ def _test_of(config: MatchConfig) -> Sprt | None:
     try:
         bounds = config.sprt
         if config.preset is not None:
-            asked = preset(config.preset, config.delta)
+            asked = preset(config.preset, config.delta or DEFAULT_DELTA)
             bounds = asked.elo0, asked.elo1
         assert bounds is not None  # or there is no test
         return Sprt(*bounds, config.alpha, config.beta, EloModel(config.sprt_model), method)

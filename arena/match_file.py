@@ -124,7 +124,10 @@ def read_identity(folder: Path) -> MatchIdentity:
     try:
         return from_table(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise LedgerError(f"{folder}: not a run folder: it has no {MATCH_FILE}") from None
+        hint = ""
+        if next(folder.glob(f"*/{MATCH_FILE}"), None) is not None:
+            hint = "\nIt holds run folders: name one of them, or rate them all with arena ratings."
+        raise LedgerError(f"{folder}: not a run folder: it has no {MATCH_FILE}{hint}") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise LedgerError(f"{path}: cannot be read: {reason}") from error

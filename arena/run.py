@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.compilation import kernels_compiled
-from arena.config import MatchConfig
+from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
 from arena.evaluator import Choice, choose_evaluator, make_evaluator
 from arena.ledger import GAMES_FILE, Ledger
@@ -99,7 +99,8 @@ def play(
     with _open_run_folder(folder, identity) as ledger:
         note(f"Run folder: {folder}")
         if config.preset is not None and identity.sprt is not None:
-            for line in purpose_lines(config.preset, config.delta, identity.sprt, config.pairs):
+            width = config.delta or DEFAULT_DELTA
+            for line in purpose_lines(config.preset, width, identity.sprt, config.pairs):
                 note(line)
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")

@@ -40,11 +40,16 @@ class Headline:
 
 
 def headline(judgement: Judgement) -> Headline | None:
-    """Return what may be said of the counted pairs; None before any two different results."""
+    """Return what may be said of the counted pairs; None before the first.
+
+    Where all results are alike, the confidence sequence alone has an interval, whatever ended the
+    match.
+    """
     counts, sprt = judgement.counts, judgement.sprt
-    if sum(count > 0 for count in counts.counts) < 2:
+    if not counts.pairs:
         return None
-    if not judgement.settled:
+    alike = sum(count > 0 for count in counts.counts) < 2
+    if alike or not judgement.settled:
         return Headline(Kind.ANYTIME, anytime(judgement))
     if sprt is None:
         los = likelihood_of_superiority(counts)
@@ -74,8 +79,11 @@ def headline_lines(judgement: Judgement) -> list[str]:
     if found is None or found.kind is Kind.FIXED_LENGTH:
         return lines
     lines.append(f"Elo {interval(found.elo)} (95 %, {WORDS[found.kind]}).")
-    if found.kind is Kind.STOPPING_AWARE:
-        lines.append("Elo, nElo and LOS above describe a match of fixed length, which this is not.")
+    if judgement.sprt is not None or not judgement.settled:
+        yet = "" if judgement.settled else " yet"
+        lines.append(
+            f"Elo, nElo and LOS above describe a match of fixed length, which this is not{yet}."
+        )
     return lines
 
 

@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from arena.config import SearchParams
-from arena.report.block import counted, number, percent, plain, printable, results_block
+from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
 from arena.report.schema import NetSummary, Summary
@@ -91,9 +91,12 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
     """Say what a reader of these figures should know, of this match; one sentence each."""
     pairs = summary["pairs"]
     if summary["state"] == "unfinished":
+        decides = "it ends when all pairs are played"
+        if summary["sprt"] is not None:
+            decides = "only the test may decide it, at its bounds"
         yield (
             f"The match is not finished ({pairs:,} of {summary['pairs_limit']:,} pairs at most): "
-            "nothing is decided, and only the LLR's bounds may decide it."
+            f"nothing is decided, and {decides}."
         )
     if summary["state"] == "decided":
         yield (
@@ -107,7 +110,7 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             "so: to play on because of what was seen would make the error rates untrue. `arena "
             "plan --pairs` tells how often a limit ends like this."
         )
-    if pairs < FEW_PAIRS:
+    if 0 < pairs < FEW_PAIRS:
         few = f"{counted(pairs, 'pair')} {'is' if pairs == 1 else 'are'} few"
         yield f"{few}: intervals and LOS assume a normal law that needs more."
     if summary["pairs_repeated"]:
@@ -219,7 +222,7 @@ def _speed(summary: Summary) -> Iterator[list[str]]:
 
 def _statistics(summary: Summary) -> Iterator[list[str]]:
     found, anytime = summary["headline"], summary["anytime"]
-    fixed = ", as of a match of fixed length" if summary["sprt"] is not None else ""
+    fixed = ", as of a match of fixed length" if _is_no_match_of_fixed_length(summary) else ""
     if found is not None and found["kind"] != Kind.FIXED_LENGTH:
         words = WORDS[Kind(found["kind"])]
         yield [f"**Elo, {words}**", number(found["elo"]), _interval(found["elo_ci"])]
@@ -256,13 +259,20 @@ def _statistics(summary: Summary) -> Iterator[list[str]]:
         yield [f"agreement of {len(parts['parts'])} sessions", f"p = {parts['p_value']:.2g}", words]
 
 
-def _interval(ends: list[float] | None) -> str:
-    return "n/a" if ends is None else f"{plain(ends[0])} to {plain(ends[1])}"
+def _is_no_match_of_fixed_length(summary: Summary) -> bool:
+    """Whether the ordinary figures only describe: a test looks on, or pairs are missing."""
+    return summary["sprt"] is not None or summary["state"] == "unfinished"
+
+
+def _interval(ends: list[float | None] | None) -> str:
+    return "n/a" if ends is None else f"{number(ends[0])} to {number(ends[1])}"
 
 
 def _interval_note(summary: Summary) -> str:
-    if summary["sprt"] is None:
+    if not _is_no_match_of_fixed_length(summary):
         return ""
+    if summary["sprt"] is None:
+        return "Intervals and LOS of a match of fixed length hold once all of its pairs are played."
     return (
         'The verdict rests on the test alone. What is marked "as of a match of fixed length" is '
         "what other\nprograms print: it describes this match, and nothing should be decided by it."

@@ -58,9 +58,9 @@ class HeadlineSummary(TypedDict):
 
     kind: str  # "anytime" while it runs, "stopping-aware" after a test, "fixed-length" without one
     elo: float | None  # logistic
-    elo_ci: list[float] | None
+    elo_ci: list[float | None] | None
     nelo: float | None
-    nelo_ci: list[float] | None
+    nelo_ci: list[float | None] | None
     los: float | None
 
 
@@ -68,7 +68,7 @@ class AnytimeSummary(TypedDict):
     """The 95 % confidence sequence: it holds at every moment of the match at once."""
 
     score_ci: list[float]  # of the mean score, in [0, 1]
-    elo_ci: list[float] | None
+    elo_ci: list[float | None] | None
 
 
 class CertifiedSummary(TypedDict):
@@ -112,9 +112,9 @@ class Summary(TypedDict):
     points: float
     score: float | None  # points a game, in [0, 1]
     elo: float | None  # logistic; this and all down to ``los`` as of a match of fixed length
-    elo_ci: list[float] | None  # 95 %
+    elo_ci: list[float | None] | None  # 95 %
     nelo: float | None  # normalized
-    nelo_ci: list[float] | None
+    nelo_ci: list[float | None] | None
     los: float | None  # likelihood of superiority, in [0, 1]
     anytime: AnytimeSummary | None
     draw_ratio: float | None  # pairs that end level

@@ -6,9 +6,9 @@ has no value yet (an interval from one pair, a ratio to nothing) it is null, nev
 
 from __future__ import annotations
 
+import itertools
 import json
-from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,14 +66,24 @@ class Run:
 
     @property
     def parts(self) -> Sequence[PairCounts]:
-        """The counted pairs by the session that finished them, without sessions that did not."""
-        begins = [session.pairs_before or 0 for session in self.sessions]
-        place = {number: index for index, number in enumerate(self.written)}
-        counts = [PairCounts()] * (len(begins) + 1)
+        """The counted pairs by session: those that it was the first to issue, and finished all.
+
+        What was in flight at an interrupt is left out, finished or not: what had finished there are
+        the short games, so that the sessions would differ by the interrupt alone.
+        """
+        begins = sorted({session.pairs_before or 0 for session in self.sessions})
+        part_of: dict[int, int] = {}
+        first = 0
+        for part, end in enumerate([*begins[1:], len(self.written)]):
+            done = set(self.written[:end])
+            gap = next(number for number in itertools.count() if number not in done)
+            part_of |= dict.fromkeys(range(first, gap), part)
+            first = max(done, default=-1) + 1
+        counts: dict[int, PairCounts] = defaultdict(PairCounts)
         for pair in self.counted:
-            session = bisect_right(begins, place[pair.number])
-            counts[session] += PairCounts.of_pair(*pair.points)
-        return [part for part in counts if part.pairs]
+            if pair.number in part_of:
+                counts[part_of[pair.number]] += PairCounts.of_pair(*pair.points)
+        return [counts[part] for part in sorted(counts)]
 
     @property
     def state(self) -> State:
@@ -182,8 +192,8 @@ def _nets(run: Run) -> list[NetSummary]:
     return nets
 
 
-def _interval(estimate: EloEstimate) -> list[float] | None:
-    if estimate.low is None or estimate.high is None:
+def _interval(estimate: EloEstimate) -> list[float | None] | None:
+    if estimate.low is None and estimate.high is None:
         return None
     return [estimate.low, estimate.high]
 

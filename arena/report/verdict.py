@@ -55,7 +55,7 @@ def verdict_sentence(heading: Heading, judgement: Judgement) -> str:
             f"{names}: no decision within the limit of {limit} ({test}); "
             f"{elo} ({heading.conditions})."
         )
-    return f"{names}: unfinished, undecided ({test}) after {grounds}."
+    return f"{names}: unfinished, undecided ({test}) after {grounds}; {elo}."
 
 
 def _grounds(judgement: Judgement, llr: float) -> str:
@@ -78,15 +78,36 @@ def sprt_name(sprt: Sprt) -> str:
     return f"{methods[sprt.method]} [{sprt.elo0:g}, {sprt.elo1:g}] in {sprt.model} Elo"
 
 
+def _bound(sprt: Sprt, elo: float) -> str:
+    """``1.75 normalized Elo``."""
+    return f"{elo:g} {sprt.model} Elo"
+
+
 def _passed(heading: Heading, sprt: Sprt) -> str:
-    claim = "is stronger than" if sprt.elo1 > 0 else "is no regression against"
-    if sprt.elo0 < 0 < sprt.elo1:
+    """Say what was rejected: that the candidate is at most elo0 stronger."""
+    if sprt.elo0 == 0:
+        claim = "is stronger than"
+    elif sprt.elo0 > 0:
+        claim = f"is more than {_bound(sprt, sprt.elo0)} stronger than"
+    elif sprt.elo0 == -sprt.elo1:
         claim = "is the better pick against"
+    elif sprt.elo1 == 0:
+        claim = "is no regression against"
+    else:
+        claim = f"is not {_bound(sprt, -sprt.elo0)} weaker than"
     return f"{heading.candidate} {claim} {heading.baseline}: promote"
 
 
 def _failed(heading: Heading, sprt: Sprt) -> str:
-    claim = "is not shown to be stronger than" if sprt.elo0 >= 0 else "is weaker than"
-    if sprt.elo0 < 0 < sprt.elo1:
+    """Say what was rejected: that the candidate is at least elo1 stronger."""
+    if sprt.elo1 == 0:
+        claim = "is weaker than"
+    elif sprt.elo1 < 0:
+        claim = f"is more than {_bound(sprt, -sprt.elo1)} weaker than"
+    elif sprt.elo0 == 0:
+        claim = "is not shown to be stronger than"
+    elif sprt.elo0 == -sprt.elo1:
         claim = "is the worse pick against"
+    else:
+        claim = f"is not {_bound(sprt, sprt.elo1)} stronger than"
     return f"{heading.candidate} {claim} {heading.baseline}: keep {heading.baseline}"

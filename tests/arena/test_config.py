@@ -57,6 +57,8 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
             flag = f"--{option.key}"
             words, value = values.get(option.name) or by_type[option.value_type]
         nets = [] if option.name == "nets" else ["--nets", *NETS]
+        if option.name == "delta":
+            words = [*words, "--preset", "pick-best"]
         config = load(*nets, flag, *words)
         owner = config.search if hasattr(config.search, option.name) else config
         assert getattr(owner, option.name) == value, option.name
@@ -143,7 +145,12 @@ def test_wrong_lines_of_a_file_are_named(tmp_path: Path, line: str, message: str
         ("--seed -1", "--seed -1: must be from 0"),
         ("--parallel 0", "--parallel 0: at least 1 game"),
         ("--nncache -1", "--nncache -1: must be 0 or more"),
-        ("--preset pick-best --sprt 0 5", "--preset and --sprt are two ways"),
+        ("--preset pick-best --sprt 0 5", "--preset and --sprt contradict each other"),
+        ("--preset pick-best --sprt 0 10", "--preset and --sprt contradict each other"),
+        ("--preset pick-best --no-sprt", "--preset and --no-sprt contradict each other"),
+        ("--certified --no-sprt", "--certified and --no-sprt contradict each other"),
+        ("--overshoot --no-sprt", "--overshoot and --no-sprt contradict each other"),
+        ("--delta 5", "--delta 5: is a setting of --preset"),
         ("--preset pick-best --delta 0", "--delta 0: must be above 0"),
         ("--certified --overshoot", "--certified and --overshoot"),
         ("--policy-temperature 0", "--policy-temperature 0.0: must be above 0"),
@@ -164,7 +171,8 @@ def test_a_match_has_two_nets(nets: list[str]) -> None:
 
 def test_more_than_two_nets_play_a_tournament_without_a_test() -> None:
     assert len(load("--nets", "a", "b", "c").nets) == 3
-    for flags in ("--sprt -5 5", "--preset pick-best", "--certified", "--overshoot"):
+    assert len(load("--nets", "a", "b", "c", "--no-sprt").nets) == 3
+    for flags in ("--sprt -5 5", "--sprt 0 10", "--preset pick-best", "--certified", "--overshoot"):
         with pytest.raises(ConfigError, match="3 nets play a tournament"):
             load("--nets", "a", "b", "c", *flags.split())
 

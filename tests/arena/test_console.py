@@ -183,6 +183,12 @@ def judgement(verdict: Verdict, sprt: Sprt | None = SPRT, limit: int = 5000) -> 
         (SPRT, Verdict.KEEP, "swa is not shown to be stronger than raw: keep raw (H0 accepted: "),
         (Sprt(-10, 0), Verdict.PROMOTE, "swa is no regression against raw: promote (H1 "),
         (Sprt(-10, 0), Verdict.KEEP, "swa is weaker than raw: keep raw (H0 accepted: "),
+        (Sprt(2, 10), Verdict.PROMOTE, "swa is more than 2 normalized Elo stronger than raw: "),
+        (Sprt(-30, 2), Verdict.PROMOTE, "swa is not 30 normalized Elo weaker than raw: promote"),
+        (Sprt(-30, 2), Verdict.KEEP, "swa is not 2 normalized Elo stronger than raw: keep raw"),
+        (Sprt(-60, -2), Verdict.PROMOTE, "swa is not 60 normalized Elo weaker than raw: promote"),
+        (Sprt(-60, -2), Verdict.KEEP, "swa is more than 2 normalized Elo weaker than raw: keep"),
+        (Sprt(2, 10), Verdict.KEEP, "swa is not 10 normalized Elo stronger than raw: keep raw"),
         (Sprt(-10, 10), Verdict.PROMOTE, "swa is the better pick against raw: promote (H1 "),
         (Sprt(-10, 10), Verdict.KEEP, "swa is the worse pick against raw: keep raw (H0 "),
         (SPRT, Verdict.UNDECIDED, "swa against raw: unfinished, undecided (LLR 2.95, SPRT [0, 10]"),
@@ -232,6 +238,11 @@ def test_the_headline_is_of_the_kind_that_the_match_allows():
         assert found.kind is kind
         assert found.elo.low < found.elo.elo < found.elo.high
     assert headline(Judgement.start(SPRT, 10)) is None
+    sweep = headline(Judgement(5, PairCounts(WW=5)))
+    assert sweep.kind is Kind.ANYTIME  # the only one that has an interval of it
+    assert sweep.elo.elo is None
+    assert sweep.elo.low > -200
+    assert sweep.elo.high is None
     assert headline(running).elo.margin > 1.3 * logistic_elo(COUNTS).margin
 
 
@@ -242,6 +253,7 @@ def test_a_decided_match_labels_what_is_of_fixed_length():
     assert lines[1] == (
         "Elo, nElo and LOS above describe a match of fixed length, which this is not."
     )
+    assert headline_lines(judgement(Verdict.UNDECIDED))[1].endswith("which this is not yet.")
     assert headline_lines(judgement(Verdict.UNDECIDED, None, limit=1122)) == []
 
 

@@ -22,6 +22,7 @@ from arena.report.pgn import MatchTags, centipawns, write_pgn
 from arena.report.schema import Summary
 from arena.report.summary import read_run, summarize
 from arena.sessions import NetFile, Pace, Session, read_sessions, session_ended, session_started
+from arena.stats.pentanomial import PairCounts
 from arena.stats.sprt import Sprt
 
 HOSTILE = 'a"b\\c\n[Event "x"]<script>alert(1)</script>|`*_[link](http://evil) {brace} @user é'
@@ -158,9 +159,27 @@ def test_sessions_are_put_to_the_test_of_homogeneity(tmp_path):
             ledger.append(record)
     run = read_run(folder)
     assert [part.pentanomial for part in run.parts] == [(0, 0, 0, 0, 8), (8, 0, 0, 0, 0)]
+    assert run.parts == [PairCounts(WW=8), PairCounts(LL=8)]
     summary = summarize(run)
     assert summary["homogeneity"]["p_value"] < 0.001
     assert any("sessions do not agree" in caveat for caveat in caveats(run, summary))
+
+
+def test_what_was_in_flight_at_an_interrupt_is_in_no_part(tmp_path):
+    """Pairs 3 and 5 were slow: the second session had to begin them anew."""
+    records = [pair(n, 1.0, 0.5) for n in range(12)]
+    folder = tmp_path / "run"
+    with Ledger.open_or_create(folder, identity(sprt=None, pairs=12)) as ledger:
+        session_started(folder, session(pairs_before=0))
+        for number in (1, 0, 2, 4, 6):
+            ledger.append(records[number])
+        session_started(folder, session(pairs_before=5))  # killed before it finished anything
+        session_started(folder, session(pairs_before=5))
+        for number in (7, 3, 8, 5, 9, 10, 11):
+            ledger.append(records[number])
+    run = read_run(folder)
+    assert len(run.counted) == 12
+    assert [part.pairs for part in run.parts] == [3, 5]  # 0 to 2, and 7 to 11
 
 
 def test_sessions_give_the_conditions_that_do_not_decide(folder):
@@ -393,7 +412,7 @@ def test_hostile_names_cannot_break_the_report(tmp_path):
         assert "<script>" not in part
         assert not re.search(r"(?<!\\)\]\(http", part)
         assert "@user" not in part
-    assert len(block.strip().splitlines()) == 9
+    assert len(block.strip().splitlines()) == 11
     rows = [line for line in text.splitlines() if line.startswith("| baseline")]
     assert len(re.findall(r"(?<!\\)\|", rows[0])) == 7
 
