@@ -339,6 +339,7 @@ def check_finite_and_in_order(aware: StoppingAware) -> None:
         Pentanomial(1, 0, 0, 0, 1),
         GameCounts(0, 1, 1),
         GameCounts(10**9, 10**9, 10**9),
+        GameCounts(1, 0, 10**14),
     ],
 )
 @pytest.mark.parametrize("bounds", [(0, 10), (-400, 400), (0, 1e-6), (399, 400)])
