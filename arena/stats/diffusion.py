@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import log_ndtr, ndtr, softmax
+from scipy.special import log_ndtr, ndtr
 
 from arena.stats.elo import NELO_PER_DEVIATION, score_of_elo
 from arena.stats.likelihood import fit_mean, fit_t_value
@@ -161,24 +161,38 @@ def mean_overshoots(law: PairLaw) -> tuple[float, float]:
     1 - E[z^step], a polynomial with a double root at 1: P(H = 2) = -1 / r of the other root r
     outside the unit circle above, and likewise of its inverse below.
     """
-    steps = np.arange(-2.0, 3.0)
-    logs = np.log(np.maximum(law, SMALLEST_CHANCE))
-
-    def centred(tilt: float) -> np.ndarray:
-        return np.asarray(softmax(logs + tilt * steps))
-
-    p = centred(brentq(lambda x: float(centred(x) @ steps), -100.0, 100.0, xtol=1e-13))
+    p = _centred(law)
     # z^2 (1 - E[z^step]) = (z - 1)^2 (a z^2 + b z + c), from the outer coefficients:
     a, c = -p[4], -p[0]
     b = -p[3] + 2.0 * a
     root = math.sqrt(max(b * b - 4.0 * a * c, 0.0))
     far = -2.0 * c / (b - root), (b - root) / (-2.0 * a)
     inside, outside = min(far, key=abs), max(far, key=abs)
-    two_down, two_up = float(-inside), float(-1.0 / outside)
+    two_down, two_up = -inside, -1.0 / outside
     return (
         (1.0 + 3.0 * two_down) / (2.0 * (1.0 + two_down)),
         (1.0 + 3.0 * two_up) / (2.0 * (1.0 + two_up)),
     )
+
+
+def _centred(law: PairLaw) -> list[float]:
+    """Return the law tilted exponentially until pairs average 1/2.
+
+    Newton's method on ln(upward) - ln(downward moment): its slope in the tilt is within 2 and 4.
+    """
+    ll, ld, _, wd, ww = p = [max(chance, SMALLEST_CHANCE) for chance in law]
+    tilt = 0.0
+    for _ in range(100):
+        y = math.exp(tilt)
+        up, down = (wd + 2.0 * ww * y) * y, (ld + 2.0 * ll / y) / y
+        slope = (wd + 4.0 * ww * y) * y / up + (ld + 4.0 * ll / y) / y / down
+        step = math.log(down / up) / slope
+        tilt += step
+        if abs(step) < 1e-13:
+            break
+    weights = [chance * math.exp(tilt * k) for k, chance in enumerate(p, -2)]
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
 
 
 def _share(chance: float) -> float:

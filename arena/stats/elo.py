@@ -41,6 +41,7 @@ class Convention:
     ``shape_aware``: the error of normalized Elo allows for skewness and kurtosis of the results.
     ``decisive``: LOS takes the spread about 1/2, which leaves drawn games out of account.
     ``coarse``: normal quantiles by a short formula, 1.9572 for 1.9600.
+    ``touching``: a test that stops is on its bound, not past it (``stopping`` alone asks).
     """
 
     regularised: bool = False
@@ -49,12 +50,13 @@ class Convention:
     shape_aware: bool = False
     decisive: bool = False
     coarse: bool = False
+    touching: bool = False
 
 
 FASTCHESS = Convention()
 """fastchess ``elo_pentanomial.cpp``; what arena shows."""
 
-FISHTEST = Convention(regularised=True, clamped=True, shape_aware=True)
+FISHTEST = Convention(regularised=True, clamped=True, shape_aware=True, touching=True)
 """fishtest ``stat_util.py:52-68``, ``template_helpers.py:126-165``."""
 
 OPENBENCH = Convention(clamped=True, student=True)

@@ -75,7 +75,8 @@ def fit_t_value(frequencies: Sequence[float], offsets: Sequence[float], t: float
     mean = math.fsum(p * x for p, x in zip(frequencies, offsets, strict=True))
     square = math.fsum(p * x * x for p, x in zip(frequencies, offsets, strict=True))
     # x^2 lies between |x| times the smallest win and the square of the largest, so sqrt(s) does.
-    limits = k * min(x for x in offsets if x > 0.0) * (1.0 - 1e-6), offsets[-1]
+    least = k * min(x for x in offsets if x > 0.0)
+    limits = least * (1.0 - 1e-6), offsets[-1] * (1.0 + 1e-6)  # wider by more than rounding
     if mean >= k * math.sqrt(square):
         return fit_at(brentq(lambda c: next_scale(c) - c, *limits, rtol=SCALE_TOLERANCE))
     low, high = limits

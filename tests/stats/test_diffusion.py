@@ -100,6 +100,11 @@ def test_overshoot_of_a_walk(law: PairLaw) -> None:
     assert mean_overshoots(law[::-1]) == pytest.approx((above, below))
 
 
+def test_a_walk_of_single_games_overshoots_by_half_a_step() -> None:
+    """Steps of two quarters, up or down: all that tells is where between two steps the bound is."""
+    assert mean_overshoots((0.3, 0.0, 0.5, 0.0, 0.2)) == pytest.approx((1.0, 1.0), abs=1e-5)
+
+
 def test_jumps_average_to_the_llr_of_a_law() -> None:
     """Of as many pairs as make every count whole, by the test itself."""
     from arena.stats.pentanomial import Pentanomial
