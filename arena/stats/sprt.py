@@ -31,6 +31,9 @@ LEAST_WIDTH = 0.01
 LEAST_ERROR = 1e-9
 """Of alpha and beta: no match could show that it errs less often."""
 
+MOST_ERRORS = 0.99
+"""Of alpha + beta. At 1 a bound is 0, and the test ends before it starts."""
+
 
 class EloModel(StrEnum):
     """The unit of a test's bounds."""
@@ -110,9 +113,10 @@ class Sprt:
                 raise ValueError(
                     f"{name} is {error!r}: it must be within [{LEAST_ERROR:g}, 1), such as 0.05"
                 )
-        if not self.alpha + self.beta < 1.0:
+        if self.alpha + self.beta > MOST_ERRORS:
             raise ValueError(
-                f"alpha {self.alpha:g} + beta {self.beta:g} is 1 or more: a coin would err less"
+                f"alpha {self.alpha:g} + beta {self.beta:g} is more than {MOST_ERRORS:g}: "
+                "a coin would do as well"
             )
         if self.model not in tuple(EloModel):
             raise ValueError(f"model is {self.model!r}: it must be one of {', '.join(EloModel)}")

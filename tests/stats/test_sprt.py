@@ -293,7 +293,7 @@ def test_bounds_and_verdict() -> None:
         ({"elo0": 0, "elo1": 5, "beta": 9e-10}, r"beta is 9e-10: it must be within \[1e-09"),
         ({"elo0": 0, "elo1": 5, "beta": math.nan}, "beta is nan"),
         ({"elo0": 0, "elo1": 5, "beta": 1}, "beta is 1: it must be within"),
-        ({"elo0": 0, "elo1": 5, "alpha": 0.5, "beta": 0.5}, "is 1 or more"),
+        ({"elo0": 0, "elo1": 5, "alpha": 0.5, "beta": 0.495}, "more than 0.99"),
         ({"elo0": 0, "elo1": 5, "model": "BayesElo"}, "one of normalized, logistic, bayesian"),
     ],
 )
