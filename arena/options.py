@@ -154,14 +154,16 @@ def _help(setting: Option) -> str:
             return f"{text} (default: {setting.default})"
 
 
-def _whole_number(text: str) -> int:
+def whole_number(text: str) -> int:
+    """Return the number that a flag was given, for argparse; ArgumentTypeError says what is not."""
     try:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
-def _finite_number(text: str) -> float:
+def finite_number(text: str) -> float:
+    """Return the number that a flag was given, for argparse; infinity and nan are none."""
     try:
         number = float(text)
     except ValueError:
@@ -172,8 +174,8 @@ def _finite_number(text: str) -> float:
 
 
 _FLAG_VALUES: dict[Any, Callable[[str], Any]] = {
-    int: _whole_number,
-    float: _finite_number,
+    int: whole_number,
+    float: finite_number,
     Path: Path,
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from arena.commands.output import add_output_flags, write_json, write_text
 from arena.config import ConfigError
+from arena.options import finite_number, whole_number
 
 if TYPE_CHECKING:
     from arena.stats.elo import EloEstimate
@@ -23,6 +24,9 @@ examples:
 
 COUNTS = ("LL", "LD", "WLDD", "WD", "WW")
 
+LARGEST_COUNT = 10**15
+"""Up to here a count and one more are two numbers in double precision, and everything is finite."""
+
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
@@ -36,23 +40,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "pairs",
-        type=int,
+        type=whole_number,
         nargs="*",
         metavar="COUNT",
         help="pairs that gave the candidate 0, 0.5, 1, 1.5 and 2 points",
     )
     parser.add_argument(
         "--wdl",
-        type=int,
+        type=whole_number,
         nargs=3,
         metavar=("W", "D", "L"),
         help="single games won, drawn and lost, where pairs are not known",
     )
     parser.add_argument(
-        "--elo0", type=float, default=0.0, metavar="ELO", help="lower bound (default: 0)"
+        "--elo0", type=finite_number, default=0.0, metavar="ELO", help="lower bound (default: 0)"
     )
     parser.add_argument(
-        "--elo1", type=float, default=10.0, metavar="ELO", help="upper bound (default: 10)"
+        "--elo1", type=finite_number, default=10.0, metavar="ELO", help="upper bound (default: 10)"
     )
     parser.add_argument(
         "--sprt-model",
@@ -62,14 +66,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--alpha",
-        type=float,
+        type=finite_number,
         default=0.05,
         metavar="SHARE",
         help="share of wrong promotions at ELO0 (default: 0.05)",
     )
     parser.add_argument(
         "--beta",
-        type=float,
+        type=finite_number,
         default=0.05,
         metavar="SHARE",
         help="share of missed promotions at ELO1 (default: 0.05)",
@@ -98,6 +102,8 @@ def read(arguments: argparse.Namespace) -> tuple[Outcomes, Sprt]:
         raise ConfigError("give five counts of pairs, or --wdl\nExample: arena sprt 1 2 3 4 5")
     if arguments.wdl is None and len(arguments.pairs) != len(COUNTS):
         raise ConfigError(f"{len(arguments.pairs)} counts of pairs, not {' '.join(COUNTS)}")
+    if max(arguments.wdl or arguments.pairs) > LARGEST_COUNT:
+        raise ConfigError(f"a count is above {LARGEST_COUNT:,}: no match is as long as that")
     model = EloModel(arguments.sprt_model)
     if model is EloModel.BAYESIAN and arguments.wdl is None:
         raise ConfigError("--sprt-model bayesian needs the draws of single games: give --wdl W D L")
@@ -119,7 +125,10 @@ def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
     from arena.stats.stopping import stopping_aware
 
     aware = stopping_aware(counts, sprt)
-    elo, nelo, llr = logistic_elo(counts), normalized_elo(counts), sprt.llr(counts)
+    elo, nelo = logistic_elo(counts), normalized_elo(counts)
+    tests = {"": sprt} | {model.value: replace(sprt, model=model) for model in PAIR_MODELS}
+    llrs = {name: test.llr(counts) if counts.size else None for name, test in tests.items()}
+    llr = llrs.pop("")
     return {
         "pairs": counts.size if counts.games_each == 2 else None,
         "games": counts.games,
@@ -127,11 +136,11 @@ def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
         "score": counts.score,
         "llr": llr,
         "llr_bounds": list(sprt.bounds),
-        "verdict": sprt.verdict(llr).value,
+        "verdict": sprt.verdict(llr or 0.0).value,
         "elo": elo.elo,
-        "elo_ci": None if elo.margin is None else [elo.low, elo.high],
+        "elo_ci": _interval(elo),
         "nelo": nelo.elo,
-        "nelo_ci": None if nelo.margin is None else [nelo.low, nelo.high],
+        "nelo_ci": _interval(nelo),
         "los": likelihood_of_superiority(counts),
         "stopping_aware": None if aware is None else _ends(aware.elo) | {"los": aware.los},
         "anytime": _ends(confidence_sequence(counts).elo) if counts.size else None,
@@ -142,14 +151,17 @@ def calculate(counts: Outcomes, sprt: Sprt) -> dict[str, Any]:
             "beta": sprt.beta,
             "model": sprt.model.value,
         },
-        "models": {
-            model.value: {"llr": replace(sprt, model=model).llr(counts)} for model in PAIR_MODELS
-        },
+        "models": {name: {"llr": llr} for name, llr in llrs.items()},
     }
 
 
 def _ends(elo: EloEstimate) -> dict[str, Any]:
-    return {"elo": elo.elo, "elo_ci": None if elo.margin is None else [elo.low, elo.high]}
+    return {"elo": elo.elo, "elo_ci": _interval(elo)}
+
+
+def _interval(elo: EloEstimate) -> list[float | None] | None:
+    """An end past a perfect score is null; no end at all is no interval."""
+    return None if elo.low is None and elo.high is None else [elo.low, elo.high]
 
 
 def _shown(found: dict[str, Any] | None) -> str:
@@ -163,7 +175,7 @@ def _shown(found: dict[str, Any] | None) -> str:
 
 def lines_of(counts: Outcomes, sprt: Sprt, document: dict[str, Any]) -> list[str]:
     """Return the result in the words of a match's block."""
-    from arena.report.block import estimate, llr_line, percent
+    from arena.report.block import estimate, llr_line, percent, plain
     from arena.stats.elo import logistic_elo, normalized_elo
 
     elo, nelo = logistic_elo(counts), normalized_elo(counts)
@@ -174,8 +186,8 @@ def lines_of(counts: Outcomes, sprt: Sprt, document: dict[str, Any]) -> list[str
         f"LOS: {percent(document['los'])}, Points: {counts.points:.1f} "
         f"({percent(document['score'])})",
         f"{kind}: {list(counts.counts)}",
-        llr_line(sprt, document["llr"]),
-        f"LLR by {other} Elo: {document['models'][other]['llr']:.2f}",
+        llr_line(sprt, document["llr"] or 0.0),
+        f"LLR by {other} Elo: {plain(document['models'][other]['llr'] or 0.0)}",
         f"Elo, allowing for the stop of this test: {_shown(document['stopping_aware'])}",
         f"Elo, valid at every moment of a match: {_shown(document['anytime'])}",
         f"Verdict: {document['verdict']}",

@@ -16,6 +16,7 @@ from arena.stats.sprt import Sprt
 RULE = "-" * 50
 
 NOT_YET = "n/a (needs at least 2 different pair results)"
+NOT_YET_OF_GAMES = "n/a (needs at least 2 different game results)"
 """Instead of an interval of zero or infinite width."""
 
 
@@ -81,7 +82,7 @@ def llr_line(sprt: Sprt, llr: float) -> str:
 def estimate(elo: EloEstimate, counts: Outcomes) -> str:
     """``9.76 +/- 7.65``, or why there is no such number yet."""
     if elo.elo is None or sum(count > 0 for count in counts.counts) < 2:
-        return NOT_YET
+        return NOT_YET if counts.games_each == 2 else NOT_YET_OF_GAMES
     margin = "n/a (too few pairs)" if elo.margin is None else plain(elo.margin)
     return f"{plain(elo.elo)} +/- {margin}"
 

@@ -39,6 +39,14 @@ class BayesElo:
         return loss, draw, win
 
     @property
+    def log_law(self) -> tuple[float, float, float]:
+        """Natural logarithms of ``law``, finite however small a chance is; ``draw_elo`` above 0."""
+        nat = math.log(10.0) / ELO_PER_DECADE
+        win = -_softplus((self.draw_elo - self.elo) * nat)
+        loss = -_softplus((self.draw_elo + self.elo) * nat)
+        return loss, win + loss + math.log(math.expm1(2.0 * self.draw_elo * nat)), win
+
+    @property
     def score(self) -> float:
         """Expected score in (0, 1)."""
         loss, _, win = self.law
@@ -109,8 +117,13 @@ def plain_llr(games: GameCounts, elo0: float, elo1: float, test: PlainTest = OPE
         return 0.0
     sample = _bayes_elo(*counts)
     unit = 1.0 / sample.scale if test.scaled else 1.0
-    at_elo0, at_elo1 = (BayesElo(elo * unit, sample.draw_elo).law for elo in (elo0, elo1))
-    return math.fsum(n * math.log(q / p) for n, p, q in zip(counts, at_elo0, at_elo1, strict=True))
+    at_elo0, at_elo1 = (BayesElo(elo * unit, sample.draw_elo).log_law for elo in (elo0, elo1))
+    return math.fsum(n * (q - p) for n, p, q in zip(counts, at_elo0, at_elo1, strict=True))
+
+
+def _softplus(x: float) -> float:
+    """ln(1 + e^x)."""
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 def _bayes_elo(losses: float, draws: float, wins: float) -> BayesElo:

@@ -170,7 +170,8 @@ def logistic_elo_at(model: OutcomeModel, elo: float, unit: EloModel) -> float:
     if unit is EloModel.LOGISTIC:
         _require_elo(elo)
         return elo
-    if elo == 0.0:
+    at_zero = nelo_of_law(model.law(0.0))  # 0 but for rounding
+    if elo == 0.0 or at_zero / elo >= 1.0:
         return 0.0
     end = math.copysign(LARGEST_TRUE_ELO, elo)
     if abs(nelo_of_law(model.law(end))) < abs(elo):

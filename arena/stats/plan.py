@@ -34,6 +34,9 @@ MANY_UNEVEN_PAIRS, TOO_LONG_TO_REHEARSE = 100.0, 1500.0
 MOST_PATHS, LEAST_PATHS, PATH_PAIRS = 27_000, 6_000, 5e6
 """Paths of a rehearsal; in between, so many that they take this number of pairs."""
 
+MOST_PAIRS = 10**12
+"""Of a limit; longer ones are no matches."""
+
 MOST_LAWS = 16
 """That a rehearsal draws from; more strengths than that are had from their neighbours' paths."""
 
@@ -82,14 +85,19 @@ def plan(
     that wrong promotions become fewer, never more. ``elos``: true strengths in the unit of the
     test's bounds; nine around them unless given.
 
-    ValueError for a limit below 1, no strengths, one that the model cannot have, and a model
-    whose pairs all end alike.
+    ValueError for a limit below 1 or above 10^12, no strengths, one past +-600 Elo or that the
+    model cannot have, and a model whose pairs all end alike.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"the limit is {limit}: a match needs at least 1 pair")
+    if limit is not None and limit > MOST_PAIRS:
+        raise ValueError(f"the limit of pairs is above {MOST_PAIRS:,}: leave it out")
     elos = default_elos(sprt) if elos is None else tuple(elos)
     if not elos:
         raise ValueError("there is no true strength to plan for")
+    for elo in elos:
+        if not abs(elo) <= LARGEST_ELO:
+            raise ValueError(f"a true Elo of {elo!r}: it must be within +-{LARGEST_ELO:g}")
     logistic = [logistic_elo_at(model, elo, sprt.model) for elo in elos]
     laws = [model.law(elo) for elo in logistic]
     middle = model.law(logistic_elo_at(model, (sprt.elo0 + sprt.elo1) / 2.0, sprt.model))

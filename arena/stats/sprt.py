@@ -25,6 +25,15 @@ LARGEST_ELO = 600.0
 """Of a bound, either side. Past it the tests say nothing useful, and past 695 normalized Elo the
 pairs' five scores no longer give a connected set of laws to search."""
 
+LEAST_WIDTH = 0.01
+"""Elo from bound to bound. A test this narrow takes some billion pairs."""
+
+LEAST_ERROR = 1e-9
+"""Of alpha and beta: no match could show that it errs less often."""
+
+MOST_ERRORS = 0.99
+"""Of alpha + beta. At 1 a bound is 0, and the test ends before it starts."""
+
 
 class EloModel(StrEnum):
     """The unit of a test's bounds."""
@@ -94,12 +103,20 @@ class Sprt:
             raise ValueError(
                 f"elo0 is {self.elo0:g} and elo1 is {self.elo1:g}: elo0 must be the smaller one"
             )
-        for name, error in (("alpha", self.alpha), ("beta", self.beta)):
-            if not 0.0 < error < 1.0:
-                raise ValueError(f"{name} is {error!r}: it must be within (0, 1), such as 0.05")
-        if not self.alpha + self.beta < 1.0:
+        if self.elo1 - self.elo0 < LEAST_WIDTH * (1.0 - 1e-9):  # 5.01 - 5 is a little less
             raise ValueError(
-                f"alpha {self.alpha:g} + beta {self.beta:g} is 1 or more: a coin would err less"
+                f"elo0 is {self.elo0:g} and elo1 is {self.elo1:g}: "
+                f"they must be at least {LEAST_WIDTH:g} Elo apart"
+            )
+        for name, error in (("alpha", self.alpha), ("beta", self.beta)):
+            if not LEAST_ERROR <= error < 1.0:
+                raise ValueError(
+                    f"{name} is {error!r}: it must be within [{LEAST_ERROR:g}, 1), such as 0.05"
+                )
+        if self.alpha + self.beta > MOST_ERRORS:
+            raise ValueError(
+                f"alpha {self.alpha:g} + beta {self.beta:g} is more than {MOST_ERRORS:g}: "
+                "a coin would do as well"
             )
         if self.model not in tuple(EloModel):
             raise ValueError(f"model is {self.model!r}: it must be one of {', '.join(EloModel)}")

@@ -127,6 +127,12 @@ def test_help_names_the_exit_codes_and_examples():
         (["sprt", *"12345", "--sprt-model", "bayesian"], "needs the draws of single games"),
         (["sprt", "1", "2", "3", "4", "-5"], "WW is -5"),
         (["sprt", "1", "2", "3", "4", "5", "--elo0", "5", "--elo1", "0"], "elo0 must be"),
+        (["sprt", "1.5", "2", "3", "4", "5"], "'1.5' is not a whole number"),
+        (["sprt", "9" * 400, "1", "1", "1", "1"], "a count is above 1,000,000,000,000,000"),
+        (["sprt", *"12345", "--alpha", "1e-320"], "alpha is 1e-320: it must be within [1e-09"),
+        (["sprt", *"12345", "--alpha", "1e-320", "--json"], "alpha is 1e-320"),
+        (["sprt", *"12345", "--elo1", "inf"], "'inf' is not a number"),
+        (["sprt", *"12345", "--elo1", "1e-9"], "at least 0.01 Elo apart"),
         (["sprt", "1", "2", "3", "4", "5", "--alpha", "0.9", "--beta", "0.2"], "alpha 0.9"),
     ],
 )
@@ -350,6 +356,40 @@ def test_sprt_of_what_proves_little_is_finite(counts, capsys):
     assert "inf" not in text
     assert main(["sprt", *counts.split(), "--json"]) == 0
     json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("words", [["0"] * 5, ["--wdl", "0", "0", "0"]])
+def test_sprt_of_nothing_has_no_llr(words, capsys):
+    """As a match has none before its first pair."""
+    assert main(["sprt", *words, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["llr"], document["verdict"]) == (None, "undecided")
+    assert document["models"] == {"normalized": {"llr": None}, "logistic": {"llr": None}}
+    assert main(["sprt", *words]) == 0
+    text = capsys.readouterr().out
+    assert "\nLLR: 0.00 (0.0%) (-2.94, 2.94)" in text
+    assert "\nLLR by logistic Elo: 0.00\n" in text
+    assert f"different {'game' if '--wdl' in words else 'pair'} results" in text
+
+
+def test_sprt_rounds_to_no_negative_zero(capsys):
+    assert main(["sprt", "0", "0", "1", "0", "0", "--elo1", "0.1"]) == 0
+    assert "-0.00" not in capsys.readouterr().out
+
+
+def test_sprt_keeps_the_end_of_an_interval_that_there_is(capsys):
+    """Near a sweep the upper end lies past a perfect score, the lower one does not."""
+    assert main(["sprt", "0", "0", "0", "1", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    for found in (document, document["stopping_aware"]):
+        low, high = found["elo_ci"]
+        assert 0 < low < found["elo"]
+        assert high is None
+    assert main(["sprt", "1", "1", "0", "0", "0", "--json"]) == 0
+    mirrored = json.loads(capsys.readouterr().out)
+    assert mirrored["elo_ci"] == [None, pytest.approx(-document["elo_ci"][0])]
+    assert main(["sprt", "0", "0", "5", "0", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["elo_ci"] is None
 
 
 def test_doctor_json_is_one_document(capsys):

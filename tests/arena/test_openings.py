@@ -200,7 +200,7 @@ BAD_FILES = [
     ("blank.pgn", b"\n\n {only a comment}\n", "has no opening"),
     ("book.bin", b"\0" * 16, "unknown kind"),
     ("book.gz", gzip.compress(b"1. e4 *", mtime=0), "unknown kind"),
-    ("torn.pgn.gz", gzip.compress(b"1. e4 *")[:-9], "cannot be unpacked"),
+    ("torn.pgn.gz", gzip.compress(b"1. e4 *", mtime=0)[:-9], "cannot be unpacked"),
     ("text.pgn.gz", b"1. e4 *", "cannot be unpacked"),
     ("text.epd.zip", b"hello", "cannot be unpacked"),
 ]

@@ -27,8 +27,9 @@ def test_table(capsys):
     assert lines[3].endswith(" 90 %")
     assert lines[4].split()[:4] == ["0.00", "0.00", "4.9", "%"]
     assert lines[5].split()[:2] == ["7.07", "10.00"]
-    assert lines[-1].startswith("Cost: ")
-    assert "minute" not in lines[-1]
+    assert lines[-2].startswith("Cost: ")
+    assert "minute" not in lines[-2]
+    assert lines[-1].startswith("Of the plain GSPRT; a certified test takes 2 to 10 % more pairs")
 
 
 def test_document(capsys):
@@ -41,6 +42,7 @@ def test_document(capsys):
         "beta": 0.05,
         "model": "logistic",
     }
+    assert (found["preset"], found["method"], found["computed_by"]) == (None, "gsprt", "diffusion")
     assert found["pairs_limit"] == 500
     assert found["assumed"]["draw_rate"] == 0.3
     assert [row["elo"] for row in found["rows"]] == [-10 + 2.5 * i for i in range(9)]
@@ -56,6 +58,49 @@ def test_presets_say_what_they_mean(capsys):
     assert out.startswith("SPRT [-6, 6]")
     assert "the candidate is not 6 Elo weaker" in out
     assert "pairs a minute" in out
+    found = document(capsys, "--preset", "pick-best", "--delta", "60")
+    assert (found["preset"], found["computed_by"]) == ("pick-best", "rehearsal")
+
+
+def test_one_pair(capsys):
+    assert main(["plan", "--elo0", "-5", "--elo1", "5", "--true", "0", "--pairs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "beta 0.05, at most 1 pair\n" in out
+    assert "(where it takes longest, 0.0 Elo)" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--elo1", "0.01", "--alpha", "1e-9", "--beta", "1e-9"],
+        ["--elo1", "0.01", "--pairs", "1"],
+        ["--elo0", "599.99", "--elo1", "600", "--sprt-model", "logistic", "--draw-rate", "0"],
+        ["--alpha", "0.98", "--beta", "1e-9", "--pairs", "1000000000000"],
+        ["--elo1", "5", "--alpha", "1e-6", "--beta", "0.9", "--draw-rate", "0.999", "--pairs", "1"],
+        ["--draw-rate", "0.999", "--opening-bias", "0.001", "--true", "1e-12", "--pairs", "9"],
+        [
+            "--elo0",
+            "3",
+            "--elo1",
+            "3.01",
+            "--draw-rate",
+            "0.999",
+            "--true",
+            "599",
+            "--sprt-model",
+            "logistic",
+        ],
+        ["--true", "-600", "600", "--pairs-per-minute", "1e-4"],
+        ["--elo0", "-600", "--elo1", "600", "--pairs-per-minute", "1e6"],
+    ],
+)
+def test_at_the_limits_of_what_may_be_asked(words, capsys):
+    found = document(capsys, *words)
+    for row in found["rows"]:
+        assert row["promote"] + row["keep"] + row["undecided"] == pytest.approx(1.0)
+        assert row["pairs"] > 0.0
+    assert main(["plan", *words]) == 0
+    assert not {"nan", "inf"} & set(capsys.readouterr().out.split())
 
 
 @pytest.fixture
@@ -97,14 +142,22 @@ def test_plot(name, tmp_path, capsys):
     [
         (["--elo0", "5", "--elo1", "0"], "elo0 must be the smaller one"),
         (["--elo0", "10"], "elo0 must be the smaller one"),
-        (["--elo0", "nan"], "elo0 is nan"),
+        (["--elo0", "nan"], "'nan' is not a number"),
         (["--alpha", "0.9", "--beta", "0.2"], "alpha 0.9"),
         (["--draw-rate", "1"], "draw rate is 1.0"),
         (["--draw-rate", "-0.2"], "draw rate is -0.2"),
         (["--draw-rate", "0.8", "--opening-bias", "200"], "cannot be biased by 200 Elo"),
         (["--pairs", "0"], "at least 1 pair"),
-        (["--pairs-per-minute", "0"], "must be above 0"),
-        (["--true", "9e6"], "9e+06 normalized Elo"),
+        (["--pairs", "1.5"], "'1.5' is not a whole number"),
+        (["--pairs", "9" * 400], "above 1,000,000,000,000: leave it out"),
+        (["--pairs-per-minute", "0"], "must be from 0.0001 to 1,000,000"),
+        (["--pairs-per-minute", "1e-300"], "must be from 0.0001"),
+        (["--pairs-per-minute", "1e300"], "must be from 0.0001"),
+        (["--true", "9e6"], "a true Elo of 9000000.0: it must be within +-600"),
+        (["--true", "0", "nan"], "'nan' is not a number"),
+        (["--alpha", "1e-320"], "alpha is 1e-320: it must be within [1e-09, 1)"),
+        (["--elo1", "1e-200"], "they must be at least 0.01 Elo apart"),
+        (["--preset", "superiority", "--delta", "1e-7"], "at least 0.01 Elo apart"),
         (["--delta", "5"], "--delta is of a preset"),
         (["--preset", "superiority", "--elo0", "1"], "leave out --elo0"),
         (["--preset", "superiority", "--delta", "-1"], "above 0 Elo"),

@@ -204,8 +204,8 @@ def reference(sprt: Sprt, scores: Sequence[float]) -> tuple[float, float]:
 def test_capitals_are_those_of_the_plain_formulas(
     model: EloModel, bounds: tuple[float, float]
 ) -> None:
-    scores = np.random.default_rng(5).choice(X, size=60, p=np.array(SHAPES[0]) / 16).tolist()
-    sprt = Sprt(*bounds, 1e-30, 1e-30, model)
+    scores = np.random.default_rng(5).choice(X, size=30, p=np.array(SHAPES[0]) / 16).tolist()
+    sprt = Sprt(*bounds, 1e-9, 1e-9, model)
     test = play(BettingTest.start(sprt), scores)
     assert (test.against_elo0, test.against_elo1) == pytest.approx(
         reference(sprt, scores), rel=1e-9, abs=1e-11

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.stats.diffusion import (
+    MOST_TERMS,
     Diffusion,
     diffusion_of,
     log_likelihood_ratios,
@@ -118,3 +119,19 @@ def test_jumps_average_to_the_llr_of_a_law() -> None:
         motion = diffusion_of(sprt, law)
         assert motion.drift == pytest.approx(drift)
         assert motion.lower < sprt.bounds[0] < sprt.bounds[1] < motion.upper
+
+
+@pytest.mark.parametrize("drift", [-1e-5, 0.0, 2e-5])
+def test_long_before_anything_can_end(drift: float) -> None:
+    """No series of as many terms as the time is short; and no step where the series takes over."""
+    motion = Diffusion(drift, 1.0, -1e7, 3e6)
+    for pairs in (1e-300, 1.0, 1e6, 1e7):
+        ends = motion.ends(pairs)
+        assert (ends.promote, ends.keep) == pytest.approx((0.0, 0.0), abs=1e-12)
+        assert ends.undecided == pytest.approx(1.0)
+        assert motion.truncated_mean(pairs) <= pairs
+    assert motion.truncated_mean(1e7) == pytest.approx(1e7, rel=1e-4)
+    slowest = math.pi**2 / (2.0 * 1.3e7**2)
+    border = 45.0 / (slowest * MOST_TERMS**2)
+    before, after = motion.ends(border * 0.999), motion.ends(border * 1.001)
+    assert before.undecided == pytest.approx(after.undecided, abs=1e-9)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from itertools import pairwise
 
@@ -200,3 +201,9 @@ def test_presets() -> None:
             preset("superiority", width)
     with pytest.raises(ValueError, match="no preset 'gate'"):
         preset("gate", 10)
+
+
+@pytest.mark.parametrize("elo", [math.nan, math.inf, 601.0, -9e6])
+def test_no_true_strength_past_that_of_the_bounds(elo: float) -> None:
+    with pytest.raises(ValueError, match=r"it must be within \+-600"):
+        plan(Sprt(0, 10), BayesElo(0.5), None, (0.0, elo))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -10,11 +11,16 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
-from arena.stats.elo import score_of_elo
+from arena.stats.bayeselo import BayesElo
+from arena.stats.diffusion import log_likelihood_ratios
+from arena.stats.elo import NELO_PER_DEVIATION, elo_of_score, score_of_elo
+from arena.stats.outcomes import PAIR_SCORES, PairLaw
 from arena.stats.pentanomial import GameCounts, Moments, Outcomes, PairCounts, Pentanomial
 from arena.stats.sprt import PAIR_MODELS, EloModel, Sprt, Verdict, closed_form_llr
 
@@ -27,7 +33,7 @@ ELOS = st.floats(-400, 400) | st.sampled_from([-5.0, 0.0, 2.5, 10.0])
 @st.composite
 def sprts(draw: st.DrawFn) -> Sprt:
     elo0, elo1 = sorted((draw(ELOS), draw(ELOS)))
-    assume(elo1 - elo0 > 1e-3)
+    assume(elo1 - elo0 >= 0.01)
     return Sprt(elo0, elo1, model=draw(MODELS))
 
 
@@ -216,8 +222,8 @@ def test_llrs_between_three_hypotheses_add_up(
     counts: Pentanomial, model: EloModel, elos: list[float]
 ) -> None:
     a, b, c = sorted(elos)
-    assume(b - a > 1e-3)
-    assume(c - b > 1e-3)
+    assume(b - a >= 0.01)
+    assume(c - b >= 0.01)
     parts = Sprt(a, b, model=model).llr(counts) + Sprt(b, c, model=model).llr(counts)
     whole = Sprt(a, c, model=model).llr(counts)
     assert parts == pytest.approx(whole, rel=1e-9, abs=1e-9 * max(1.0, abs(parts)))
@@ -280,15 +286,27 @@ def test_bounds_and_verdict() -> None:
         ({"elo0": 5, "elo1": 5}, "elo0 must be the smaller"),
         ({"elo0": 0, "elo1": 1000}, r"elo1 is 1000: it must be within \+-600 Elo"),
         ({"elo0": math.nan, "elo1": 5}, "elo0 is nan"),
+        ({"elo0": 0, "elo1": 1e-200}, "elo1 is 1e-200: they must be at least 0.01 Elo apart"),
+        ({"elo0": 5, "elo1": 5.0099}, "at least 0.01 Elo apart"),
         ({"elo0": 0, "elo1": 5, "alpha": 0}, "alpha is 0: it must be within"),
+        ({"elo0": 0, "elo1": 5, "alpha": 1e-320}, r"alpha is 1e-320: it must be within \[1e-09"),
+        ({"elo0": 0, "elo1": 5, "beta": 9e-10}, r"beta is 9e-10: it must be within \[1e-09"),
+        ({"elo0": 0, "elo1": 5, "beta": math.nan}, "beta is nan"),
         ({"elo0": 0, "elo1": 5, "beta": 1}, "beta is 1: it must be within"),
-        ({"elo0": 0, "elo1": 5, "alpha": 0.5, "beta": 0.5}, "is 1 or more"),
+        ({"elo0": 0, "elo1": 5, "alpha": 0.5, "beta": 0.495}, "more than 0.99"),
         ({"elo0": 0, "elo1": 5, "model": "BayesElo"}, "one of normalized, logistic, bayesian"),
     ],
 )
 def test_bounds_that_make_no_test(arguments: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Sprt(**arguments)
+
+
+def test_the_narrowest_and_the_surest_test() -> None:
+    for elo0 in (-600.0, 0.0, 5.0, 599.99):
+        sprt = Sprt(elo0, elo0 + 0.01, alpha=1e-9, beta=1e-9)
+        assert sprt.bounds == pytest.approx((-math.log(1e9), math.log(1e9)))
+        assert math.isfinite(sprt.llr(Pentanomial(1, 2, 3, 4, 5)))
 
 
 def planned_moments(draw_ratio: float, rms_bias_elo: float, score: float) -> Moments:
@@ -310,6 +328,62 @@ def test_forecast_vectors(vectors: list[dict[str, Any]]) -> None:
         assert forecast.pass_probability == pytest.approx(output["pass_prob"], rel=1e-9)
         # Half-way between the bounds sprt.js cancels eight digits; ours is right to the last.
         assert 2 * forecast.pairs == pytest.approx(output["expected_games"], rel=1e-8)
+
+
+def biased_law(elo: float, given: dict[str, Any]) -> PairLaw:
+    """Of a pair by BayesElo, from openings that have each of the biases equally often."""
+    law, biases = [0.0] * 5, given["biases_bayeselo"]
+    for bias in biases:
+        games = (BayesElo(elo + b, given["draw_elo"]).law for b in (bias, -bias))
+        for (i, first), (j, second) in itertools.product(*map(enumerate, games)):
+            law[i + j] += first * second / len(biases)
+    ll, ld, level, wd, ww = law
+    return ll, ld, level, wd, ww
+
+
+def mean_of(law: PairLaw) -> float:
+    return math.fsum(p * score for p, score in zip(law, PAIR_SCORES, strict=True))
+
+
+def test_random_walk_vectors(vectors: list[dict[str, Any]]) -> None:
+    """Wald's identity with what a pair really adds to the LLR: vdbergh's ``sprta5.py``.
+
+    A walk of steps X, with E[e^(hX)] = 1 for an h that is not 0, passes the upper bound b before
+    the lower a with chance (1 - e^(ha)) / (e^(hb) - e^(ha)), overshoot left out of account. The
+    program makes scores of normalized bounds by the deviation between equals. Its trinomial mode
+    plays a test that takes the games of a pair for independent: both bounds are nearer by the
+    ratio of the variances.
+    """
+    system = "vdbergh-pentanomial"
+    chosen = [v for v in vectors if (v["kind"], v["system"]) == ("expected_length", system)]
+    assert chosen
+    for vector in chosen:
+        given, output = vector["input"], vector["output"]
+        equals = biased_law(0.0, given)
+        assert equals == pytest.approx(output["probs5_at_0"], rel=1e-12)
+        deviation = math.sqrt(
+            2.0 * math.fsum(p * (x - 0.5) ** 2 for p, x in zip(equals, PAIR_SCORES, strict=True))
+        )
+        elo0, elo1, true = (
+            elo_of_score(0.5 + given[name] / NELO_PER_DEVIATION * deviation)
+            if given["model"] == "normalized"
+            else given[name]
+            for name in ("elo0", "elo1", "true_elo")
+        )
+        target = score_of_elo(true)
+        bayes = brentq(lambda x: mean_of(biased_law(x, given)) - target, -500, 500, xtol=1e-12)  # noqa: B023
+        law = biased_law(bayes, given)
+        sprt = Sprt(elo0, elo1, given["alpha"], given["beta"], EloModel.LOGISTIC)
+        steps = log_likelihood_ratios(sprt, law)
+        ratio = output["var5_over_var3"] if given["mode"] == "trinomial" else 1.0
+        lower, upper = (bound / ratio for bound in sprt.bounds)
+        drift = math.fsum(p * step for p, step in zip(law, steps, strict=True))
+        ends = (-5.0, -0.1) if drift > 0.0 else (0.1, 5.0)
+        h = brentq(lambda x: float(np.exp(x * np.array(steps)) @ law) - 1.0, *ends, xtol=1e-14)  # noqa: B023
+        passed = -math.expm1(h * lower) / (math.exp(h * upper) - math.exp(h * lower))
+        pairs = (passed * upper + (1.0 - passed) * lower) / drift
+        assert passed == pytest.approx(output["pass_prob"], rel=1e-7), vector["id"]
+        assert 2.0 * pairs == pytest.approx(output["expected_games"], rel=1e-8), vector["id"]
 
 
 def test_forecast_at_the_bounds_is_the_error_rates() -> None:
