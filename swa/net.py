@@ -6,6 +6,7 @@ here needs torch. A changed net is ``dataclasses.replace(net, weights=...)``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -257,7 +258,7 @@ def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = F
         raise NetError("not the name of a net", "Name it .pb.gz or .pb.", str(path))
     if not path.parent.is_dir():
         raise NetError("cannot write the net: there is no such folder", "", str(path))
-    if path.exists():
+    if os.path.exists(path):
         if any(other.exists() and path.samefile(other) for other in inputs):
             raise NetError("is an input: it would be lost", "Choose another name.", str(path))
         if not overwrite:

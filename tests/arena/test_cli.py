@@ -379,17 +379,24 @@ def test_sprt_rounds_to_no_negative_zero(capsys):
 
 def test_sprt_keeps_the_end_of_an_interval_that_there_is(capsys):
     """Near a sweep the upper end lies past a perfect score, the lower one does not."""
-    assert main(["sprt", "0", "0", "0", "1", "1", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    for found in (document, document["stopping_aware"]):
-        low, high = found["elo_ci"]
-        assert 0 < low < found["elo"]
+
+    def interval(counts: str, *keys: str) -> list[float | None]:
+        assert main(["sprt", *counts.split(), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        for key in keys:
+            found = found[key]
+        return found["elo_ci"]
+
+    for counts, keys in (("0 0 0 1 1", ()), ("0 0 1 3 2", ("stopping_aware",))):
+        low, high = interval(counts, *keys)
+        assert low > 0
         assert high is None
-    assert main(["sprt", "1", "1", "0", "0", "0", "--json"]) == 0
-    mirrored = json.loads(capsys.readouterr().out)
-    assert mirrored["elo_ci"] == [None, pytest.approx(-document["elo_ci"][0])]
-    assert main(["sprt", "0", "0", "5", "0", "0", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["elo_ci"] is None
+        mirrored = " ".join(reversed(counts.split()))
+        assert interval(mirrored, *keys) == [None, pytest.approx(-low)]
+    assert interval("0 0 5 0 0") is None
+    low, high = interval("0 0 0 0 5", "anytime")
+    assert low > -200
+    assert high is None
 
 
 def test_doctor_json_is_one_document(capsys):
