@@ -7,6 +7,9 @@ The issue is that a view must not become slower as a match grows: all figures co
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from dataclasses import replace
+
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -22,16 +25,19 @@ HEADING = Heading("swa", "raw", "100 visits, float32, book.pgn.zip")
 
 
 def played(pairs: int, method: Method) -> Judgement:
-    """A match that has gone on between the bounds for so many pairs."""
-    level = pairs // 2
-    counts = PairCounts(
-        LL=pairs // 20, LD=pairs // 5, WL=level // 3, DD=level - level // 3, WD=pairs // 5, WW=1
-    )
+    """A match that is still between the bounds after so many pairs."""
     progress = Progress.start(Sprt(0.0, 10.0, method=method))
-    llr = progress.sprt.llr(counts)
-    return Judgement(
-        10 * pairs, counts, progress=Progress(progress.sprt, counts, llr, betting=progress.betting)
-    )
+
+    def counts(won: int) -> PairCounts:
+        both, one = pairs // 20, pairs // 5
+        return PairCounts(
+            LL=both, LD=one, WL=pairs // 6, DD=pairs // 3 - won, WD=one + won, WW=both
+        )
+
+    won = bisect_left(range(pairs // 20), 0.0, key=lambda won: progress.sprt.llr(counts(won)))
+    level = counts(won)
+    llr = progress.sprt.llr(level)
+    return Judgement(10 * pairs, level, progress=replace(progress, counts=level, llr=llr))
 
 
 @pytest.mark.parametrize("method", list(Method))
@@ -40,6 +46,7 @@ def test_judging_a_pair_and_drawing_the_view(
     benchmark: BenchmarkFixture, pairs: int, method: Method
 ) -> None:
     before = played(pairs, method)
+    assert not before.then((1.0, 0.5)).settled
 
     def update() -> list[str]:
         state = MatchState(before.then((1.0, 0.5)), pairs + 1, 0, seconds=60.0)
