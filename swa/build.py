@@ -7,7 +7,6 @@ The net and its manifest (``swa.manifest``) are written together, at the very en
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from swa.ingredients import (
     AveragedNet,
     Similarity,
     average_nets,
+    check_order,
     check_same_kind,
     check_same_run,
 )
@@ -170,7 +170,7 @@ def _read_nets(
     """The ingredients, which belong together, the rule and the weights that it gives them."""
     nets = [load_net(path) for path in config.nets]
     check_same_kind(nets)
-    _check_order(config, nets)
+    check_order(config.rule, nets)
     rule, weights = _rule_of(config, len(nets))
     used = [net for net, weight in zip(nets, weights, strict=True) if weight]
     guard.take(_other_run(check_same_run(used, force=config.force)))
@@ -197,21 +197,6 @@ def write_build(packed: PackedNet, manifest: Manifest, manifest_path: Path) -> N
         reason = (error.strerror or str(error)).lower()
         where = str(packed.saved.path)
         raise NetError(f"cannot write the net and its manifest: {reason}", "", where) from error
-
-
-def _check_order(config: BuildConfig, nets: Sequence[Net]) -> None:
-    """Where order counts, snapshots come from the oldest to the newest: not by name, 1, 10, 2."""
-    if config.rule not in ("ema", "lczero", "lawa"):
-        return
-    known = [net for net in nets if net.training_steps is not None]
-    for one, other in itertools.pairwise(known):
-        if (one.training_steps or 0) > (other.training_steps or 0):
-            raise NetError(
-                f"has {other.training_steps:,} training steps, the net before it, {one.path.name}, "
-                f"{one.training_steps:,}",
-                f"For --rule {config.rule} name nets from the oldest to the newest.",
-                str(other.path),
-            )
 
 
 def _rule_of(config: BuildConfig, count: int) -> tuple[RuleRecord, tuple[float, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,9 @@ Measured: 0.96 for two snapshots a hundred thousand steps apart (10,000 and 110,
 in size for 27 pairs of independently trained nets of that kind (6x64, 510,000 weights; chance alone
 gives about 1 / sqrt(weights)).
 """
+
+RULES_OF_ORDER = ("ema", "lczero", "lawa")
+"""Those that do not treat all snapshots alike."""
 
 _SETTINGS = {
     "se": "the squeeze of SE units",
@@ -114,6 +117,25 @@ def _without_figures(message: Message) -> Any:
         for figure in ("mse_loss", "policy_loss", "accuracy"):
             copy.training_params.ClearField(figure)
     return copy
+
+
+def check_order(rule: str, nets: Sequence[Net]) -> None:
+    """Raise NetError where a rule counts on snapshots from the oldest to the newest, and has not.
+
+    ``rule`` is a name of ``swa.rules``. A shell sorts by name: 1, 10, 2. Nets that do not tell
+    their training steps are passed over.
+    """
+    if rule not in RULES_OF_ORDER:
+        return
+    known = [net for net in nets if net.training_steps is not None]
+    for one, other in pairwise(known):
+        if (one.training_steps or 0) > (other.training_steps or 0):
+            raise NetError(
+                f"has {other.training_steps:,} training steps, the net before it, {one.path.name}, "
+                f"{one.training_steps:,}",
+                f"For --rule {rule} name nets from the oldest to the newest.",
+                str(other.path),
+            )
 
 
 def check_same_kind(nets: Sequence[Net]) -> None:

@@ -60,15 +60,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def execute(arguments: argparse.Namespace) -> int:
     """Read, average, write, show."""
-    from swa.ingredients import average_nets
+    from swa.ingredients import average_nets, check_order
     from swa.net import check_output, load_net, save_net
 
     rule = _rule(arguments)
     check_output(arguments.output, inputs=arguments.nets, overwrite=arguments.overwrite)
     weights = arguments.weights or rule.proportions(len(arguments.nets))
-    average = average_nets(
-        [load_net(path) for path in arguments.nets], weights, force=arguments.force
-    )
+    nets = [load_net(path) for path in arguments.nets]
+    check_order(arguments.rule, nets)
+    average = average_nets(nets, weights, force=arguments.force)
     saved = save_net(
         average.net, arguments.output, encoding=arguments.encoding, overwrite=arguments.overwrite
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,25 @@ def test_different_runs_need_force(
     assert str(stranger) in message
     assert not out.exists()
     assert main(["average", run[0], str(stranger), "-o", str(out), "--force"]) == 0
+
+
+@pytest.mark.parametrize("rule", ["ema", "lczero", "lawa"])
+def test_snapshots_in_the_wrong_order_are_refused(
+    rule: str, run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for steps, path in zip((1000, 10_000, None, 2000), run, strict=True):
+        net = replace(load_net(path), training_steps=steps)
+        save_net(net, path, overwrite=True)
+    words = ["average", *run, "-o", str(tmp_path / "out.pb")]
+    assert main([*words, "--rule", rule]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {run[3]}: has 2,000 training steps, the net before it, run-1.pb, 10,000",
+        f"  For --rule {rule} name nets from the oldest to the newest.",
+    ]
+    assert not (tmp_path / "out.pb").exists()
+    assert main(words) == 0  # a mean has no order
+    ordered = [run[0], run[3], run[2], run[1]]
+    assert main(["average", *ordered, "-o", str(tmp_path / "new.pb"), "--rule", rule]) == 0
 
 
 # swa convert
