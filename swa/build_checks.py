@@ -125,9 +125,9 @@ def _channels(net: Net) -> tuple[int, int]:
 def bad_losses(evaluation: Evaluation, ingredients: Sequence[NetEvaluation]) -> list[Failure]:
     """Whether the built net, the first one evaluated, is worse than every ingredient, or broken.
 
-    Worse is: its loss exceeds the worst ingredient's by more than chance explains, that is by more
-    than the 95 % interval's reach of the paired difference (policy's and value's added, which is
-    never too little); where one game gives no interval, by anything.
+    Worse is: its loss exceeds the worst ingredient's, by anything. The reason says whether that is
+    within the 95 % interval's reach of the paired difference (policy's and value's added, which is
+    never too little), so that chance may be all there is to it; one game gives no interval.
     """
     built = evaluation.nets[0]
     failures = []
@@ -143,30 +143,39 @@ def bad_losses(evaluation: Evaluation, ingredients: Sequence[NetEvaluation]) -> 
     worst = max(ingredients, key=lambda net: net.loss)
     excess = built.loss - worst.loss
     reach = _reach(worst)
-    if excess > reach:
-        by = f" (chance explains {reach:.4f})" if reach else ""
+    if excess > 0:
         failures.append(
             Failure(
                 "loss",
-                f"the loss is {built.loss:.4f}, by {excess:.4f} nats more than that of "
-                f"the worst ingredient, {worst.net.path.name} with {worst.loss:.4f}"
-                f"{by}",
+                f"the loss is {built.loss:.4f}, by {excess:.3g} nats more than that of "
+                f"the worst ingredient, {worst.net.path.name} with {worst.loss:.4f}; "
+                f"{_certainty(excess, reach)}",
             )
         )
     return failures
 
 
-def _reach(net: NetEvaluation) -> float:
+def _certainty(excess: float, reach: float | None) -> str:
+    if reach is None:
+        return "one game tells no error"
+    if excess > reach:
+        return f"beyond its error of {reach:.3g}"
+    return f"within its error of {reach:.3g}: more data would tell"
+
+
+def _reach(net: NetEvaluation) -> float | None:
     """How far below its value the built net's excess over this one may lie: policy's and value's.
+
+    None where there is no interval.
 
     ``to_first`` holds this net's figures minus the built one's, so the upper ends are what counts.
     """
     if net.to_first is None:
-        return 0.0
+        return None
     reach = 0.0
     for name in _parts(net.metrics):
         estimate = net.to_first.metrics[name]
         if estimate.high is None:
-            return 0.0
+            return None
         reach += estimate.high - estimate.value
     return reach

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +28,7 @@ from swa.build_data import HASHES, game_hash, survey
 from swa.chunks import read_records
 from swa.evaluation import evaluate
 from swa.manifest import Manifest, read_manifest
-from swa.net import load_net, new_net, save_net
+from swa.net import Net, load_net, new_net, save_net
 from swa.rebuild import rebuild
 from swa.records import RecordError, planes_of
 from swa.refresh import refresh
@@ -377,14 +378,36 @@ def test_a_bad_net_is_written_by_force(inputs: Path, monkeypatch: pytest.MonkeyP
     assert "loss" in manifest.checks.failed
 
 
-def test_no_worse_than_chance_is_no_reason(inputs: Path) -> None:
-    nets = [load_net(path) for path in sorted(inputs.glob("run-*.pb"))]
+def test_any_excess_over_the_worst_ingredient_is_a_reason(inputs: Path) -> None:
+    """Within its error too, which it says."""
     data = survey([inputs / "games"], share=0.5)
-    evaluation = evaluate([nets[0], nets[0]], data.batches())
-    assert bad_losses(evaluation, evaluation.nets[1:]) == []
-    found = evaluate([nets[0], nets[1]], data.batches())
-    swapped = evaluate([nets[1], nets[0]], data.batches())
-    assert not (bad_losses(found, found.nets[1:]) and bad_losses(swapped, swapped.nets[1:]))
+
+    def reason(built: Net, *ingredients: Net, resamples: int = 200) -> str:
+        evaluation = evaluate([built, *ingredients], data.batches(), resamples=resamples)
+        failures = bad_losses(evaluation, evaluation.nets[1:])
+        assert {failure.check for failure in failures} <= {"loss"}
+        worst = max(net.loss for net in evaluation.nets[1:])
+        excess = evaluation.nets[0].loss - worst
+        assert bool(failures) == (excess > 0)
+        words = f"by {excess:.3g} nats more than that of the worst ingredient"
+        assert all(words in failure.reason for failure in failures)
+        return failures[0].reason if failures else ""
+
+    net, worse = (load_net(inputs / f"run-{number}.pb") for number in (1, 2))
+    little = biased(net, 0.1)
+    assert reason(net, net) == ""
+    assert reason(little, net) == ""
+    assert reason(net, net, little) == ""
+    assert re.search(r"; within its error of 0.03\d+: more data would tell$", reason(net, little))
+    assert re.search(r"; beyond its error of 0.\d+$", reason(worse, net))
+    assert re.search(r"; one game tells no error$", reason(worse, net, resamples=0))
+
+
+def biased(net: Net, amount: float) -> Net:
+    """A net that expects more losses."""
+    weights = dict(net.weights)
+    weights["value.dense2.bias"] = weights["value.dense2.bias"] + np.float32([0, 0, amount])
+    return replace(net, weights=MappingProxyType(weights))
 
 
 # --- failures and interruptions ---
