@@ -36,6 +36,7 @@ from swa.ingredients import (
     AveragedNet,
     Similarity,
     average_nets,
+    check_licences,
     check_order,
     check_same_kind,
     check_same_run,
@@ -174,6 +175,8 @@ def _read_nets(
     rule, weights = _rule_of(config, len(nets))
     used = [net for net, weight in zip(nets, weights, strict=True) if weight]
     guard.take(_other_run(check_same_run(used, force=config.force)))
+    if config.licence is None:
+        check_licences(used)
     return nets, rule, weights
 
 
@@ -202,7 +205,7 @@ def write_build(packed: PackedNet, manifest: Manifest, manifest_path: Path) -> N
 def _rule_of(config: BuildConfig, count: int) -> tuple[RuleRecord, tuple[float, ...]]:
     """The rule as the manifest has it, and what weights it gives; of a soup all alike so far."""
     rule = make_rule(config.rule, config.rule_settings)
-    weights = config.weights or rule.proportions(count)
+    weights = rule.proportions(count) if config.weights is None else config.weights
     shares(weights, count)  # raises where they cannot be
     return RuleRecord(config.rule, asdict(rule)), tuple(weights)  # type: ignore[call-overload]
 

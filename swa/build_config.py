@@ -15,6 +15,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from swa.licence import encoded_licence
+from swa.spec import NetError
+
 RuleName = Literal["mean", "ema", "lczero", "lawa", "soup"]
 RefreshName = Literal["exact", "pooled", "mean-of-batches", "running-average", "averaged", "none"]
 EncodingName = Literal["linear16", "float16", "bfloat16", "float32"]
@@ -48,7 +51,7 @@ class BuildConfig:
     eval_positions: int | None = None  # for losses, at most
     refresh: RefreshName = "exact"
     encoding: EncodingName | None = None  # None: each layer as it was in the newest net
-    licence: str | None = None  # None: the newest net's
+    licence: str | None = None  # None: what the nets tell, where they agree
     device: str = "auto"
     threads: int | None = None  # None: all cores of this process
     work_dir: Path | None = None  # for the refresh's progress and what does not fit into memory
@@ -68,6 +71,11 @@ class BuildConfig:
             _check(number is None or number >= 1, f"{flag} is at least 1, not {number}")
         held_out = "a greedy soup chooses by loss on held-out data, and there is none"
         _check(self.rule != "soup" or self.has_held_out, held_out, "Give --eval-data.")
+        if self.licence is not None:
+            try:
+                encoded_licence(self.licence)
+            except NetError as error:
+                raise BuildError(str(error)) from error
         if self.work_dir is not None:
             there = self.work_dir.is_dir()
             _check(there, f"{self.work_dir}: no such folder", "It is for --work-dir.")

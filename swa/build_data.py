@@ -222,7 +222,7 @@ HASHES = 2**64
 
 def game_hash(chunk: Chunk) -> int:
     """A game's number in [0, ``HASHES``), by the sha256 of its file's and its name in a tar."""
-    name = f"{chunk.path.name}\n{chunk.member}".encode()
+    name = f"{chunk.path.name}\n{chunk.member}".encode(errors="surrogateescape")
     return int.from_bytes(hashlib.sha256(name).digest()[:8])
 
 

@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from swa.averaging import shares, weighted_mean
+from swa.licence import licence_text, shorten_licence
 from swa.net import Net
 from swa.spec import NetError
 
@@ -65,7 +65,8 @@ class AveragedNet:
 
     ``net`` has the weights in float32 and all else from the ingredient with the most training
     steps (of equal ones the smallest sha256), but for the losses and the accuracy in its training
-    parameters: those were measured with other weights.
+    parameters, which were measured with other weights, and for the licence: where all ingredients
+    that tell one tell the same, it is that.
     """
 
     net: Net
@@ -100,7 +101,7 @@ def average_nets(
         name="average",
         path=Path(),
         sha256="",
-        message=_without_figures(template.message),
+        message=_message(template, used),
     )
     ingredients = tuple(
         Ingredient(net.path, net.sha256, share, net.training_steps)
@@ -109,10 +110,13 @@ def average_nets(
     return AveragedNet(average, ingredients, similarity)
 
 
-def _without_figures(message: Message) -> Any:
-    """The message without what was measured with its own weights."""
-    copy: Any = type(message)()
-    copy.CopyFrom(message)
+def _message(template: Net, used: Sequence[Net]) -> Any:
+    """The template's without what was measured with its own weights, with the common licence."""
+    copy: Any = type(template.message)()
+    copy.CopyFrom(template.message)
+    licences = [net for net in used if licence_text(net.message)]
+    if licences and not licence_text(copy):
+        copy.license = min(licences, key=lambda net: net.sha256).message.license
     if copy.HasField("training_params"):
         for figure in ("mse_loss", "policy_loss", "accuracy"):
             copy.training_params.ClearField(figure)
@@ -135,6 +139,23 @@ def check_order(rule: str, nets: Sequence[Net]) -> None:
                 f"{one.training_steps:,}",
                 f"For --rule {rule} name nets from the oldest to the newest.",
                 str(other.path),
+            )
+
+
+def check_licences(nets: Sequence[Net]) -> None:
+    """Raise NetError, naming both, where two nets tell different licences.
+
+    What the average of the two is under nobody but the user can say. Those that tell none, as the
+    nets of lc0's trainer, go with any.
+    """
+    told = [(net, text) for net in nets if (text := licence_text(net.message)) is not None]
+    for net, text in told[1:]:
+        if text != told[0][1]:
+            first, other = (shorten_licence(word) for word in (told[0][1], text))
+            raise NetError(
+                f"is under the licence {other!r}, {told[0][0].path} under {first!r}",
+                "Say with --licence TEXT what their average is under.",
+                str(net.path),
             )
 
 

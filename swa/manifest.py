@@ -131,7 +131,7 @@ class OutputRecord:
     bytes: int
     encoding: str
     encoding_asked: str | None  # None: each layer as it was
-    licence_asked: str | None  # None: the newest ingredient's
+    licence_asked: str | None  # None: what the ingredients tell
     min_version: str  # oldest lc0 that reads it
     training_steps: int | None
     rounding: tuple[LayerLoss, ...]  # what the encoding did to each layer
@@ -153,8 +153,8 @@ class Manifest:
     versions: dict[str, str]
 
     def to_json(self) -> str:
-        """The file's text. Every number in it is finite."""
-        document = json.dumps(asdict(self), indent=1, allow_nan=False, ensure_ascii=False)
+        """The file's text, in ASCII: a path need not be UTF-8. Every number in it is finite."""
+        document = json.dumps(asdict(self), indent=1, allow_nan=False)
         return document + "\n"
 
 

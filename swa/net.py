@@ -19,6 +19,7 @@ from swa import provenance, weights_file, weights_writer
 from swa.batchnorm import DEAD_VARIANCE
 from swa.files import write_whole
 from swa.layer_codec import ENCODING_NUMBERS
+from swa.licence import encoded_licence, licence_text
 from swa.spec import (
     NetError,
     NetSpec,
@@ -135,6 +136,7 @@ class SavedNet:
     encoding: str  # of all layers, or "mixed"
     min_version: tuple[int, int, int]  # oldest lc0 that reads it
     losses: tuple[LayerLoss, ...]  # what the encoding did to each layer
+    licence: str | None  # as the file tells it
 
     @property
     def worst(self) -> LayerLoss:
@@ -173,7 +175,7 @@ def pack_net(
         if net.training_steps is not None:
             message.training_params.training_steps = net.training_steps
         if licence is not None:
-            message.license = licence.encode()
+            message.license = encoded_licence(licence)
         payload = message.SerializeToString(deterministic=True)
         data = weights_writer.pack(payload, path.name.lower().endswith(".gz"))
         found = _read_back(data, net.spec)
@@ -188,6 +190,7 @@ def pack_net(
         encoding=found.encoding,
         min_version=found.min_version,
         losses=losses,
+        licence=licence_text(message),
     )
     as_read = replace(
         net,
@@ -219,7 +222,7 @@ def save_net(
     equal bytes (with one version of zlib: the unpacked bytes are equal in any case).
 
     Raises NetError, naming the file, where it stands already (unless ``overwrite``), where it
-    cannot be written, or where the encoding cannot hold the net.
+    cannot be written, where the encoding cannot hold the net, or UTF-8 the licence.
     """
     path = Path(path)
     try:

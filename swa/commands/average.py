@@ -60,7 +60,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def execute(arguments: argparse.Namespace) -> int:
     """Read, average, write, show."""
-    from swa.ingredients import average_nets, check_order
+    from swa.ingredients import average_nets, check_licences, check_order
     from swa.net import check_output, load_net, save_net
 
     rule = _rule(arguments)
@@ -69,8 +69,14 @@ def execute(arguments: argparse.Namespace) -> int:
     nets = [load_net(path) for path in arguments.nets]
     check_order(arguments.rule, nets)
     average = average_nets(nets, weights, force=arguments.force)
+    if arguments.licence is None:
+        check_licences([net for net, weight in zip(nets, weights, strict=True) if weight])
     saved = save_net(
-        average.net, arguments.output, encoding=arguments.encoding, overwrite=arguments.overwrite
+        average.net,
+        arguments.output,
+        encoding=arguments.encoding,
+        licence=arguments.licence,
+        overwrite=arguments.overwrite,
     )
     if arguments.json:
         write_json(saved_as_json(saved) | as_json(average, arguments.rule))

@@ -129,7 +129,6 @@ def _add_refresh(parser: argparse.ArgumentParser) -> None:
 def _add_writing(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("writing")
     add_file_flags(group)
-    group.add_argument("--licence", metavar="TEXT", help="(default: the newest net's)")
     group.add_argument(
         "--force", action="store_true", help="write the net whatever the checks say of it"
     )

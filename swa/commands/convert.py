@@ -18,6 +18,7 @@ EXAMPLES = """\
 examples:
   swa convert net.pb.gz net.pb
   swa convert net.pb.gz net-float32.pb.gz --encoding float32
+  swa convert net.pb.gz net-free.pb.gz --licence CC0-1.0
 """
 
 
@@ -27,9 +28,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "convert",
         help="a net file in another packing or encoding",
         description="Write a net again, gzipped or not as the new name says, and in another "
-        "encoding if one is given. All that the file says is kept, fields of newer versions too; "
-        "its minimum version of lc0 is raised where the encoding asks for it and never lowered. "
-        "Shows what the encoding costs.",
+        "encoding or with another licence if one is given. All else that the file says is kept, "
+        "fields of newer versions too; its minimum version of lc0 is raised where the encoding "
+        "asks for it and never lowered. Shows what the encoding costs.",
         epilog=EXAMPLES,
     )
     parser.add_argument("net", metavar="IN", type=Path, help="a .pb.gz or .pb file")
@@ -46,7 +47,11 @@ def execute(arguments: argparse.Namespace) -> int:
     check_output(arguments.output, inputs=[arguments.net], overwrite=arguments.overwrite)
     net = load_net(arguments.net)
     saved = save_net(
-        net, arguments.output, encoding=arguments.encoding, overwrite=arguments.overwrite
+        net,
+        arguments.output,
+        encoding=arguments.encoding,
+        licence=arguments.licence,
+        overwrite=arguments.overwrite,
     )
     if arguments.json:
         write_json(saved_as_json(saved))

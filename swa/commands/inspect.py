@@ -51,6 +51,7 @@ def describe(net: Net) -> dict[str, Any]:
     """
     from dataclasses import asdict
 
+    from swa.licence import licence_text
     from swa.net import batch_norm_health
 
     spec, health = net.spec, batch_norm_health(net)
@@ -69,6 +70,7 @@ def describe(net: Net) -> dict[str, Any]:
         "encoding": net.encoding,
         "min_version": ".".join(map(str, net.min_version)),
         "training_steps": net.training_steps,
+        "licence": licence_text(net.message),
         "parameters": net.parameters,
         "sha256": net.sha256,
         "batch_norm": {
@@ -82,6 +84,10 @@ def describe(net: Net) -> dict[str, Any]:
 
 def _table(description: dict[str, Any]) -> list[str]:
     """The same in words, a line a fact, and a line a batch norm."""
+    from swa.licence import shorten_licence
+
+    licence = description["licence"]
+    description["licence"] = licence and shorten_licence(licence)
     batch_norm = description.pop("batch_norm")
     width = max(map(len, description))
     lines = [f"{key.replace('_', ' '):<{width}}  {_word(v)}" for key, v in description.items()]

@@ -25,12 +25,18 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_file_flags(parser: argparse._ActionsContainer) -> None:
-    """Add ``--encoding`` and ``--overwrite``."""
+    """Add ``--encoding``, ``--licence`` and ``--overwrite``."""
     parser.add_argument(
         "--encoding",
         choices=ENCODINGS,
         help="how numbers are stored; all but linear16 need lc0 0.33 or newer "
         "(default: each layer as it was)",
+    )
+    parser.add_argument(
+        "--licence",
+        metavar="TEXT",
+        help="what the file says of its licence (default: what is said in the nets that are read, "
+        "where they agree)",
     )
     parser.add_argument(
         "--overwrite",
@@ -86,19 +92,25 @@ def add_rules(
 
 
 def write_json(document: Any) -> None:
-    """Write one document to stdout; a NaN in it is a fault of the program, not a JSON number."""
-    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write one document to stdout, in ASCII, which no terminal and no odd path can spoil.
+
+    A NaN in it is a fault of the program, not a JSON number.
+    """
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def write_text(lines: Sequence[str]) -> None:
-    """Write lines to stdout."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    """Write lines to stdout; what its encoding lacks, as in paths that are not UTF-8, escaped."""
+    text = "".join(f"{line}\n" for line in lines)
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def saved_as_json(saved: SavedNet) -> dict[str, Any]:
     """What ``--json`` says of a file that was written.
 
-    ``net`` its path, ``sha256`` and ``bytes`` of the file, ``encoding``, ``min_version`` of lc0;
+    ``net`` its path, ``sha256`` and ``bytes`` of the file, ``encoding``, ``min_version`` of lc0,
+    ``licence`` as the file tells it, null where it tells none;
     ``layers``: for each ``name``, ``encoding``, ``values``, ``max_error`` (largest distance of a
     stored value to what it should be), ``relative`` (the same over the layer's range), and for
     variances ``scale_error`` (largest relative error of 1 / sqrt(variance + 1e-5)), else null.
@@ -111,8 +123,15 @@ def saved_as_json(saved: SavedNet) -> dict[str, Any]:
         "bytes": saved.size,
         "encoding": saved.encoding,
         "min_version": ".".join(map(str, saved.min_version)),
+        "licence": saved.licence,
         "layers": [asdict(loss) for loss in saved.losses],
     }
+
+
+def _licence(text: str | None) -> str:
+    from swa.licence import shorten_licence
+
+    return shorten_licence(text) if text else "none told; --licence TEXT (swa convert) sets one"
 
 
 def saved_lines(saved: SavedNet) -> list[str]:
@@ -121,6 +140,7 @@ def saved_lines(saved: SavedNet) -> list[str]:
     lines = [
         f"wrote {saved.path}: {saved.size:,} bytes, {saved.encoding}, lc0 {version} or newer",
         f"sha256 {saved.sha256}",
+        f"licence: {_licence(saved.licence)}",
     ]
     worst, scale = saved.worst, saved.worst_scale
     if not worst.max_error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -210,6 +212,87 @@ def test_snapshots_in_the_wrong_order_are_refused(
     assert main(words) == 0  # a mean has no order
     ordered = [run[0], run[3], run[2], run[1]]
     assert main(["average", *ordered, "-o", str(tmp_path / "new.pb"), "--rule", rule]) == 0
+
+
+ODD = os.fsdecode(b"caf\xe9")
+"""A name that is not UTF-8, as they come from old archives."""
+
+
+def test_paths_that_are_not_utf8(
+    run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ODD).mkdir()
+    odd = str(tmp_path / ODD / f"{ODD}.pb")
+    assert main(["average", *run, "-o", odd]) == 0
+    assert "caf\\udce9.pb: " in capsys.readouterr().out
+    document = said(["convert", odd, str(tmp_path / ODD / "out.pb.gz")], capsys)
+    assert load_net(document["net"]).name == "out"
+    assert main(["inspect", odd]) == 0
+    assert "caf\\udce9" in capsys.readouterr().out
+
+
+# licences
+
+
+def licensed(path: str, licence: bytes) -> None:
+    net = load_net(path)
+    net.message.license = licence  # type: ignore[attr-defined]
+    save_net(net, path, overwrite=True)
+
+
+def licence_in(path: Path) -> bytes:
+    found: bytes = load_net(path).message.license  # type: ignore[attr-defined]
+    return found
+
+
+def test_the_licence_that_is_told_is_kept(
+    run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.pb"
+    document = said(["average", *run, "-o", str(out)], capsys)
+    assert document["licence"] is None
+    assert main(["convert", str(out), str(tmp_path / "again.pb")]) == 0
+    assert "licence: none told; --licence TEXT" in capsys.readouterr().out
+    for told in (run[:1], run[3:], run):  # the others say nothing
+        for path in run:
+            licensed(path, b"GPL-3.0" if path in told else b" ")
+        document = said(["average", *run, "-o", str(out), "--overwrite"], capsys)
+        assert document["licence"] == "GPL-3.0"
+        assert licence_in(out) == b"GPL-3.0"
+    assert main(["inspect", str(out)]) == 0
+    assert re.search("^licence +GPL-3.0$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_different_licences_are_for_the_user_to_settle(
+    run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.pb"
+    licensed(run[1], b"CC0-1.0")
+    licensed(run[2], b"AGPL-3.0\x1b[2J\n" + 100 * b"and more ")
+    words = ["average", *run, "-o", str(out)]
+    assert main([*words, "--force"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"error: {run[2]}: is under the licence 'AGPL-3.0 [2J and more ")
+    assert first.endswith(f" ...', {run[1]} under 'CC0-1.0'")
+    assert second == "  Say with --licence TEXT what their average is under."
+    assert not out.exists()
+    assert said([*words, "--licence", "AGPL-3.0"], capsys)["licence"] == "AGPL-3.0"
+    assert licence_in(out) == b"AGPL-3.0"
+    # What does not go in does not count.
+    weights = ["--weights", "1", "1", "0", "1", "--overwrite"]
+    assert said([*words, *weights], capsys)["licence"] == "CC0-1.0"
+
+
+def test_convert_sets_a_licence(
+    run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.pb"
+    words = ["convert", run[0], str(out), "--licence"]
+    assert said([*words, "GPL-3.0, naïve"], capsys)["licence"] == "GPL-3.0, naïve"
+    assert licence_in(out).decode() == "GPL-3.0, naïve"
+    for licence, reason in ((ODD, r"the licence 'caf\udce9' is not UTF-8"), (" ", "is empty")):
+        assert main([*words, licence, "--overwrite"]) == 2
+        assert reason in capsys.readouterr().err
 
 
 # swa convert

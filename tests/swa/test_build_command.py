@@ -23,7 +23,7 @@ from swa.build_data import survey
 from swa.cli import main
 from swa.evaluation import evaluate
 from swa.manifest import read_manifest
-from swa.net import load_net
+from swa.net import load_net, save_net
 
 
 @pytest.fixture
@@ -111,6 +111,7 @@ def test_a_flag_takes_the_place_of_what_contradicts_it(inputs: Path) -> None:
         ('eval-data = "games"\nheld-out = 0.1', "two ways to the same"),
         ('rule = "soup"\nheld-out = 0', "there is none"),
         ("=", "not a TOML file"),
+        ('licence = ""', "the licence is empty"),
     ],
 )
 def test_bad_settings(inputs: Path, text: str, words: str) -> None:
@@ -155,6 +156,56 @@ def test_bad_usage(words: list[str], reason: str, capsys: pytest.CaptureFixture[
 def test_a_setting_of_another_rule(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words_of(inputs, "--last", "2")) == 2
     assert "--last goes with --rule lawa" in capsys.readouterr().err
+
+
+def test_an_empty_list_of_weights_is_not_none(
+    inputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (inputs / "run.toml").write_text("weights = []")
+    assert main(words_of(inputs, str(inputs / "run.toml"))) == 2
+    assert "0 weights for 3 nets" in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf8(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    (inputs / "games" / "game-0.gz").rename(inputs / "games" / f"{odd}.gz")
+    (inputs / "run-1.pb").rename(inputs / f"run-{odd}.pb")
+    inputs = inputs.rename(inputs.parent / odd)
+    assert main(words_of(inputs)) == 0
+    assert "caf\\udce9" in capsys.readouterr().out
+    assert main(words_of(inputs, "--overwrite", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["net"] == str(inputs / "out.pb.gz")
+    words = ["build", "--from-manifest", str(inputs / "out.pb.gz.json")]
+    assert main([*words, "-o", str(inputs / "again.pb.gz")]) == 0
+    assert "the same bytes as the first time" in capsys.readouterr().out
+
+
+def test_a_licence_that_is_not_utf8_is_refused_at_once(
+    inputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words_of(inputs, "--licence", os.fsdecode(b"\xff"))) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        r"error: the licence '\udcff' is not UTF-8",
+        "  Give --licence in UTF-8.",
+    ]
+
+
+def test_different_licences_are_for_the_user_to_settle(
+    inputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_net(load_net(inputs / "run-3.pb"), inputs / "run-3.pb", licence="other", overwrite=True)
+    assert main(words_of(inputs)) == 2
+    error = capsys.readouterr().err
+    assert "run-3.pb: is under the licence 'other', " in error
+    assert "run-1.pb under 'a licence'" in error
+    assert "looking through the data" not in error  # nor anything that takes time
+    assert main(words_of(inputs, "--licence", "mine")) == 0
+    assert "licence: mine" in capsys.readouterr().out
+    words = ["build", "--from-manifest", str(inputs / "out.pb.gz.json")]
+    assert main([*words, "-o", str(inputs / "again.pb.gz")]) == 0
+    out = capsys.readouterr().out
+    assert "the same bytes as the first time" in out
+    assert "licence: mine" in out
 
 
 def test_ctrl_c_and_the_same_command_again(inputs: Path) -> None:
