@@ -42,7 +42,7 @@ from swa.ingredients import (
     check_same_run,
 )
 from swa.manifest import Manifest, RuleRecord
-from swa.net import Net, PackedNet, SavedNet, check_output, load_net, pack_net
+from swa.net import Net, PackedNet, SavedNet, check_no_input, check_output, load_net, pack_net
 from swa.refresh import Dtype, Method, Planes, Progress, Report, refresh
 from swa.rules import make_rule
 from swa.spec import NetError
@@ -91,9 +91,15 @@ class Built:
 
 
 def build(
-    config: BuildConfig, *, command: Sequence[str] = (), notify: Notify | None = None
+    config: BuildConfig,
+    *,
+    command: Sequence[str] = (),
+    config_file: Path | None = None,
+    notify: Notify | None = None,
 ) -> Built:
     """Make a net as ``config`` says, and write it with its manifest; ``command`` goes into that.
+
+    ``config_file`` is where settings were read from: no input is overwritten, nor is that.
 
     Interrupted at any moment, nothing has been written but the refresh's progress
     (``config.progress``), from which the same build goes on, to the same bytes.
@@ -102,7 +108,12 @@ def build(
     RecordError and BuildError for nets, data and settings that cannot be used, naming them.
     """
     notify = notify or (lambda _: None)
-    inputs = [*config.nets, *config.data, *config.eval_data]
+    inputs = [
+        *config.nets,
+        *config.data,
+        *config.eval_data,
+        *([config_file] if config_file else []),
+    ]
     check_outputs(config.output, inputs, config.overwrite)
     guard = _Guard(config.force)
     nets, rule, weights = _read_nets(config, guard)
@@ -114,6 +125,8 @@ def build(
         positions=config.positions,
         eval_positions=config.eval_positions,
     )
+    inputs += [file.path for file in (*data.files, *data.eval_files)]
+    check_outputs(config.output, inputs, config.overwrite)
     lab = _Lab(config, data, notify)
     if config.rule == "soup":
         rule, weights = _soup(nets, lab)
@@ -181,9 +194,13 @@ def _read_nets(
 
 
 def check_outputs(output: Path, inputs: Sequence[Path], overwrite: bool) -> None:
-    """Raise NetError where the net or its manifest cannot be written, or something is there."""
+    """Raise NetError where the net or its manifest cannot be written, or something is there.
+
+    With ``overwrite`` something may be, but never one of ``inputs``.
+    """
     check_output(output, inputs=inputs, overwrite=overwrite)
     manifest = manifest_of(output)
+    check_no_input(manifest, inputs)
     if manifest.exists() and not overwrite:
         remedy = "Choose another name, or add --overwrite."
         raise NetError("is there already, where the manifest goes", remedy, str(manifest))

@@ -37,6 +37,7 @@ __all__ = [
     "PackedNet",
     "SavedNet",
     "batch_norm_health",
+    "check_no_input",
     "check_output",
     "load_net",
     "new_net",
@@ -262,14 +263,19 @@ def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = F
     if not path.parent.is_dir():
         raise NetError("cannot write the net: there is no such folder", "", str(path))
     if os.path.exists(path):
-        if any(other.exists() and path.samefile(other) for other in inputs):
-            raise NetError("is an input: it would be lost", "Choose another name.", str(path))
+        check_no_input(path, inputs)
         if not overwrite:
             remedy = "Choose another name, or add --overwrite."
             raise NetError("is there already", remedy, str(path))
         if not path.is_file():
             raise NetError("cannot write the net: is no file", "", str(path))
     return name.endswith(".gz")
+
+
+def check_no_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise NetError where a file that is to be written is one of ``inputs``, by whatever name."""
+    if path.exists() and any(other.exists() and path.samefile(other) for other in inputs):
+        raise NetError("is an input: it would be lost", "Choose another name.", str(path))
 
 
 def _name(path: Path) -> str:

@@ -31,7 +31,7 @@ examples:
   swa build --from-manifest mean.pb.gz.json -o again.pb.gz --search games/
 
 The file's keys are the flags: nets = ["a.pb.gz", "b.pb.gz"], held-out = 0.05
-Ctrl-C is safe: the same command goes on with the refresh where it stopped.
+Ctrl-C is safe: the same command goes on with an exact refresh where it stopped.
 """
 
 METHODS = ("exact", "pooled", "mean-of-batches", "running-average", "averaged", "none")
@@ -166,8 +166,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from swa.build_config import make_config
 
     config = make_config(given, arguments.config)
-    with _progress() as notify:
-        built = build(config, command=command, notify=notify)
+    with _progress(config.progress) as notify:
+        built = build(config, command=command, config_file=arguments.config, notify=notify)
     if arguments.json:
         write_json(as_json(built))
     else:
@@ -197,9 +197,10 @@ def _rebuild(arguments: argparse.Namespace, given: dict[str, Any], command: list
         error(f"--from-manifest brings its own --{name.replace('_', '-')}: leave that out")
     if "output" not in given:
         error("-o is missing")
+    from swa.build_config import progress_of
     from swa.rebuild import rebuild
 
-    with _progress() as notify:
+    with _progress(progress_of(given["output"], given.get("work_dir"))) as notify:
         rebuilt = rebuild(
             arguments.from_manifest,
             search=arguments.search or (),
@@ -215,8 +216,12 @@ def _rebuild(arguments: argparse.Namespace, given: dict[str, Any], command: list
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[Step], None]]:
-    """Say on stderr what is done: each step a line, on a terminal with how far it is."""
+def _progress(kept: Path) -> Iterator[Callable[[Step], None]]:
+    """Say on stderr what is done: each step a line, on a terminal with how far it is.
+
+    ``kept`` is where the refresh's progress is, once there is any: a build that is interrupted
+    goes on from it.
+    """
     terminal = sys.stderr.isatty()
     stage, shown = "", 0.0
 
@@ -237,7 +242,8 @@ def _progress() -> Iterator[Callable[[Step], None]]:
     try:
         yield show
     except KeyboardInterrupt:
-        sys.stderr.write("\nnothing was written; the same command goes on from here\n")
+        more = "goes on with the refresh where it stopped" if kept.exists() else "starts anew"
+        sys.stderr.write(f"\nno net was written; the same command {more}\n")
         raise
     finally:
         if terminal:

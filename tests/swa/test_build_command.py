@@ -224,7 +224,7 @@ def test_ctrl_c_and_the_same_command_again(inputs: Path) -> None:
     if process.returncode == 0:
         pytest.skip("the machine was too quick to be interrupted")
     assert process.returncode == 130
-    assert error.endswith("the same command goes on from here\ninterrupted\n")
+    assert error.endswith("goes on with the refresh where it stopped\ninterrupted\n")
     assert not out.exists()
     assert main(words_of(inputs, "--threads", "1")) == 0
     resumed = out.read_bytes()
@@ -233,6 +233,51 @@ def test_ctrl_c_and_the_same_command_again(inputs: Path) -> None:
     os.unlink(f"{out}.json")
     assert main(words_of(inputs, "--threads", "1")) == 0
     assert out.read_bytes() == resumed
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_ctrl_c_before_there_is_anything_to_go_on_from(
+    inputs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    again: bool,
+) -> None:
+    words = words_of(inputs)
+    if again:
+        assert main(words) == 0
+        words = ["build", "--from-manifest", f"{words[-1]}.json", "-o", str(inputs / "again.pb")]
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(swa.build, "refresh", interrupted)
+    assert main(words) == 130
+    error = capsys.readouterr().err
+    assert error.endswith("no net was written; the same command starts anew\ninterrupted\n")
+
+
+def test_no_input_is_overwritten(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a manifest that a build is made from, nor settings, nor a game."""
+    assert main(words_of(inputs)) == 0
+    manifest, settings = inputs / "out.pb.gz.json", inputs / "mine.pb.json"
+    settings.write_text("force = true")
+    (inputs / "linked.pb.json").symlink_to(manifest)
+    nets = [str(path) for path in sorted(inputs.glob("run-*.pb"))]
+    games = inputs / "games"
+    (games / "one.pb.gz").write_bytes((games / "game-1.gz").read_bytes())
+    by_hand = ["--nets", *nets, "--data", str(games)]
+    again = ["--from-manifest", str(manifest)]
+    for words, name, lost in (
+        (again, "out.pb.gz", manifest),
+        (again, "linked.pb", inputs / "linked.pb.json"),
+        ([str(settings), *by_hand], "mine.pb", settings),
+        (by_hand, "games/one.pb.gz", games / "one.pb.gz"),
+    ):
+        capsys.readouterr()
+        before = lost.read_bytes()
+        assert main(["build", *words, "-o", str(inputs / name), "--overwrite"]) == 2
+        assert f"{lost}: is an input: it would be lost" in capsys.readouterr().err
+        assert lost.read_bytes() == before
 
 
 # --- real nets ---
