@@ -27,6 +27,10 @@ HELD_OUT = 0.1
 """Share of games that losses are measured on and that the refresh does not see."""
 
 
+MAX_THREADS = 4096
+"""More cores than any machine of today has; torch takes no number beyond 2^31."""
+
+
 class BuildError(ValueError):
     """A build that cannot be made: one to three lines for the user, what, why, what to do."""
 
@@ -69,6 +73,8 @@ class BuildConfig:
             number = getattr(self, name)
             flag = f"--{name.replace('_', '-')}"
             _check(number is None or number >= 1, f"{flag} is at least 1, not {number}")
+        threads = f"--threads is at most {MAX_THREADS}, not {self.threads}"
+        _check(self.threads is None or self.threads <= MAX_THREADS, threads)
         held_out = "a greedy soup chooses by loss on held-out data, and there is none"
         _check(self.rule != "soup" or self.has_held_out, held_out, "Give --eval-data.")
         if self.licence is not None:

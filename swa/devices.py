@@ -34,7 +34,7 @@ def is_available(device: str) -> bool:
     import torch
 
     try:
-        torch.empty(1, device=torch.device(device))
-    except (RuntimeError, AssertionError, NotImplementedError):
+        torch.zeros(1, device=torch.device(device)).item()  # "meta" has tensors without numbers
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError):
         return False
     return True

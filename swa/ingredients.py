@@ -116,7 +116,8 @@ def _message(template: Net, used: Sequence[Net]) -> Any:
     copy.CopyFrom(template.message)
     licences = [net for net in used if licence_text(net.message)]
     if licences and not licence_text(copy):
-        copy.license = min(licences, key=lambda net: net.sha256).message.license
+        told: Any = min(licences, key=lambda net: net.sha256).message
+        copy.license = told.license
     if copy.HasField("training_params"):
         for figure in ("mse_loss", "policy_loss", "accuracy"):
             copy.training_params.ClearField(figure)

@@ -8,32 +8,76 @@ machine's name in it: the same build gives the same manifest.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Mapping
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from swa.build_config import BuildError
+from swa.averaging import shares
+from swa.build_config import MAX_THREADS, BuildError, EncodingName
+from swa.licence import encoded_licence
 from swa.net import LayerLoss
+from swa.refresh import Dtype, Method
 from swa.refresh_report import LayerShift
+from swa.spec import NetError
 
 FORMAT = "swa build manifest, version 1"
 
 Kind = TypeVar("Kind")
 
 
+class Wanted(NamedTuple):
+    """What a value must be beside its type, for ``Annotated``; a reader refuses any other."""
+
+    holds: Callable[[Any], object]
+    words: str
+
+
+def _one_of(*words: str) -> Wanted:
+    return Wanted(words.__contains__, f"one of {', '.join(words)}")
+
+
+def _is_path(word: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return False
+
+
+def _is_licence(text: str) -> bool:
+    try:
+        return bool(encoded_licence(text))
+    except NetError:
+        return False
+
+
+def _is_hash_bound(word: str) -> bool:
+    return re.fullmatch("[0-9a-f]{1,17}", word) is not None and int(word, 16) <= 2**64
+
+
+Sha256 = Annotated[str, Wanted(re.compile("[0-9a-f]{64}").fullmatch, "64 hexadecimal digits")]
+FilePath = Annotated[str, Wanted(_is_path, "a path")]
+HashBound = Annotated[str, Wanted(_is_hash_bound, "a hexadecimal number up to 2^64")]
+_THREADS = f"from 1 to {MAX_THREADS}"
+Share = Annotated[float, Wanted(lambda share: 0 <= share <= 1, "from 0 to 1")]
+
+
 @dataclass(frozen=True, slots=True)
 class IngredientRecord:
     """A snapshot, in the order given."""
 
-    path: str
+    path: FilePath
     name: str
-    sha256: str  # of the file
+    sha256: Sha256  # of the file
     training_steps: int | None
-    weight: float  # its share: all add up to 1
+    weight: Share  # its share: all add up to 1
     rule_weight: float  # as the rule has it, up to a common factor
     licence: str
 
@@ -50,8 +94,8 @@ class RuleRecord:
 class FileRecord:
     """A file of training records."""
 
-    path: str
-    sha256: str
+    path: FilePath
+    sha256: Sha256
     games: int
     refresh_positions: int
     held_out_positions: int
@@ -61,7 +105,7 @@ class FileRecord:
 class DataRecord:
     """The positions of the refresh and of the losses."""
 
-    held_out_below: str  # hexadecimal: games of ``files`` whose hash is below it are held out
+    held_out_below: HashBound  # games of ``files`` whose hash is below it are held out
     # (the first 8 bytes of the sha256 of "file's name, newline, name in a tar", UTF-8)
     refresh_positions: int
     held_out_positions: int  # 0: losses are of the refresh's positions
@@ -76,11 +120,11 @@ class DataRecord:
 class RefreshRecord:
     """How batch norm was refreshed, and what that changed."""
 
-    method: str  # "none" for a net without batch norm
+    method: Annotated[str, _one_of(*get_args(Method), "none")]  # "none": there is no batch norm
     evaluator: str
-    device: str
-    dtype: str
-    threads: int
+    device: Annotated[str, Wanted(lambda word: word.isascii() and word.isprintable(), "a device")]
+    dtype: Annotated[str, _one_of(*get_args(Dtype))]
+    threads: Annotated[int, Wanted(range(1, MAX_THREADS + 1).__contains__, _THREADS)]
     positions: int
     layers: tuple[LayerShift, ...]
 
@@ -126,12 +170,16 @@ class OutputRecord:
     """The file that was written."""
 
     name: str
-    sha256: str
-    payload_sha256: str  # of the unpacked bytes: the same under every version of zlib
+    sha256: Sha256
+    payload_sha256: Sha256  # of the unpacked bytes: the same under every version of zlib
     bytes: int
     encoding: str
-    encoding_asked: str | None  # None: each layer as it was
-    licence_asked: str | None  # None: what the ingredients tell
+    encoding_asked: (
+        Annotated[str, _one_of(*get_args(EncodingName))] | None
+    )  # None: each layer as it was
+    licence_asked: (
+        Annotated[str, Wanted(_is_licence, "a text in UTF-8")] | None
+    )  # None: what the ingredients tell
     min_version: str  # oldest lc0 that reads it
     training_steps: int | None
     rounding: tuple[LayerLoss, ...]  # what the encoding did to each layer
@@ -161,7 +209,7 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest. Raises BuildError, naming the file and the key, for anything else."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes(), parse_constant=_no_constant)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise BuildError(f"{path}: cannot read the manifest: {reason}") from error
@@ -174,9 +222,42 @@ def read_manifest(path: Path) -> Manifest:
             f"Name the .json beside a net that `swa build` wrote ({FORMAT!r})."
         )
     try:
-        return _read(Manifest, document, "")
+        manifest = _read(Manifest, document, "")
+        _check_together(manifest)
     except _WrongError as error:
-        raise BuildError(f"{path}: {error}\nThe manifest is damaged: restore it.") from error
+        raise damaged(path, str(error)) from error
+    return manifest
+
+
+def damaged(path: Path, reason: str) -> BuildError:
+    """What is said of a manifest that no build has written."""
+    return BuildError(f"{path}: {reason}\nThe manifest is damaged: restore it.")
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _check_together(manifest: Manifest) -> None:
+    """Raise _WrongError for values that do not go with each other."""
+    data, weights = manifest.data, [item.rule_weight for item in manifest.ingredients]
+    try:
+        shares(weights, len(weights))
+    except NetError as error:
+        raise _WrongError(f"the ingredients' rule_weight: {error.reason}") from error
+    everything = (*data.files, *data.eval_files)
+    for name, files in (
+        ("refresh_positions", data.files),
+        ("held_out_positions", everything),
+        ("games", everything),
+    ):
+        total = sum(getattr(file, name) for file in files)
+        _require(getattr(data, name) == total, f"data.{name}", f"{total}, the sum of its files'")
+    _require(data.refresh_positions > 0, "data.refresh_positions", "1 at the least")
+    try:
+        manifest.to_json()
+    except (ValueError, RecursionError):  # in settings of a rule, which may be anything
+        raise _WrongError("rule.settings must be numbers and texts") from None
 
 
 class _WrongError(ValueError):
@@ -186,7 +267,7 @@ class _WrongError(ValueError):
 def _read(kind: type[Kind], value: Any, where: str) -> Kind:
     """An object as a dataclass; keys that it does not have are passed over."""
     _require(isinstance(value, dict), where, "an object")
-    types, found = get_type_hints(kind), {}
+    types, found = _types(kind), {}  # type: ignore[arg-type]
     for declared in fields(kind):  # type: ignore[arg-type]
         at = f"{where}.{declared.name}" if where else declared.name
         if declared.name in value:
@@ -196,9 +277,18 @@ def _read(kind: type[Kind], value: Any, where: str) -> Kind:
     return kind(**found)
 
 
+@functools.cache
+def _types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
 def _as(wanted: Any, value: Any, where: str) -> Any:
     parts = get_args(wanted)
-    if get_origin(wanted) is UnionType:
+    if get_origin(wanted) is Annotated:
+        found = _as(parts[0], value, where)
+        _require(parts[1].holds(found), where, parts[1].words)
+        return found
+    if get_origin(wanted) in (Union, UnionType):
         if value is None and NoneType in parts:
             return None
         return _as(next(part for part in parts if part is not NoneType), value, where)
@@ -211,17 +301,19 @@ def _as(wanted: Any, value: Any, where: str) -> Any:
         _require(isinstance(value, dict), where, "an object")
         return {key: _as(parts[1], item, f"{where}.{key}") for key, item in value.items()}
     if wanted is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        _require(number and math.isfinite(value), where, "a number")
+        _require(type(value) in (int, float), where, "a number")
+        _require(abs(value) <= sys.float_info.max, where, "a finite number")
         return float(value)
-    if wanted is not Any:
-        _require(type(value) is wanted, where, {int: "a whole number", str: "a text"}.get(wanted))
+    if wanted is int:
+        _require(type(value) is int and 0 <= value < 2**63, where, "a whole number from 0")
+    elif wanted is not Any:
+        _require(type(value) is wanted, where, "a text" if wanted is str else "true or false")
     return value
 
 
-def _require(holds: bool, where: str, wanted: str | None) -> None:
+def _require(holds: object, where: str, wanted: str) -> None:
     if not holds:
-        raise _WrongError(f"{where} must be {wanted or 'true or false'}")
+        raise _WrongError(f"{where} must be {wanted}")
 
 
 def finite(figures: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from swa.build_config import BuildError, manifest_of, progress_of
 from swa.build_data import BuildData, DataFile
 from swa.build_records import output_record, refresh_record, relative_to
 from swa.ingredients import average_nets
-from swa.manifest import FileRecord, Manifest, read_manifest
+from swa.manifest import FileRecord, Manifest, damaged, read_manifest
 from swa.net import Net, load_net, pack_net
 from swa.refresh import Dtype, Method, Report
 
@@ -61,9 +61,11 @@ def rebuild(
     files = tuple(_found(finder, record) for record in manifest.data.files)
     finder.complain()
     check_outputs(output, [*net_paths, *(file.path for file in files)], overwrite)
-    data = BuildData(files, (), _hexadecimal(manifest.data.held_out_below, manifest_path))
+    data = BuildData(files, (), int(manifest.data.held_out_below, 16))
     nets = [load_net(path) for path in net_paths]
     state = progress_of(output, work_dir)
+    if manifest.refresh.method == "none" and any(net.spec.batch_norm for net in nets):
+        raise damaged(manifest_path, "refresh.method is none, and the nets have batch norm")
     settings = _settings(manifest, device)
     net, report = _make(manifest, nets, data, settings, work_dir, state, notify)
     asked, now = manifest.output, provenance.versions()
@@ -84,14 +86,6 @@ def rebuild(
     state.unlink(missing_ok=True)
     built = Built(packed.saved, own, manifest_of(output))
     return Rebuilt(built, packed.saved.sha256 == asked.sha256, same_net, versions)
-
-
-def _hexadecimal(word: str, path: Path) -> int:
-    try:
-        return int(word, 16)
-    except ValueError:
-        reason = "data.held_out_below must be a hexadecimal number"
-        raise BuildError(f"{path}: {reason}\nThe manifest is damaged: restore it.") from None
 
 
 def _make(
@@ -138,7 +132,8 @@ class _Finder:
     def find(self, path: str, sha256: str) -> Path:
         """Where a file is; any path if it is nowhere, of which ``complain`` will tell."""
         here = self._folder / path
-        candidates = [*([here] if here.is_file() else []), *self._by_name.get(here.name, [])]
+        # Not Path.is_file, which raises where a name is too long.
+        candidates = [*([here] if os.path.isfile(here) else []), *self._by_name.get(here.name, [])]
         for candidate in candidates:
             if provenance.file_sha256(candidate) == sha256:
                 self.found[path] = candidate
