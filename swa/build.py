@@ -223,8 +223,10 @@ def _rule_of(config: BuildConfig, count: int) -> tuple[RuleRecord, tuple[float, 
     """The rule as the manifest has it, and what weights it gives; of a soup all alike so far."""
     rule = make_rule(config.rule, config.rule_settings)
     weights = rule.proportions(count) if config.weights is None else config.weights
-    shares(weights, count)  # raises where they cannot be
-    return RuleRecord(config.rule, asdict(rule)), tuple(weights)  # type: ignore[call-overload]
+    portions = shares(weights, count)  # raises where they cannot be
+    # One that is nothing beside the others has no share.
+    used = tuple(weight if share else 0.0 for weight, share in zip(weights, portions, strict=True))
+    return RuleRecord(config.rule, asdict(rule)), used  # type: ignore[call-overload]
 
 
 def _other_run(similarity: Similarity | None) -> list[Failure]:

@@ -7,7 +7,7 @@ to its folder.
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -188,12 +188,17 @@ def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
         items = value if isinstance(value, list) else [value]
         return tuple(_read_value(parts[0], item, where, folder) for item in items)
     if wanted is Path:
-        _check(isinstance(value, str), f"{where}: must be a path, not {value!r}")
-        return folder / Path(value).expanduser()
+        _check(
+            isinstance(value, str) and "\0" not in value, f"{where}: must be a path, not {value!r}"
+        )
+        try:
+            return folder / Path(value).expanduser()
+        except RuntimeError as error:  # ~somebody, and there is nobody of that name
+            raise BuildError(f"{where}: {value}: {str(error).lower()}") from None
     if wanted is str:
         _check(isinstance(value, str), f"{where}: must be a text, not {value!r}")
         return value
-    if wanted is float and type(value) in (int, float) and math.isfinite(value):
+    if wanted is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:
         return float(value)
     _check(type(value) is wanted, f"{where}: must be {_KINDS[wanted]}, not {value!r}")
     return value

@@ -89,7 +89,8 @@ def average_nets(
     used = [net for net, share in zip(nets, portions, strict=True) if share]
     check_same_kind(used)
     similarity = check_same_run(used, force=force)
-    mean = weighted_mean([net.weights for net in used], [w for w in weights if w])
+    positive = [weight for weight, share in zip(weights, portions, strict=True) if share]
+    mean = weighted_mean([net.weights for net in used], positive)
     rounded = {name: values.astype(np.float32) for name, values in mean.items()}
     for values in rounded.values():
         values.flags.writeable = False

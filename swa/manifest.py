@@ -30,6 +30,8 @@ from swa.spec import NetError
 
 FORMAT = "swa build manifest, version 1"
 
+_REMEDY = f"Name the .json beside a net that `swa build` wrote ({FORMAT!r})."
+
 Kind = TypeVar("Kind")
 
 
@@ -214,12 +216,11 @@ def read_manifest(path: Path) -> Manifest:
         reason = (error.strerror or str(error)).lower()
         raise BuildError(f"{path}: cannot read the manifest: {reason}") from error
     except (ValueError, RecursionError) as error:
-        raise BuildError(f"{path}: not a manifest: no JSON ({error})") from error
+        raise BuildError(f"{path}: not a manifest: no JSON ({error})\n{_REMEDY}") from error
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise BuildError(
-            f"{path}: not a manifest of this kind: format is {str(found)[:60]!r}\n"
-            f"Name the .json beside a net that `swa build` wrote ({FORMAT!r})."
+            f"{path}: not a manifest of this kind: format is {str(found)[:60]!r}\n{_REMEDY}"
         )
     try:
         manifest = _read(Manifest, document, "")

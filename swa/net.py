@@ -7,6 +7,7 @@ here needs torch. A changed net is ``dataclasses.replace(net, weights=...)``.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,7 +83,8 @@ def load_net(path: str | Path) -> Net:
     """Read a net file. Raises NetError, naming the file, for anything that is no usable net."""
     path = Path(path)
     try:
-        if path.stat().st_size > weights_file.MAX_PAYLOAD:
+        status = path.stat()
+        if status.st_size > weights_file.MAX_PAYLOAD or stat.S_ISCHR(status.st_mode):  # /dev/zero
             raise NetError("larger than any net", "Nets are lc0's .pb.gz or .pb files.")
         data = path.read_bytes()
         payload = weights_file.unpack(data)

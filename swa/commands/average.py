@@ -70,7 +70,8 @@ def execute(arguments: argparse.Namespace) -> int:
     check_order(arguments.rule, nets)
     average = average_nets(nets, weights, force=arguments.force)
     if arguments.licence is None:
-        check_licences([net for net, weight in zip(nets, weights, strict=True) if weight])
+        shares = [ingredient.weight for ingredient in average.ingredients]
+        check_licences([net for net, share in zip(nets, shares, strict=True) if share])
     saved = save_net(
         average.net,
         arguments.output,

@@ -150,6 +150,25 @@ def test_average_refuses_in_a_few_lines(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_weight_that_is_nothing_beside_the_others(
+    run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.pb"
+    weights = ["--weights", "1e-300", "1e300", "0", "1e300"]
+    document = said(["average", *run, "-o", str(out), *weights], capsys)
+    assert [ingredient["weight"] for ingredient in document["ingredients"]] == [0, 0.5, 0, 0.5]
+    nets = [load_net(path).weights for path in (run[1], run[3])]
+    for name, values in load_net(out).weights.items():
+        np.testing.assert_array_equal(values, weighted_mean(nets, [1, 1])[name].astype(np.float32))
+
+
+def test_what_never_ends_is_no_net(capsys: pytest.CaptureFixture[str]) -> None:
+    if not Path("/dev/zero").is_char_device():
+        pytest.skip("no /dev/zero here")
+    assert main(["inspect", "/dev/zero"]) == 2
+    assert "larger than any net" in capsys.readouterr().err
+
+
 def test_inputs_are_never_overwritten(
     run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -112,13 +112,19 @@ def test_a_flag_takes_the_place_of_what_contradicts_it(inputs: Path) -> None:
         ('rule = "soup"\nheld-out = 0', "there is none"),
         ("=", "not a TOML file"),
         ('licence = ""', "the licence is empty"),
+        ('data = "\\u0000"', "data: must be a path, not '\\x00'"),
+        (
+            'data = "~nobody of that name/x"',
+            "data: ~nobody of that name/x: could not determine home",
+        ),
+        (f"scale = {10**400}", "scale: must be a number, not 1000"),
     ],
 )
 def test_bad_settings(inputs: Path, text: str, words: str) -> None:
     file = inputs / "run.toml"
     file.write_text(text)
     given = {"nets": (inputs / "run-1.pb",), "data": (inputs,), "output": inputs / "x.pb"}
-    for name in ("nets",):
+    for name in ("nets", "data"):
         if text.startswith(name):
             del given[name]
     with pytest.raises(BuildError) as caught:
