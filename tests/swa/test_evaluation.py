@@ -173,7 +173,7 @@ def test_broken_nets_and_bad_questions(some, tmp_path):
     with pytest.raises(NetError, match="not available"):
         evaluate([tiny(0)], some, device="cuda:99")
     with pytest.raises(NetError, match="on a CPU, not on"):
-        make_inference(tiny(0), "meta", "winograd")
+        make_inference(tiny(0), "cpu:0", "winograd")
     (tmp_path / "0.gz").write_bytes(packed_game(3))
     with pytest.raises(RecordError, match="V3"):
         evaluate([tiny(0)], read_batches(tmp_path), q_ratio=0.5)

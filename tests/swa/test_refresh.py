@@ -288,6 +288,8 @@ def test_what_cannot_be_refreshed_is_refused() -> None:
         refresh(PLAIN_NET, weights, planes, batch=0)
     with pytest.raises(NetError, match="'cuda:77' is not available here"):
         refresh(PLAIN_NET, weights, planes, device="cuda:77")
+    with pytest.raises(NetError, match="'meta' is not available here"):
+        refresh(PLAIN_NET, weights, planes, device="meta")  # tensors without numbers
 
 
 @every_engine
