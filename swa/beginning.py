@@ -135,6 +135,4 @@ def _glorot(kernel: nn.Parameter, dice: torch.Generator) -> None:
     squares = kernel[0, 0].numel()
     inputs, outputs = kernel.shape[1] * squares, kernel.shape[0] * squares
     deviation = math.sqrt(2 / (inputs + outputs)) / _TRUNCATED
-    nn.init.trunc_normal_(
-        kernel, 0.0, deviation, -2 * deviation, 2 * deviation, generator=dice
-    )
+    nn.init.trunc_normal_(kernel, 0.0, deviation, -2 * deviation, 2 * deviation, generator=dice)

@@ -75,7 +75,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         fields = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         return Checkpoint(**fields)
     except (pickle.UnpicklingError, RuntimeError, TypeError, EOFError) as error:
-        raise CheckpointError(f"{path}: the checkpoint cannot be read: {error}\n{remedy}") from error
+        raise CheckpointError(
+            f"{path}: the checkpoint cannot be read: {error}\n{remedy}"
+        ) from error
 
 
 def pack_average(average: WeightAverage) -> dict[str, Any]:
@@ -88,7 +90,5 @@ def pack_average(average: WeightAverage) -> dict[str, Any]:
 
 def unpack_average(rule: Rule, packed: Mapping[str, Any]) -> WeightAverage:
     """The average again."""
-    state = {
-        name: tuple(part.numpy() for part in parts) for name, parts in packed["state"].items()
-    }
+    state = {name: tuple(part.numpy() for part in parts) for name, parts in packed["state"].items()}
     return WeightAverage(rule, packed["count"], state)

@@ -1,4 +1,4 @@
-"""Which settings decide what a run comes to: a run is only gone on with where these are the same."""
+"""Which settings decide what a run comes to: it is gone on with only where they are the same."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         if key == DATA:
             reason = "the files of data.input, or the games in them, are not those of the run"
             raise SettingsError(f"{reason}\n{remedy}")
-        raise SettingsError(f"{key}: the run was begun with {_said(old)}, not {_said(new)}\n{remedy}")
+        raise SettingsError(
+            f"{key}: the run was begun with {_said(old)}, not {_said(new)}\n{remedy}"
+        )
 
 
 def _is_free(key: str) -> bool:
@@ -69,7 +71,9 @@ def _flat(value: Any, key: str) -> dict[str, Any]:
     elif isinstance(value, (list, tuple)):
         inner = {str(place): one for place, one in enumerate(value)}
     else:
-        return {key: value if value is None or isinstance(value, (bool, int, float)) else str(value)}
+        return {
+            key: value if value is None or isinstance(value, (bool, int, float)) else str(value)
+        }
     found: dict[str, Any] = {}
     for name, one in inner.items():
         found |= _flat(one, f"{key}.{name}" if key else name)

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import deterministic
 
 from swa.losses import TrainingPositions, losses, planes_on, targets_on, total_loss
 from swa.model import Tower
@@ -24,6 +23,8 @@ from swa.train_config import DtypeName, TrainingSettings
 
 COLUMNS = ("policy_loss", "value_loss", "moves_left_loss", "loss", "gradient_norm")
 """What is known of each step."""
+
+_deterministic: Any = torch.utils.deterministic
 
 _LOSS, _NORM = COLUMNS.index("loss"), COLUMNS.index("gradient_norm")
 
@@ -94,7 +95,7 @@ class Learner:
         parts = losses(outputs, targets, self.module.spec.value.kind)
         loss = total_loss(parts, settings)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._parameters, settings.max_grad_norm)
         set_rate(self.optimizer, rate)
@@ -157,15 +158,15 @@ def repeatable(threads: int) -> Iterator[None]:
     before = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark, fill = torch.backends.cudnn.benchmark, deterministic.fill_uninitialized_memory
+    benchmark, fill = torch.backends.cudnn.benchmark, _deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
-    deterministic.fill_uninitialized_memory = False  # nothing reads such; it takes 6 % of a step
+    _deterministic.fill_uninitialized_memory = False  # nothing reads such; it takes 6 % of a step
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict, warn_only=lenient)
         torch.backends.cudnn.benchmark = benchmark
-        deterministic.fill_uninitialized_memory = fill
+        _deterministic.fill_uninitialized_memory = fill

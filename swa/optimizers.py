@@ -44,9 +44,7 @@ def make_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim
     if settings.optimizer == "adamw":
         betas = (settings.beta1, settings.beta2)
         return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=settings.epsilon)
-    return torch.optim.SGD(
-        groups, lr=0.0, momentum=settings.momentum, nesterov=settings.nesterov
-    )
+    return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, nesterov=settings.nesterov)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

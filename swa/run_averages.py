@@ -88,9 +88,7 @@ def _with_weights(net: Net, weights: Weights, name: str) -> Net:
     return replace(net, weights=MappingProxyType(dict(weights)), name=name)
 
 
-def refresher(
-    spec: NetSpec, positions: Callable[[], Planes], device: str, threads: int
-) -> Refresh:
+def refresher(spec: NetSpec, positions: Callable[[], Planes], device: str, threads: int) -> Refresh:
     """A refresh of nets of one kind on the first of fixed positions, as ``swa.refresh`` does it.
 
     ``positions`` reads them, when they are wanted first.

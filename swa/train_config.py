@@ -1,4 +1,4 @@
-"""What ``swa train`` is to do, from a TOML file (``swa.settings``): words of lczero-training's YAML.
+"""What ``swa train`` is to do, from TOML (``swa.settings``), in words of lczero-training's YAML.
 
 Defaults are lczero-training's where it has any (tf/configs/example.yaml, tf/tfprocess.py).
 """
@@ -108,9 +108,7 @@ class TrainingSettings:
         for name in (*weights, "weight_decay"):
             value = getattr(self, name)
             _check(value >= 0, f"{key_of(name)}: is at least 0, not {value}")
-        _check(
-            any(getattr(self, name) > 0 for name in weights), "all loss weights are 0: no loss"
-        )
+        _check(any(getattr(self, name) > 0 for name in weights), "all loss weights are 0: no loss")
         for name in ("max_grad_norm", "epsilon"):
             value = getattr(self, name)
             _check(value > 0, f"{key_of(name)}: is above 0, not {value}")
@@ -145,7 +143,9 @@ class RateSettings:
             numbers = f"{len(self.values)} values for {len(self.boundaries)} boundaries"
             _check(fit, f"values: {numbers}", "Give one more than boundaries.")
             ordered = list(self.boundaries) == sorted({*self.boundaries})
-            _check(ordered and min(self.boundaries, default=1) > 0, "boundaries: are to rise from 1")
+            _check(
+                ordered and min(self.boundaries, default=1) > 0, "boundaries: are to rise from 1"
+            )
         else:
             _check(self.lr is not None, "lr is missing")
         for name in ("lr", "final", "swa_lr", "swa_final"):
@@ -266,7 +266,7 @@ class TrainConfig:
         _check(not late, f"learning-rate.swa-start: {rate.swa_start} is not before step {steps}")
 
 
-def read_config(path: Path, given: Mapping[str, Any] = {}) -> TrainConfig:  # noqa: B006
+def read_config(path: Path, given: Mapping[str, Any] = {}) -> TrainConfig:
     """The configuration of a file; ``given`` replaces settings of its uppermost level by name.
 
     Raises SettingsError, naming file and key, where it cannot be.

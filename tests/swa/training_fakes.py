@@ -1,6 +1,8 @@
-"""A run's data without files: random positions whose value and move can be learnt."""
+"""A run's data without files: random positions whose value can be learnt."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,12 +20,16 @@ from swa.train_config import (
 
 LEGAL = 6
 
+Change = Callable[[int, Batch], Batch]
+"""What is done to a batch by its number, from 1, before it is given out."""
+
 
 def positions(count: int, seed: int) -> Batch:
-    """Positions in which the first plane's first square says who wins and what to play."""
+    """Positions whose first plane, empty or full, says who wins."""
     dice = np.random.default_rng(seed)
     masks = dice.integers(0, 2**63, (count, 112), np.uint64)
-    won = (masks[:, 0] & np.uint64(1)).astype(np.int64)
+    won = dice.integers(0, 2, count)
+    masks[:, 0] = np.where(won == 1, 2**64 - 1, 0).astype(np.uint64)
     moves = np.concatenate([np.sort(dice.choice(1858, LEGAL, False)) for _ in range(count)])
     policy = np.zeros((count, LEGAL))
     policy[np.arange(count), won] = 0.75
@@ -46,8 +52,8 @@ def positions(count: int, seed: int) -> Batch:
 class FakeStream:
     """Batches made by their number."""
 
-    def __init__(self, batch: int, number: int) -> None:
-        self.batch, self.number, self.closed = batch, number, False
+    def __init__(self, batch: int, number: int, change: Change) -> None:
+        self.batch, self.number, self.change = batch, number, change
 
     @property
     def place(self) -> tuple[int, ...]:
@@ -55,22 +61,21 @@ class FakeStream:
 
     def __next__(self) -> Batch:
         self.number += 1
-        return positions(self.batch, self.number)
+        return self.change(self.number, positions(self.batch, self.number))
 
     def close(self) -> None:
-        self.closed = True
+        pass
 
 
 class FakeData:
     """What a run asks of its data."""
 
-    digest = "fake"
-
-    def __init__(self, batch: int = 16) -> None:
-        self.batch = batch
+    def __init__(self, batch: int = 16, digest: str = "fake", change: Change | None = None) -> None:
+        self.batch, self.digest = batch, digest
+        self.change = change or (lambda _, same: same)
 
     def stream(self, place: tuple[int, ...] | None) -> FakeStream:
-        return FakeStream(self.batch, place[-1] if place else 0)
+        return FakeStream(self.batch, place[-1] if place else 0, self.change)
 
     def validation(self) -> list[Batch]:
         return [positions(64, 10**6)]
