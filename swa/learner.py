@@ -76,10 +76,9 @@ class Learner:
             if isinstance(norm, nn.BatchNorm2d):
                 norm.momentum = 1 - settings.batch_norm_momentum
         self.optimizer = make_optimizer(self.module, settings)
-        mixed = self.device.type != "cpu" and dtype != "float32"
-        self._dtype = getattr(torch, dtype) if mixed else None
-        scaled = mixed and dtype == "float16"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self._dtype = getattr(torch, dtype) if dtype != "float32" else None
+        # float16 has few exponents: gradients are scaled, and steps that overflow left out.
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == "float16")
         self.tally = Tally.empty()
         self._settings = settings
         self._parameters = list(self.module.parameters())

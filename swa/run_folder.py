@@ -17,6 +17,7 @@ from pathlib import Path
 from swa.files import write_whole
 from swa.net import Net, SavedNet, save_net
 from swa.settings import SettingsError
+from swa.spec import NetError
 
 SUFFIX = ".pb.gz"
 
@@ -55,10 +56,15 @@ class RunFolder:
     def save(self, net: Net, step: int, average: str | None = None) -> SavedNet:
         """Write the net after a step, in the place of the same net where it is there already.
 
-        Raises NetError where it cannot be written.
+        Raises OSError for a full disk, NetError for a net that cannot be stored.
         """
         place = self.net(step, average)
-        return save_net(net, place, encoding=self.encoding, overwrite=True)
+        try:
+            return save_net(net, place, encoding=self.encoding, overwrite=True)
+        except NetError as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None
+            raise
 
     def prune(self, step: int, average: str | None = None) -> None:
         """Delete all but the last nets of a kind up to a step."""

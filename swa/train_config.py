@@ -245,7 +245,7 @@ class TrainConfig:
     name: str = "net"  # files are NAME-STEPS.pb.gz
     seed: int = 0
     device: str = "auto"
-    dtype: DtypeName = "float32"  # of activations on an accelerator
+    dtype: DtypeName = "float32"  # of the net's arithmetic; the others are for accelerators
     threads: int | None = None  # default: all cores
     log_every: int = 100  # steps
     checkpoint_minutes: float = 5.0  # the most that a crash loses

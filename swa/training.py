@@ -9,7 +9,7 @@ same bytes: a run that is killed at any moment and started again ends as if it n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -76,8 +76,11 @@ class Log(Protocol):
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Note figures of a step."""
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Have all on the disk."""
+
+    def close(self) -> None:
+        """The same, and write no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,29 +147,33 @@ def train(
     with opened(folder):
         saved = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
         threads = config.threads or (saved.settings[THREADS] if saved else usable_cores())
-        with repeatable(threads):
-            run = _Run(config, data(), folder, saved, threads, notify)
+        with repeatable(threads), ExitStack() as stack:
             try:
+                run = _Run(config, data(), folder, saved, threads, notify)
+                stack.enter_context(closing(run.stream))
+                run.log = stack.enter_context(closing(open_log(run.learner.steps)))
                 if saved is None:
-                    run.begin(text)
-                with closing(open_log(run.learner.steps)) as log:
-                    return run.go_on(log, should_stop)
+                    folder.save_config(text)
+                    run.save_checkpoint()
+                else:
+                    notify(Note(f"going on after step {saved.step:,}"))
+                return run.go_on(should_stop)
             except OSError as error:
                 raise _disk_error(error, folder) from error
-            finally:
-                run.stream.close()
 
 
 def _disk_error(error: OSError, folder: RunFolder) -> TrainingError:
     reason = (error.strerror or str(error)).lower()
     return TrainingError(
-        f"{error.filename or folder.path}: cannot write: {reason}\n"
+        f"{error.filename or folder.path}: {reason}\n"
         "The last checkpoint is intact: the same command goes on from it."
     )
 
 
 class _Run:
     """A run at work."""
+
+    log: Log  # opened once it is known from which step on
 
     def __init__(
         self,
@@ -212,12 +219,7 @@ class _Run:
         save_net(net, path, overwrite=True)
         return replace(load_net(path), weights=net.weights, training_steps=0)  # not rounded
 
-    def begin(self, text: str) -> None:
-        """Put down what a run begins with."""
-        self.folder.save_config(text)
-        self._save_checkpoint()
-
-    def go_on(self, log: Log, should_stop: Callable[[], bool]) -> Trained:
+    def go_on(self, should_stop: Callable[[], bool]) -> Trained:
         """Train to the end, or until asked to stop."""
         settings = self.config.training
         self._prune()
@@ -227,10 +229,10 @@ class _Run:
                 self.config.learning_rate, settings.total_steps, self.learner.steps
             )
             self.learner.step(next(self.stream), rate)
-            validated = self._after_step(log, rate)
+            validated = self._after_step(rate)
             if should_stop():
                 break
-        self._save_checkpoint()
+        self.save_checkpoint()
         finished = self.learner.steps == settings.total_steps
         return Trained(
             step=self.learner.steps,
@@ -244,7 +246,7 @@ class _Run:
             validated=validated,
         )
 
-    def _after_step(self, log: Log, rate: float) -> Validated | None:
+    def _after_step(self, rate: float) -> Validated | None:
         """Do what falls due after a step; what was measured, where it was."""
         step, config = self.learner.steps, self.config
         at_end = step == config.training.total_steps
@@ -260,27 +262,27 @@ class _Run:
         if averages:
             self.averages.take(step, weights_of(self.learner.module))
         if figures:
-            self._write_figures(log, rate)
+            self._write_figures(rate)
         validated = None
         with self.clock.paused():
             if validation:
-                validated = self._validate(log)
+                validated = self._validate()
             if snapshot:
                 self._save_nets()
             if checkpoint:
-                self._save_checkpoint()
+                self.save_checkpoint()
             if snapshot:
                 self._prune()
         return validated
 
-    def _write_figures(self, log: Log, rate: float) -> None:
+    def _write_figures(self, rate: float) -> None:
         losses = self.learner.tally.means()
         self.learner.empty_tally()
         step = self.learner.steps
         per_second, left = self.clock.pace(step)
         figures = {f"train/{name}": value for name, value in losses.items()}
         figures |= {"train/learning_rate": rate, "train/positions_per_second": per_second}
-        log.write(step, figures)
+        self.log.write(step, figures)
         of = self.config.training.total_steps
         self.notify(Progress(step, of, losses, rate, per_second, left))
 
@@ -295,7 +297,7 @@ class _Run:
     def _averaged(self, raw: Net) -> list[AveragedNet]:
         return self.averages.nets(self.learner.steps, raw)
 
-    def _validate(self, log: Log) -> Validated:
+    def _validate(self) -> Validated:
         """Measure the raw net and all averages on the same held-out positions."""
         raw = self._raw()
         nets, refreshed = [raw], [raw]
@@ -307,7 +309,7 @@ class _Run:
         except NetError:  # averaged statistics of batch norm may fit nothing and overflow
             self.notify(Note("an average with averaged batch norm says what is no number"))
             found = self._evaluate(refreshed)
-        log.write(self.learner.steps, _scalars(found))
+        self.log.write(self.learner.steps, _scalars(found))
         validated = Validated(self.learner.steps, found)
         self.notify(validated)
         return validated
@@ -332,8 +334,10 @@ class _Run:
         for kind in (None, *(average.name for average in self.config.averages)):
             self.folder.prune(self.learner.steps, kind)
 
-    def _save_checkpoint(self) -> None:
+    def save_checkpoint(self) -> None:
+        """Put on the disk where the run stands, the log before it."""
         self.learner.flush()
+        self.log.flush()
         checkpoint = Checkpoint(
             step=self.learner.steps,
             settings=self.settings,

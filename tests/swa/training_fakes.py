@@ -94,6 +94,9 @@ class FakeLog:
     def write(self, step, scalars) -> None:
         self.lines.append((step, dict(scalars)))
 
+    def flush(self) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 
