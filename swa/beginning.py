@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from swa.latest import resolve_net
 from swa.model import Tower, weights_of
 from swa.net import Net, load_net, new_net
 from swa.settings import SettingsError, key_of
@@ -30,24 +32,31 @@ SE_RATIO = 8
 POLICY_CHANNELS, VALUE_CHANNELS, MOVES_LEFT_CHANNELS, HIDDEN = 32, 32, 8, 128
 """Widths of heads as in lczero-training (tf/tfprocess.py); of 8 and 128 the moves-left head's."""
 
+FIRST_PLIES = 20.0
+"""What a new net says of moves left, about. They end in a ReLU: one that began below 0 at all
+positions, as some seeds would from 0, has no gradient and would never say anything else."""
+
 _TRUNCATED = 0.87962566103423978
 """The standard deviation of a normal distribution that is cut off at two of its own."""
 
 
-def first_net(config: TrainConfig) -> Net:
-    """The net before the first step. Raises NetError or SettingsError where there is none."""
+def first_net(config: TrainConfig, note: Callable[[str], None] = lambda _: None) -> Net:
+    """The net before the first step; ``note`` is told what ``latest:`` has come to.
+
+    Raises NetError or SettingsError where there is none.
+    """
     settings = config.net
     if settings.start is None:
         spec = make_spec(settings)
         return new_net(spec, fresh_weights(spec, config.seed), config.name)
-    net = load_net(settings.start)
+    net = load_net(resolve_net(settings.start, note))
     _check_fit(settings, net)
     message = type(net.message)()
     message.CopyFrom(net.message)
     # What was measured of its weights is not true of those to come.
     for figure in ("mse_loss", "policy_loss", "accuracy"):
         message.training_params.ClearField(figure)  # type: ignore[attr-defined]
-    return replace(net, message=message, sha256="", name=config.name)
+    return replace(net, message=message, sha256="", name=config.name, training_steps=0)
 
 
 def _check_fit(settings: NetSettings, net: Net) -> None:
@@ -118,8 +127,8 @@ def fresh_weights(spec: NetSpec, seed: int) -> dict[str, NDArray[np.float32]]:
 
     As in lczero-training (tf/tfprocess.py, ``glorot_normal`` of Keras): kernels are normal, cut off
     at two standard deviations, with a variance of 2 / (inputs + outputs) (Glorot & Bengio, 2010),
-    biases and beta 0, gamma 1. Unlike there every batch norm has a gamma: with ReLU it changes
-    nothing that the next layer could not do.
+    biases and beta 0, gamma 1. Unlike there every batch norm has a gamma (with ReLU it changes
+    nothing that the next layer could not do), and moves left begin at ``FIRST_PLIES``.
     """
     module, dice = Tower(spec), torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -127,7 +136,7 @@ def fresh_weights(spec: NetSpec, seed: int) -> dict[str, NDArray[np.float32]]:
             if parameter.dim() > 1:
                 _glorot(parameter, dice)
             elif name.endswith(".bias"):
-                parameter.zero_()
+                parameter.fill_(FIRST_PLIES if name == "moves_left.dense2.bias" else 0.0)
     return weights_of(module)
 
 

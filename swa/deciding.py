@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
 from swa.schedules import decay_steps
@@ -37,6 +38,8 @@ def deciding_settings(config: TrainConfig, data: str, threads: int) -> dict[str,
     flat = _flat(asdict(config), "")
     found = {key: value for key, value in flat.items() if not _is_free(key)}
     steps = config.training.total_steps
+    if config.net.start is not None:
+        found["net.start"] = PurePath(config.net.start).name  # wherever it lies
     found["learning-rate.decay-steps"] = decay_steps(config.learning_rate, steps)
     return found | {DATA: data, THREADS: threads}
 

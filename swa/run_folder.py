@@ -1,7 +1,7 @@
 """The folder of a training run: what is where in it, which nets are kept, and who is at work there.
 
-Files: ``config.toml``, ``checkpoint``, and nets ``NAME-STEPS.pb.gz``, averaged ones
-``NAME-AVERAGE-STEPS.pb.gz`` (lczero's own name where the average is called swa).
+Files: ``config.toml``, ``checkpoint``, ``start.pb.gz``, and nets ``NAME-STEPS.pb.gz``, averaged
+ones ``NAME-AVERAGE-STEPS.pb.gz`` (lczero's own name where the average is called swa).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swa.files import write_whole
-from swa.net import Net, SavedNet, save_net
+from swa.net import Net, load_net, save_net
 from swa.settings import SettingsError
 from swa.spec import NetError
 
@@ -40,6 +40,11 @@ class RunFolder:
         """The state of the run."""
         return self.path / "checkpoint"
 
+    @property
+    def start(self) -> Path:
+        """The net that training started from."""
+        return self.path / f"start{SUFFIX}"
+
     def net(self, step: int, average: str | None = None) -> Path:
         """The net after a step: raw, or of an average."""
         kind = f"-{average}" if average else ""
@@ -53,18 +58,20 @@ class RunFolder:
         numbered = [(int(match[1]), path) for match, path in found if match]
         return [path for _, path in sorted(numbered)]
 
-    def save(self, net: Net, step: int, average: str | None = None) -> SavedNet:
+    def save(self, net: Net, step: int, average: str | None = None) -> None:
         """Write the net after a step, in the place of the same net where it is there already.
 
         Raises OSError for a full disk, NetError for a net that cannot be stored.
         """
-        place = self.net(step, average)
-        try:
-            return save_net(net, place, encoding=self.encoding, overwrite=True)
-        except NetError as error:
-            if isinstance(error.__cause__, OSError):
-                raise error.__cause__ from None
-            raise
+        _write(net, self.net(step, average), self.encoding)
+
+    def save_start(self, net: Net) -> Net:
+        """Write the first net; its file's header is that of all nets of the run.
+
+        The net itself comes back, its numbers as they were. Raises as ``save``.
+        """
+        _write(net, self.start, None)
+        return replace(load_net(self.start), weights=net.weights)
 
     def prune(self, step: int, average: str | None = None) -> None:
         """Delete all but the last nets of a kind up to a step."""
@@ -85,6 +92,15 @@ class RunFolder:
                 f"{self.path}: there are nets named {self.name} already, such as {old[-1].name}, "
                 "and no checkpoint of their run\nChoose another name or output."
             )
+
+
+def _write(net: Net, path: Path, encoding: str | None) -> None:
+    try:
+        save_net(net, path, encoding=encoding, overwrite=True)
+    except NetError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        raise
 
 
 @contextmanager

@@ -6,11 +6,12 @@ Defaults are lczero-training's where it has any (tf/configs/example.yaml, tf/tfp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from swa.averaging import Rule
+from swa.net_names import LATEST
 from swa.rules import RULE_OF_SETTING, make_rule
 from swa.settings import SettingsError, key_of, read_settings
 from swa.spec import NetError
@@ -274,10 +275,19 @@ def read_config(path: Path, given: Mapping[str, Any] = {}) -> TrainConfig:
     values = read_settings(path, TrainConfig) | dict(given)
     for name in ("output", "data", "training", "learning_rate"):
         _check(name in values, f"{path}: {key_of(name)} is missing", "")
+    net = values.get("net")
+    if net is not None and net.start is not None:
+        values["net"] = replace(net, start=_start_from(net.start, path.parent))
     try:
         return TrainConfig(**values)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
+
+
+def _start_from(word: str, folder: Path) -> str:
+    """A net, or ``latest:`` of something, relative to a folder."""
+    head = LATEST if word.startswith(LATEST) else ""
+    return f"{head}{folder / Path(word.removeprefix(LATEST)).expanduser()}"
 
 
 def _at_least(least: int, settings: Any, *names: str) -> None:

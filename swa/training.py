@@ -26,7 +26,7 @@ from swa.evaluation import Evaluation, evaluate
 from swa.learner import Learner, repeatable
 from swa.losses import TrainingPositions
 from swa.model import tower, weights_of
-from swa.net import Net, load_net, save_net
+from swa.net import Net, load_net
 from swa.pace import Clock
 from swa.refresh import Planes
 from swa.run_averages import AveragedNet, RunAverages, refresher
@@ -164,10 +164,9 @@ def train(
 
 def _disk_error(error: OSError, folder: RunFolder) -> TrainingError:
     reason = (error.strerror or str(error)).lower()
-    return TrainingError(
-        f"{error.filename or folder.path}: {reason}\n"
-        "The last checkpoint is intact: the same command goes on from it."
-    )
+    kept = "The last checkpoint is intact: the same command goes on from it."
+    remedy = kept if folder.checkpoint.exists() else "Nothing has been trained yet."
+    return TrainingError(f"{error.filename or folder.path}: {reason}\n{remedy}")
 
 
 class _Run:
@@ -210,14 +209,10 @@ class _Run:
         self.clock = Clock(self.learner.steps, settings.total_steps, settings.batch_size)
 
     def _start_net(self, *, fresh: bool) -> Net:
-        """The first net: its file in the folder has the header for all nets of the run."""
-        path = self.folder.path / "start.pb.gz"
         if not fresh:
-            return load_net(path)
+            return load_net(self.folder.start)
         self.folder.check_fresh()
-        net = first_net(self.config)
-        save_net(net, path, overwrite=True)
-        return replace(load_net(path), weights=net.weights, training_steps=0)  # not rounded
+        return self.folder.save_start(first_net(self.config, lambda text: self.notify(Note(text))))
 
     def go_on(self, should_stop: Callable[[], bool]) -> Trained:
         """Train to the end, or until asked to stop."""

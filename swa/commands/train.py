@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from swa.commands.train_output import Teller, as_json, lines_of
 
 if TYPE_CHECKING:
     from types import FrameType
+
+PLOT = "training.png"
 
 EXAMPLES = """\
 a configuration, NAME.toml; what is not said is as in lczero-training:
@@ -92,7 +94,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from swa.run_data import FileData
     from swa.train_config import read_config
     from swa.training import train
-    from swa.training_log import TrainingLog
+    from swa.training_log import METRICS, TrainingLog, TrainingLogError
+    from swa.training_plot import save_training_plot
 
     config = read_config(arguments.config)
     text = arguments.config.read_text(encoding="utf-8")
@@ -101,12 +104,14 @@ def execute(arguments: argparse.Namespace) -> int:
         trained = train(
             config,
             lambda: FileData(config),
-            lambda step: TrainingLog(config.output, step),
+            lambda step: TrainingLog(config.output, config.name, step),
             text=text,
             notify=teller.tell,
             should_stop=stop.is_set,
         )
     teller.end()
+    with suppress(TrainingLogError):  # interrupted before there was anything to draw
+        save_training_plot(config.output / METRICS, config.output / PLOT, config.name)
     if arguments.json:
         write_json(as_json(config, trained))
     else:
