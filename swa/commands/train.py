@@ -47,21 +47,36 @@ a configuration, NAME.toml; what is not said is as in lczero-training:
   every = 1000
   keep = 10
 
-tables and keys:
-  (top)          name output seed device dtype threads log-every checkpoint-minutes
-  net            start blocks filters se se-ratio policy value moves-left activation
-                 policy-channels value-channels value-hidden moves-left-channels
-                 moves-left-hidden
-  data           input held-out sampling shuffle-size validation-positions
-  training       batch-size total-steps optimizer momentum nesterov beta1 beta2
-                 epsilon weight-decay max-grad-norm batch-norm-momentum q-ratio
-                 policy-loss-weight value-loss-weight moves-left-loss-weight
-  learning-rate  lr schedule values boundaries warmup-steps final decay-steps cycle
-                 swa-start swa-lr swa-final
-  averages       name rule start every refresh-positions max-n decay scale
-                 ema-start last
-  snapshots      every keep encoding
-  validation     every
+keys and their defaults (lengths of time in steps, where nothing else is said):
+  (top)        name "net", output (needed), seed 0, device "auto", threads: all
+               cores, dtype "float32" ("bfloat16", "float16": mixed precision),
+               log-every 100, checkpoint-minutes 5
+  net          start: none, or a net; blocks, filters (needed without start),
+               se-ratio 8 or se (0: none), policy "convolution" ("classical"),
+               value "wdl" ("classical"), moves-left true, activation "relu"
+               ("mish"), policy-channels 32 (of "classical"), value-channels 32,
+               value-hidden 128, moves-left-channels 8, moves-left-hidden 128
+  data         input (needed): folders, .gz files, tars; held-out 0.05 of
+               the games, sampling 0.03125 of a game's positions in an epoch,
+               shuffle-size 524288 positions, validation-positions 20000
+  training     batch-size, total-steps (needed), optimizer "sgd" ("adamw"),
+               momentum 0.9, nesterov true, beta1 0.9, beta2 0.999, epsilon
+               1e-8, weight-decay 1e-4, max-grad-norm 10000,
+               batch-norm-momentum 0.99, policy-loss-weight 1,
+               value-loss-weight 1, moves-left-loss-weight 1,
+               q-ratio 0 (share of the search in the value's target)
+  learning-ratelr (needed, but for "steps"), warmup-steps 0,
+               schedule "constant", "steps" (values, boundaries), "cosine"
+               (final 0, decay-steps: all), "cyclic" (final 0, cycle);
+               swa-start, swa-lr: a constant tail after that, with swa-final
+               and cycle a cyclic one
+  averages     name "swa", rule "mean" ("lczero", "ema", "lawa"), start 0,
+               every 100, refresh-positions 0 (statistics are averaged),
+               max-n 10, decay or scale 8, ema-start "first" ("unbiased",
+               "warm-up"), last 5
+  snapshots    every: only at the end, keep 10, encoding "linear16" ("float16",
+               "bfloat16", "float32")
+  validation   every: with each snapshot
 
 exit codes:
   0    trained to the end

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from tiny_net import KINDS, TINY, random_weights
@@ -56,29 +59,25 @@ def test_a_file_is_read_with_paths_relative_to_it(tmp_path):
 
 
 def test_the_example_of_the_help_is_one(tmp_path):
-    text = EXAMPLES.partition("[net]")[2].partition("tables and keys")[0]
+    text = EXAMPLES.partition("[net]")[2].partition("keys and their")[0]
     top = 'name = "first"\noutput = "runs/first"\n'
     config = read(tmp_path, f"{top}[net]{text}")
     assert config.averages[0].refresh_positions == 20000
 
 
-def test_the_help_names_every_key():
-    from dataclasses import fields
-    from typing import get_args, get_type_hints
-
-    text = EXAMPLES.partition("tables and keys:")[2].partition("exit codes")[0].split()
-    hints = get_type_hints(TrainConfig)
-    tables = {
-        field.name: (get_args(hints[field.name]) or (hints[field.name],))[0]
-        for field in fields(TrainConfig)
-    }
-    keys = []
-    for name, kind in tables.items():
-        if hasattr(kind, "__dataclass_fields__"):
-            keys += [name, *kind.__dataclass_fields__]
-        else:
-            keys.append(name)
-    assert sorted(text) == sorted([key.replace("_", "-") for key in keys] + ["(top)"])
+def test_the_help_names_every_key_and_the_plain_defaults():
+    text = EXAMPLES.partition("keys and their defaults")[2].partition("exit codes")[0]
+    for name, kind in get_type_hints(TrainConfig).items():
+        table = (get_args(kind) or (kind,))[0]
+        declared = fields(table) if is_dataclass(table) else ()
+        assert name.replace("_", "-") in text
+        for field in declared:
+            key = field.name.replace("_", "-")
+            assert key in text
+            if type(field.default) in (int, float):
+                told = re.search(rf"\b{key}\s+([0-9.e-]*[0-9])", text)
+                assert told is not None, key
+                assert float(told[1]) == field.default, key
 
 
 @pytest.mark.parametrize(
