@@ -34,7 +34,7 @@ class DivergedError(ValueError):
 
     def __init__(self, step: int, what: str) -> None:
         super().__init__(
-            f"the {what} of step {step:,} is not a finite number\n"
+            f"step {step:,}: the {what} is not finite\n"
             "The last good checkpoint stays. Take a lower learning rate, warm-up steps, or a lower "
             "max-grad-norm, and another output."
         )
@@ -107,7 +107,8 @@ class Learner:
         """Add what the steps since the last time had to the tally.
 
         Raises DivergedError for the first of them with a loss that is not finite, or a gradient
-        (that alone may be where gradients are scaled: such steps are left out by the scaler).
+        (that alone may be where gradients are scaled: such steps are left out by the scaler), and
+        where the last one has left such weights.
         """
         if not self._rows:
             return
@@ -123,6 +124,9 @@ class Learner:
                 if math.isfinite(value):
                     self.tally.sums[column] += value
                     self.tally.counts[column] += 1
+        finite = [weights.isfinite().all() for weights in self.module.state_dict().values()]
+        if not torch.stack(finite).all():
+            raise DivergedError(self.steps, "net")
 
     def empty_tally(self) -> None:
         """Begin anew with the sums."""
@@ -149,23 +153,23 @@ class Learner:
 
 
 @contextmanager
-def repeatable(threads: int) -> Iterator[None]:
-    """Meanwhile torch computes with so many threads, and the same each time where it can.
+def repeatable(threads: int, device: str = "cpu") -> Iterator[None]:
+    """Meanwhile torch computes with so many threads, on a CPU the same each time.
 
-    Sums are split among threads, so that another number of them gives other last digits.
+    Sums are split among threads, so that another number of them gives other last digits. On
+    accelerators the algorithms that would be the same each time are slow ones.
     """
     before = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark, fill = torch.backends.cudnn.benchmark, _deterministic.fill_uninitialized_memory
+    fill = _deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-    _deterministic.fill_uninitialized_memory = False  # nothing reads such; it takes 6 % of a step
+    if device == "cpu":
+        torch.use_deterministic_algorithms(True)
+        _deterministic.fill_uninitialized_memory = False  # nobody reads it; it takes 6 % of a step
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict, warn_only=lenient)
-        torch.backends.cudnn.benchmark = benchmark
         _deterministic.fill_uninitialized_memory = fill

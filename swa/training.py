@@ -147,13 +147,14 @@ def train(
     with opened(folder):
         saved = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
         threads = config.threads or (saved.settings[THREADS] if saved else usable_cores())
-        with repeatable(threads), ExitStack() as stack:
+        device = _device(config.device)
+        with repeatable(threads, device), ExitStack() as stack:
             try:
-                run = _Run(config, data(), folder, saved, threads, notify)
+                run = _Run(config, data(), folder, saved, notify, device, threads)
                 stack.enter_context(closing(run.stream))
                 run.log = stack.enter_context(closing(open_log(run.learner.steps)))
+                folder.save_config(text)
                 if saved is None:
-                    folder.save_config(text)
                     run.save_checkpoint()
                 else:
                     notify(Note(f"going on after step {saved.step:,}"))
@@ -180,11 +181,12 @@ class _Run:
         data: RunData,
         folder: RunFolder,
         saved: Checkpoint | None,
-        threads: int,
         notify: Notify,
+        device: str,
+        threads: int,
     ) -> None:
         self.config, self.data, self.folder, self.notify = config, data, folder, notify
-        self.device, self.threads = _device(config.device), threads
+        self.device, self.threads = device, threads
         self.settings = deciding_settings(config, data.digest, threads)
         if saved is not None:
             check_same(saved.settings, self.settings)

@@ -65,7 +65,8 @@ keys and their defaults (lengths of time in steps, where nothing else is said):
                batch-norm-momentum 0.99, policy-loss-weight 1,
                value-loss-weight 1, moves-left-loss-weight 1,
                q-ratio 0 (share of the search in the value's target)
-  learning-ratelr (needed, but for "steps"), warmup-steps 0,
+  learning-rate
+               lr (needed, but for "steps"), warmup-steps 0,
                schedule "constant", "steps" (values, boundaries), "cosine"
                (final 0, decay-steps: all), "cyclic" (final 0, cycle);
                swa-start, swa-lr: a constant tail after that, with swa-final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -58,7 +59,8 @@ class Teller:
 
     def _progress(self, progress: Progress) -> None:
         if self._terminal:
-            self._stream.write(f"\r\033[K{progress_line(progress)}")
+            width = shutil.get_terminal_size().columns - 1  # a longer line would not be taken away
+            self._stream.write(f"\r\033[K{progress_line(progress)[:width]}")
         elif time.monotonic() - self._shown < SECONDS_BETWEEN and progress.step < progress.of:
             return
         else:

@@ -71,7 +71,7 @@ def test_gradients_are_clipped_together():
         before = [one.detach().clone() for one in learner.module.parameters()]
         learner.step(positions(8, 0), 1.0)
         learner.flush()
-        after = list(learner.module.parameters())
+        after = [one.detach() for one in learner.module.parameters()]
         squares = [((a - b) ** 2).sum() for a, b in zip(before, after, strict=True)]
         moved.append(float(sum(squares)) ** 0.5)
         norms.append(learner.tally.means()["gradient_norm"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shlex
 import signal
 import subprocess
@@ -179,10 +180,10 @@ def test_a_net_to_start_from_is_the_latest(config, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("batch-size", "bach-size", "unknown key 'bach-size'; did you mean 'batch-size'?"),
+        ("batch-size", "bach-size", "unknown key 'bach-size'; did you mean 'batch-size'"),
         ('input = "games"', 'input = "none"', "none"),
         ('input = "games"', 'input = "empty"', ""),
-        ("lr = 0.02", "lr = 1e30", "is not a finite number"),
+        ("lr = 0.02", "lr = 1e30", "step 10: the net is not finite|loss is not finite"),
         ("blocks = 1", 'start = "none.pb.gz"\nblocks = 1', "cannot read the net"),
         ('output = "out"', 'output = "run.toml"', "output: cannot make"),
         ("threads = 1", 'device = "abacus"', "device 'abacus' is not available here"),
@@ -195,7 +196,7 @@ def test_what_cannot_be_done_is_said_in_three_lines(config, tmp_path, capsys, ol
     out, told = capsys.readouterr()
     assert out == ""
     error = told[told.index("error: ") :]
-    assert message in error
+    assert re.search(message, error)
     assert len(error.splitlines()) <= 3
 
 
