@@ -22,6 +22,9 @@ DtypeName = Literal["float32", "bfloat16", "float16"]
 MAX_THREADS = 4096
 """As in swa.build_config: more cores than any machine of today has."""
 
+LARGEST = 1e30
+"""Rates, weights and norms beyond it are slips; torch computes with them in float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetSettings:
@@ -112,7 +115,8 @@ class TrainingSettings:
         _check(any(getattr(self, name) > 0 for name in weights), "all loss weights are 0: no loss")
         for name in ("max_grad_norm", "epsilon"):
             value = getattr(self, name)
-            _check(value > 0, f"{key_of(name)}: is above 0, not {value}")
+            fits = 0 < value <= LARGEST
+            _check(fits, f"{key_of(name)}: is above 0 and at most {LARGEST:g}, not {value}")
         needs = "nesterov: needs a momentum above 0"
         _check(self.momentum > 0 or not self.nesterov or self.optimizer != "sgd", needs)
 
@@ -151,8 +155,10 @@ class RateSettings:
             _check(self.lr is not None, "lr is missing")
         for name in ("lr", "final", "swa_lr", "swa_final"):
             value = getattr(self, name)
-            _check(value is None or value >= 0, f"{key_of(name)}: is at least 0, not {value}")
-        _check(all(value >= 0 for value in self.values), "values: are at least 0")
+            fits = value is None or 0 <= value <= LARGEST
+            _check(fits, f"{key_of(name)}: is from 0 to {LARGEST:g}, not {value}")
+        fits = all(0 <= value <= LARGEST for value in self.values)
+        _check(fits, f"values: are from 0 to {LARGEST:g}")
         _at_least(0, self, "warmup_steps")
         _at_least(1, self, "decay_steps", "cycle", "swa_start")
         self._check_together()

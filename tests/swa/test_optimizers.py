@@ -6,7 +6,7 @@ import torch
 from training_fakes import NET, positions
 
 from swa.beginning import FIRST_PLIES, fresh_weights, make_spec
-from swa.learner import Learner
+from swa.learner import DivergedError, Learner
 from swa.model import tower
 from swa.optimizers import is_decayed, make_optimizer, set_rate
 from swa.train_config import NetSettings, TrainingSettings
@@ -77,6 +77,20 @@ def test_gradients_are_clipped_together():
         norms.append(learner.tally.means()["gradient_norm"])
     assert norms[0] == norms[1] == pytest.approx(moved[0], rel=1e-4)  # told before clipping
     assert moved[1] == pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["policy.conv1.weight", "blocks.0.bn1.running_var"])
+def test_a_step_that_leaves_a_broken_net_is_told(name):
+    """Its own loss was finite, and a checkpoint may be due before the next one."""
+    spec = make_spec(NET)
+    learner = Learner(tower(spec, fresh_weights(spec, 0)), TrainingSettings(8, 1))
+    learner.step(positions(8, 0), 0.1)
+    learner.flush()
+    learner.step(positions(8, 1), 0.1)
+    with torch.no_grad():
+        learner.module.state_dict()[name].flatten()[0] = torch.inf
+    with pytest.raises(DivergedError, match="step 2: the net is not finite"):
+        learner.flush()
 
 
 def test_running_statistics_keep_their_momentum():
