@@ -1,4 +1,4 @@
-"""Files of training records: one gzipped game each, in folders and tars of any size, and back.
+"""Files of training records: gzipped games, in folders and tars of any size, and back.
 
 Files come from self-play on many machines, over the net: some are cut, some are damaged. What can
 be read of a cut one is read; a damaged one is left out, as a whole; both are counted. One game is
@@ -16,10 +16,13 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+
+from swa import planes
 from swa.files import write_whole
 from swa.records import (
     LAYOUTS,
@@ -47,7 +50,7 @@ _DAMAGED = "The file is damaged: download or copy it again."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """The records of one file, which is one game if lc0 wrote it."""
+    """The records of one file, or of one game in it (``games_of``)."""
 
     path: Path
     member: str  # the name inside a tar, else ""
@@ -98,6 +101,22 @@ def read_records(
                 Damage.UNREADABLE, "no such file or folder", "Check the path.", _shown(str(path))
             )
     return _read_all(paths, ReadCounts() if counts is None else counts)
+
+
+def games_of(chunk: Chunk) -> Iterator[Chunk]:
+    """The games in a file, in order: one if lc0 wrote it; trainingdata-tool puts dozens into one.
+
+    A game begins where there is a board and none before it: the start position's history is empty
+    (lc0 src/neural/encoder.cc, ``FillEmptyHistory::FEN_ONLY``). Positions that were left out of a
+    game do not cut it. Games that begin elsewhere have their first board for a history, and are
+    not told from the game before.
+    """
+    boards = chunk.records["planes"].reshape(-1, planes.HISTORY, planes.PLANES_PER_POSITION)
+    now, before = (boards[:, back, : planes.REPETITION].any(axis=1) for back in (0, 1))
+    starts = np.flatnonzero(now & ~before)
+    ends = [*starts[starts > 0].tolist(), len(chunk.records)]
+    for first, end in zip([0, *ends], ends, strict=False):
+        yield replace(chunk, records=chunk.records[first:end])
 
 
 def write_chunk(path: Path, records: Records) -> None:

@@ -62,7 +62,7 @@ class DataRecord:
     """The positions of the refresh and of the losses."""
 
     held_out_below: str  # hexadecimal: games of ``files`` whose hash is below it are held out
-    # (the first 8 bytes of the sha256 of "file's name, newline, name in a tar", UTF-8)
+    # (the first 8 bytes of the sha256 of the planes of its positions, as records hold them)
     refresh_positions: int
     held_out_positions: int  # 0: losses are of the refresh's positions
     games: int

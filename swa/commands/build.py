@@ -95,7 +95,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--held-out",
         metavar="SHARE",
         type=float,
-        help="that share, chosen by a hash of the file's name and never refreshed on; 0: losses "
+        help="that share, chosen by a hash of the game's positions and never refreshed on; 0: losses "
         "are told by the refresh's own positions (default: 0.1)",
     )
     group.add_argument(

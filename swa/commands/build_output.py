@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from swa.commands.eval_output import FEW_GAMES
+from swa.commands.eval_output import note_on_games
 from swa.commands.output import saved_as_json, saved_lines
 
 if TYPE_CHECKING:
@@ -94,10 +94,8 @@ def _loss_lines(losses: LossesRecord) -> list[str]:
     lines += [_loss_line(losses.nets[place], f"{labels[place]:<{width}}") for place in order]
     if losses.on == "refresh":
         lines.append("note: nothing was held out: losses on the refresh's own data flatter the net")
-    if losses.games == 1:
-        lines.append("note: no intervals, they take several games (a file counts as a game)")
-    elif losses.games < FEW_GAMES:
-        lines.append(f"note: {losses.games} games are few: intervals come out too narrow")
+    if note := note_on_games(losses.games):
+        lines.append(note)
     return lines
 
 

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from swa.evaluation import Estimate, Evaluation, NetEvaluation, ToFirst
     from swa.metrics import Reliability
 
-FEW_GAMES = 30
-"""Below it, intervals by resampling are noticeably too narrow."""
-
 _LABELS = {
     "policy_cross_entropy": ("policy CE", "policy cross entropy", ".4f"),
     "policy_accuracy": ("top-1", "policy top-1", ".2%"),
@@ -198,11 +195,23 @@ def text_lines(evaluation: Evaluation, read: ReadCounts, counts: BatchCounts) ->
     for net, name in zip(evaluation.nets[1:], names[1:], strict=True):
         if net.to_first:
             lines += [name, *_difference_lines(net.to_first)]
-    if evaluation.games == 1:
-        lines += ["", "note: no intervals, they take several games (a file counts as a game)"]
-    elif evaluation.games < FEW_GAMES:
-        lines += ["", f"note: {evaluation.games} games are few: intervals come out too narrow"]
+    if note := note_on_games(evaluation.games):
+        lines += ["", note]
     return lines
+
+
+def note_on_games(games: int) -> str:
+    """What to know of intervals from so few games; empty where they are enough."""
+    from swa.bootstrap import FEW_GAMES
+
+    if games == 1:
+        return (
+            "note: no intervals, they take several games; in one file they are told apart by the "
+            "start position"
+        )
+    if games < FEW_GAMES:
+        return f"note: {games} games are few: intervals come out too narrow"
+    return ""
 
 
 def _games(evaluation: Evaluation) -> str:

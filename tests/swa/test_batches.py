@@ -124,3 +124,21 @@ def test_v3_does_not_know_the_search(version, tmp_path):
 def test_a_source_that_is_not_there_is_told_at_once(tmp_path):
     with pytest.raises(RecordError, match="no such file"):
         read_batches(Path(tmp_path / "nowhere"))
+
+
+def test_games_of_one_file_are_games_of_their_own(shared):
+    counts = BatchCounts()
+    found = list(read_batches(shared / "chunks" / "v4", counts=counts))
+    assert counts.games == 61  # 59 of them in one file
+    games = np.concatenate([batch.games for batch in found])
+    assert set(np.diff(games)) == {0, 1}
+    assert games[-1] == 60
+
+
+def test_a_file_of_another_format_counts_once(tmp_path):
+    board, later = ([1] * 13 + [0] * 91, [1] * 104)
+    game = b"".join(record_bytes(6, planes=planes, input_format=3) for planes in (board, later))
+    (tmp_path / "0").write_bytes(game * 3)
+    read = ReadCounts()
+    assert list(read_batches(tmp_path, read=read)) == []
+    assert read.skipped == {Damage.INPUT_FORMAT: 1}
