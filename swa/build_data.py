@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from swa.batches import Batch, BatchCounts, batches_of, read_games, usable
+from swa.bootstrap import FEW_GAMES
 from swa.build_config import BuildError
 from swa.chunks import Chunk, ReadCounts
 from swa.provenance import file_sha256
@@ -124,7 +125,7 @@ def survey(
     """Look through the data: files, their sha256, and how many positions of each are used.
 
     Files are read until there are ``positions`` for the refresh, and ``eval_positions`` held out,
-    or a game if that is not given; ``share`` of the games is held out.
+    or ``FEW_GAMES`` games if that is not given; ``share`` of the games is held out.
 
     Raises BuildError where there is nothing for the refresh, nothing held out, or a game in both;
     RecordError where a path does not exist.
@@ -211,8 +212,8 @@ class _Looker:
         full = {kind: taken[kind] == limit for kind, limit in self._limits.items()}
         if below == HASHES:  # all is held out
             return full[True]
-        held_out = full[True] if self._limits[True] is not None else taken[True] > 0
-        return full[False] and (held_out or not below)
+        enough = len(self.used[True]) >= FEW_GAMES if self._limits[True] is None else full[True]
+        return full[False] and (enough or not below)
 
 
 def _with_game(file: DataFile, size: int, held_out: bool) -> DataFile:

@@ -21,6 +21,7 @@ from tiny_net import KINDS, calm_weights
 import swa.build
 import swa.files
 from swa.averaging import weighted_mean
+from swa.bootstrap import FEW_GAMES
 from swa.build import RefusedError, build
 from swa.build_checks import bad_losses, broken_statistics
 from swa.build_config import BuildConfig, BuildError
@@ -287,6 +288,17 @@ def test_limits_are_kept_and_reading_goes_on_until_both_are_reached(inputs: Path
     assert (both.refresh_positions, both.held_out_positions) == (30, PLIES + 1)
     assert sum(len(masks) for masks, _ in both.planes()) == 30
     assert sum(len(batch.games) for batch in both.batches()) == PLIES + 1
+
+
+def test_a_limit_of_the_refresh_leaves_enough_games_for_losses(tmp_path: Path) -> None:
+    members = {f"{n}.gz": packed_game(count=2, planes=a_game(n)) for n in range(500)}
+    (tmp_path / "games.tar").write_bytes(tar_of(members))
+    data = survey([tmp_path], share=0.2, positions=4)
+    assert (data.refresh_positions, data.held_out_positions) == (4, 2 * FEW_GAMES)
+    assert sum(len(masks) for masks, _ in data.planes()) == 4
+    # Told how many, it takes no more; without so many, all there are
+    assert survey([tmp_path], share=0.2, positions=4, eval_positions=6).held_out_positions == 6
+    assert 0 < survey([tmp_path], share=0.01, positions=4).held_out_positions < 2 * FEW_GAMES
 
 
 @pytest.mark.parametrize("share", [0.001, 0.999])
