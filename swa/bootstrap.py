@@ -20,7 +20,7 @@ RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
 FEW_GAMES = 30
-"""Below it, intervals by resampling are noticeably too narrow: so many are held out at the least."""
+"""Below it, intervals by resampling are noticeably too narrow."""
 
 _DRAWN_AT_ONCE = 2**20  # games
 

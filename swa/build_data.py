@@ -9,6 +9,7 @@ that none would be, or all, one is, or is not.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +47,9 @@ class BuildData:
     """The files of a build's data and how their positions are divided.
 
     ``counts`` and ``eval_counts`` say what was read and left out; None where the files come from a
-    manifest.
+    manifest. Of the games held out those with a ``game_hash`` below ``report_from`` are for a
+    choice among nets: what is chosen by them looks better on them than it is, so that losses are
+    told by the others.
     """
 
     files: tuple[DataFile, ...]  # in the order in which they are read
@@ -54,6 +57,9 @@ class BuildData:
     held_out_below: int  # games of ``files`` with a ``game_hash`` below it are held out
     counts: ReadCounts | None = None
     eval_counts: ReadCounts | None = None
+    refresh_games: int = 0  # a game and its copies are one; 0 where they come from a manifest
+    report_from: int = 0
+    selection_positions: int = 0
 
     @property
     def refresh_positions(self) -> int:
@@ -64,6 +70,11 @@ class BuildData:
     def held_out_positions(self) -> int:
         """Positions that it does not see, for losses."""
         return sum(file.held_out_positions for file in (*self.files, *self.eval_files))
+
+    @property
+    def loss_positions(self) -> int:
+        """Positions of ``batches``."""
+        return self.held_out_positions - self.selection_positions or self.refresh_positions
 
     def planes(self, limit: int | None = None) -> Iterable[Planes]:
         """The positions of the refresh, game by game; at most ``limit``. Can be gone through again.
@@ -76,11 +87,19 @@ class BuildData:
         """The positions for losses: those held out, or those of the refresh where none are."""
         if not self.held_out_positions:
             return self.refresh_batches(self.refresh_positions)
-        return _batches(self.games(held_out=True), self.held_out_positions)
+        return _batches(game for game in self._held_out() if game.number >= self.report_from)
+
+    def selection_batches(self) -> Iterator[Batch]:
+        """The positions for a choice among nets, which have no part in ``batches``."""
+        return _batches(game for game in self._held_out() if game.number < self.report_from)
 
     def refresh_batches(self, limit: int) -> Iterator[Batch]:
         """The positions of the refresh with what nets should say of them; at most ``limit``."""
-        return _batches(self.games(held_out=False), min(limit, self.refresh_positions))
+        limit = min(limit, self.refresh_positions)
+        return _batches(_first(self.games(held_out=False), limit))
+
+    def _held_out(self) -> Iterator[Game]:
+        return _first(self.games(held_out=True), self.held_out_positions)
 
     def games(self, held_out: bool) -> Iterator[Game]:
         """The games held out, or those of the refresh; more than are used where limits cut."""
@@ -109,9 +128,8 @@ class _Positions:
             raise BuildError("the data changed while it was read\nRun the build again.")
 
 
-def _batches(games: Iterator[Game], limit: int) -> Iterator[Batch]:
-    chunks = (chunk for _, chunk in _first(games, limit))
-    return batches_of(chunks, None, 1, BatchCounts())
+def _batches(games: Iterator[Game]) -> Iterator[Batch]:
+    return batches_of((chunk for _, chunk in games), None, 1, BatchCounts())
 
 
 def survey(
@@ -121,14 +139,16 @@ def survey(
     eval_data: Sequence[Path] = (),
     positions: int | None = None,
     eval_positions: int | None = None,
+    select: bool = False,
 ) -> BuildData:
     """Look through the data: files, their sha256, and how many positions of each are used.
 
     Files are read until there are ``positions`` for the refresh, and ``eval_positions`` held out,
     or ``FEW_GAMES`` games if that is not given; ``share`` of the games is held out.
+    With ``select`` half of these games are for a choice among nets.
 
-    Raises BuildError where there is nothing for the refresh, nothing held out, or a game in both;
-    RecordError where a path does not exist.
+    Raises BuildError where there is nothing for the refresh, nothing held out, too little for both
+    halves, or a game in both data; RecordError where a path does not exist.
     """
     looker = _Looker(positions, eval_positions)
     below = int(share * HASHES)
@@ -147,7 +167,7 @@ def survey(
     refreshed = looker.used[False]
     if eval_data:
         eval_files, eval_counts = looker.through(eval_data, HASHES), looker.counts
-    found = BuildData(files, eval_files, below, counts, eval_counts)
+    found = BuildData(files, eval_files, below, counts, eval_counts, len(refreshed))
     if share and len(looker.hashes) == 1:
         raise BuildError(
             "there is only one game (copies of it count as one), so that none can be held out\n"
@@ -163,7 +183,20 @@ def survey(
                 f"{path}: a game of it is in the data for the refresh too ({refreshed[number]})\n"
                 "Losses say nothing there. Keep the two apart."
             )
-    return found
+    return _halved(found, looker) if select else found
+
+
+def _halved(data: BuildData, looker: _Looker) -> BuildData:
+    """With half of the games held out for a choice; a game and its copies are one."""
+    numbers = sorted(looker.used[True])
+    if len(numbers) < 2:
+        raise BuildError(
+            "a choice among nets takes two held-out games: one to choose by, one for losses\n"
+            "Give more data, --eval-data, or a larger --held-out."
+        )
+    middle = len(numbers) // 2
+    positions = sum(looker.sizes[number] for number in numbers[:middle])
+    return replace(data, report_from=numbers[middle], selection_positions=positions)
 
 
 def _nothing(what: str, counts: ReadCounts) -> BuildError:
@@ -180,11 +213,12 @@ class _Looker:
         self.counts = ReadCounts()  # of the last time
         self.hashes: set[int] = set()  # of the games that were looked at
         self.used: dict[bool, dict[int, Path]] = {}  # whether held out: of the games used, where
+        self.sizes = Counter[int]()  # positions used of each game
 
     def through(self, data: Sequence[Path], below: int) -> tuple[DataFile, ...]:
         """The files that are used; games with a hash below ``below`` are held out."""
         self.counts, self.hashes = ReadCounts(), set()
-        self.used = {True: {}, False: {}}
+        self.used, self.sizes = {True: {}, False: {}}, Counter()
         files: list[DataFile] = []
         taken, seen, current = {True: 0, False: 0}, set[Path](), Path()
         sources = list({path.resolve(): path for path in data}.values())
@@ -201,6 +235,7 @@ class _Looker:
             taken[held_out] += size
             if size:
                 self.used[held_out].setdefault(number, chunk.path)
+                self.sizes[number] += size
                 if not files or files[-1].path != chunk.path:
                     files.append(DataFile(chunk.path, file_sha256(chunk.path), 0, 0, 0))
                 files[-1] = _with_game(files[-1], size, held_out)

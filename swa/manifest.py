@@ -43,7 +43,8 @@ class RuleRecord:
     """How weights came about."""
 
     name: str  # "mean", "ema", "lczero", "lawa" or "soup"
-    settings: dict[str, Any]  # of the rule's dataclass; a soup's "losses" of each one alone
+    settings: dict[str, Any]  # of the rule's dataclass; a soup's "losses" of each one alone, on
+    # "positions" of the held-out games, which have no part in the losses below
 
 
 @dataclass(frozen=True, slots=True)

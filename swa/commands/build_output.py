@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from swa.commands.eval_output import note_on_games
@@ -53,7 +54,7 @@ def lines_of(built: Built) -> list[str]:
     manifest = built.manifest
     lines = [*_ingredient_lines(manifest), ""]
     if manifest.losses:
-        lines += [*_loss_lines(manifest.losses), ""]
+        lines += [*_loss_lines(manifest.losses, manifest.rule.settings), ""]
     lines += [*_refresh_lines(manifest), ""]
     for check, reason in manifest.checks.failed.items():
         lines.append(f"FORCED in spite of a failed check ({check}): {reason}")
@@ -77,7 +78,7 @@ def _ingredient_lines(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _loss_lines(losses: LossesRecord) -> list[str]:
+def _loss_lines(losses: LossesRecord, settings: Mapping[str, Any]) -> list[str]:
     where = "held-out positions" if losses.on == "held-out" else "positions of the refresh itself"
     names = {"built": "built", "averaged": "averaged, batch norm not refreshed"}
     labels = [names.get(net.role, net.name) for net in losses.nets]
@@ -92,6 +93,11 @@ def _loss_lines(losses: LossesRecord) -> list[str]:
         key=lambda place: ("ingredient", "averaged", "built").index(losses.nets[place].role),
     )
     lines += [_loss_line(losses.nets[place], f"{labels[place]:<{width}}") for place in order]
+    if "positions" in settings:
+        lines.append(
+            f"note: the soup was chosen by {settings['positions']:,} positions of other held-out "
+            "games"
+        )
     if losses.on == "refresh":
         lines.append("note: nothing was held out: losses on the refresh's own data flatter the net")
     if note := note_on_games(losses.games):

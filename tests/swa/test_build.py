@@ -156,12 +156,57 @@ def test_a_soup_leaves_out_what_spoils_it(inputs: Path) -> None:
     bad["policy.conv2.bias"] = random.normal(0, 5, 80).astype(np.float32)
     spoilt = inputs / "run-4.pb"
     save_net(replace(net, weights=MappingProxyType(bad)), spoilt, encoding="float32")
-    manifest = build(config_of(inputs, rule="soup")).manifest
+    manifest = build(config_of(inputs, rule="soup", held_out=0.4)).manifest
     weights = [item.weight for item in manifest.ingredients]
     assert weights[3] == 0
     assert sum(weights) == pytest.approx(1)
     assert len(manifest.rule.settings["losses"]) == 4
     assert manifest.rule.settings["losses"][3] == max(manifest.rule.settings["losses"])
+
+
+def test_the_games_that_choose_a_soup_tell_no_losses(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[bool, set[bytes]] = {True: set(), False: set()}
+    real = swa.build.evaluate
+
+    def watched(nets: Any, found: Any, **settings: Any) -> Any:
+        found = list(found)
+        for batch in found:
+            seen[settings["resamples"] > 0] |= {row.tobytes() for row in batch.masks}
+        return real(nets, found, **settings)
+
+    monkeypatch.setattr(swa.build, "evaluate", watched)
+    monkeypatch.setattr(swa.build, "_line", lambda *_: None)  # it looks at the refresh's positions
+    manifest = build(config_of(inputs, rule="soup", held_out=0.4)).manifest
+    assert manifest.losses is not None
+    assert len(seen[False]) == manifest.rule.settings["positions"] > 0
+    assert len(seen[True]) == manifest.losses.positions > 0
+    assert not seen[True] & seen[False]
+    assert len(seen[True] | seen[False]) == manifest.data.held_out_positions
+
+
+@pytest.mark.parametrize("limits", [{}, {"eval_positions": 100}])
+def test_halves_of_what_is_held_out(tmp_path: Path, limits: dict[str, int]) -> None:
+    write_games(tmp_path, games=40)
+    for copy in range(10):  # a copy is on the side of its game
+        (tmp_path / f"copy-{copy}.gz").write_bytes((tmp_path / f"game-{copy}.gz").read_bytes())
+    for data in (
+        survey([tmp_path], share=0.5, select=True, **limits),
+        survey([tmp_path], share=0.5, **limits),
+    ):
+        choosing, telling = (
+            [row.tobytes() for batch in found for row in batch.masks]
+            for found in (data.selection_batches(), data.batches())
+        )
+        assert (len(choosing), len(telling)) == (data.selection_positions, data.loss_positions)
+        assert len(choosing) + len(telling) == data.held_out_positions
+        assert not set(choosing) & set(telling)
+        assert bool(choosing) == bool(data.report_from)
+    (tmp_path / ".few").mkdir()
+    write_games(tmp_path / ".few", games=1, seed=1)
+    with pytest.raises(BuildError, match="takes two held-out games"):
+        survey([tmp_path], share=0, eval_data=[tmp_path / ".few"], select=True)
 
 
 @pytest.mark.parametrize(
