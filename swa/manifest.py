@@ -71,6 +71,7 @@ class DataRecord:
     skipped: dict[str, int]  # files left out, by what is wrong with them
     files: tuple[FileRecord, ...]  # in the order in which they are read
     eval_files: tuple[FileRecord, ...]  # of --eval-data: held out, all of them
+    refresh_games: int = 0  # that the refresh's positions are of, copies not counted; 0: not told
 
 
 @dataclass(frozen=True, slots=True)
