@@ -128,6 +128,49 @@ def test_the_picture(chosen, suffix, nets, data, tmp_path, capsys):
         assert "nan" not in path.read_text().lower().replace("dominant", "")
 
 
+def test_a_picture_is_not_replaced_unasked(nets, data, tmp_path, capsys):
+    path = tmp_path / "a.png"
+    words = ["eval", nets[0], "--data", data, "--plot", str(path)]
+    assert main(words) == 0
+    path.write_text("mine")
+    capsys.readouterr()
+    assert main(words) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "is there already" in output.err
+    assert "--overwrite" in output.err
+    assert len(output.err.splitlines()) <= 3
+    assert path.read_text() == "mine"
+    assert main([*words, "--overwrite"]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_never_replaces_what_is_read(nets, data, tmp_path, capsys):
+    named, linked = tmp_path / "net.png", tmp_path / "linked.png"
+    named.write_bytes(Path(nets[0]).read_bytes())
+    linked.symlink_to(Path(data) / "game-0.gz")
+    game = str(Path(data) / "game-0.gz")
+    for net, path in ((str(named), named), (nets[0], linked)):
+        words = ["eval", net, "--data", game, "--plot", str(path), "--overwrite"]
+        before = path.read_bytes()
+        assert main(words) == 2
+        assert "is an input" in capsys.readouterr().err
+        assert path.read_bytes() == before
+
+
+def test_figures_are_not_lost_with_a_picture_that_cannot_be_written(
+    nets, data, tmp_path, capsys, monkeypatch
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("swa.evaluation_plot.write_whole", full)
+    assert main(["eval", nets[0], "--data", data, "--plot", str(tmp_path / "a.png")]) == 2
+    output = capsys.readouterr()
+    assert "15 positions of 3 games" in output.out
+    assert "no space left" in output.err
+
+
 def test_a_picture_of_nets_with_difficult_names(nets, data, tmp_path):
     odd = tmp_path / f"$a_{'x' * 60}$b^.pb"
     odd.write_bytes(Path(nets[0]).read_bytes())
