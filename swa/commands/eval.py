@@ -136,7 +136,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(as_json(evaluation, read, counts, settings))
     else:
-        write_text(text_lines(evaluation, read, counts))
+        write_text(text_lines(evaluation, read, counts, settings))
     if arguments.plot:  # last: where it cannot be written, the figures are not lost
         from swa.evaluation_plot import save_plot
 

@@ -19,9 +19,10 @@ _LABELS = {
     "value_cross_entropy": ("value CE", "value cross entropy", ".4f"),
     "value_mse": ("MSE", "value MSE", ".4f"),
     "value_accuracy": ("accuracy", "value accuracy", ".2%"),
+    "value_side": ("side", "value, winner's side", ".2%"),
     "value_brier": ("Brier", "value Brier score", ".4f"),
     "value_ece": ("ECE", "value ECE", ".4f"),
-    "moves_left_mae": ("moves left", "moves left, plies off", ".2f"),
+    "moves_left_mae": ("plies off", "moves left, plies off", ".2f"),
     "moves_left_huber": ("Huber", "moves left, Huber", ".2f"),
     "policy_kl": ("", "policy KL", ".4f"),
     "same_first_move": ("", "same first move", ".2%"),
@@ -67,14 +68,16 @@ def as_json(
 ) -> dict[str, Any]:
     """What ``swa eval --json`` says; what is not there is null.
 
-    ``data``: ``sources``, ``positions`` and ``games`` used, ``files``, ``records`` and
-    ``truncated`` files read, ``placeholders`` and ``no_legal_moves`` left out, ``skipped`` files by
-    ``damage`` with their number and the first one's ``example``, ``policy_entropy`` and
-    ``policy_uniform`` (cross entropies of the data itself, and of all legal moves alike).
+    ``data``: ``sources``, ``positions`` and ``games`` used, ``decided_games`` that somebody won,
+    ``files``, ``records`` and ``truncated`` files read, ``placeholders`` and ``no_legal_moves``
+    left out, ``skipped`` files by ``damage`` with their number and the first one's ``example``,
+    ``policy_entropy`` and ``policy_uniform`` (cross entropies of the data itself, and of all legal
+    moves alike), ``results`` (shares of ``win``, ``draw``, ``loss`` of the side to move).
     ``settings``: ``q_ratio``, ``every``, ``positions``, ``confidence``, ``resamples``, ``seed``.
 
     ``nets``, in the order given: ``name``, ``path``, ``sha256``, ``evaluator``, ``positions``; all
-    of ``swa.evaluation.METRICS`` (their definitions there and in ``swa.metrics``); ``value_ece``,
+    of ``swa.evaluation.METRICS`` (their definitions there and in ``swa.metrics``); ``outcomes``,
+    ``win``, ``draw``, ``loss`` as it says on average, null for a classical value; ``value_ece``,
     mean of win's, draw's and loss's; ``ece`` of ``win``, ``draw``, ``loss``, ``score``;
     ``intervals``: for each metric [low, high]; ``reliability`` of the same four: bins with
     ``predicted``, ``observed``, ``count``; ``difference_to_first``, null for the first: for each
@@ -83,12 +86,14 @@ def as_json(
     ``interval``; ``q_distance_95``.
     """
     from swa.bootstrap import CONFIDENCE, RESAMPLES
+    from swa.evaluation import OUTCOMES
 
     return {
         "data": {
             "sources": [str(path) for path in settings.data],
             "positions": evaluation.positions,
             "games": evaluation.games,
+            "decided_games": evaluation.decided_games,
             "files": read.files,
             "records": read.records,
             "truncated": read.truncated,
@@ -100,6 +105,7 @@ def as_json(
             ],
             "policy_entropy": evaluation.policy_entropy,
             "policy_uniform": evaluation.policy_uniform,
+            "results": dict(zip(OUTCOMES, evaluation.results, strict=True)),
         },
         "settings": {
             "q_ratio": settings.q_ratio,
@@ -125,6 +131,7 @@ def _net_as_json(net: NetEvaluation, evaluation: Evaluation) -> dict[str, Any]:
         "evaluator": net.evaluator,
         "positions": evaluation.positions,
         **{name: estimate and estimate.value for name, estimate in estimates.items()},
+        "outcomes": net.outcomes and dict(zip(OUTCOMES, net.outcomes, strict=True)),
         "value_ece": net.ece,
         "ece": {
             kind: net.reliability[kind].ece if kind in net.reliability else None for kind in kinds
@@ -176,7 +183,9 @@ def _bins(found: Reliability) -> list[dict[str, Any]]:
 # --- for people ---
 
 
-def text_lines(evaluation: Evaluation, read: ReadCounts, counts: BatchCounts) -> list[str]:
+def text_lines(
+    evaluation: Evaluation, read: ReadCounts, counts: BatchCounts, settings: Settings
+) -> list[str]:
     """The figures that are looked at first, then differences, and what was left out."""
     names = names_of(evaluation)
     lines = [
@@ -186,6 +195,8 @@ def text_lines(evaluation: Evaluation, read: ReadCounts, counts: BatchCounts) ->
         *_left_out(read, counts),
         "",
         *_table(evaluation, names),
+        "",
+        *_outcome_lines(evaluation, names, settings.q_ratio),
     ]
     if len(names) > 1:
         lines += [
@@ -248,6 +259,31 @@ def _table(evaluation: Evaluation, names: list[str]) -> list[str]:
             cells.append("-" if value is None else format(value, _LABELS[metric][2]))
         lines.append(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))
     return lines
+
+
+def _outcome_lines(evaluation: Evaluation, names: list[str], q_ratio: float) -> list[str]:
+    """How games ended and what nets make of it: an accuracy means little without."""
+    import numpy as np
+
+    from swa.metrics import outcome_cross_entropy
+
+    base = np.array([evaluation.results])
+    entropy = abs(float(outcome_cross_entropy(base, base)[0]))  # 0, not -0
+    known = f"accuracy {base.max():.2%}" + ("" if q_ratio else f", value CE {entropy:.4f}")
+    count = evaluation.decided_games
+    decided = f"of {count:,} decided {'game' if count == 1 else 'games'}"
+    width = max(len("results; to say so always:"), *map(len, names))
+    lines = [f"{'':<{width}}{'win':>9}{'draw':>9}{'loss':>9}   winner's side, {decided}"]
+    for name, net in zip(names, evaluation.nets, strict=True):
+        side = net.metrics.get("value_side")
+        right = "-" if side is None else f"{side.value:.2%}"
+        lines.append(f"{name:<{width}}{_shares(net.outcomes)}   {right}")
+    lines.append(f"{'results; to say so always:':<{width}}{_shares(evaluation.results)}   {known}")
+    return lines
+
+
+def _shares(outcomes: Sequence[float] | None) -> str:
+    return f"{'-':>9}" * 3 if outcomes is None else "".join(f"{share:>9.2%}" for share in outcomes)
 
 
 def _difference_lines(to_first: ToFirst) -> list[str]:

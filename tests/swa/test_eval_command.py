@@ -65,6 +65,14 @@ def test_the_document(nets, data, capsys):
         assert net["value_ece"] == pytest.approx(
             sum(net["ece"][outcome] for outcome in ("win", "draw", "loss")) / 3
         )
+    assert document["data"]["decided_games"] == 2
+    results = document["data"]["results"]
+    assert [results[name] for name in ("win", "draw", "loss")] == pytest.approx(
+        [4 / 15, 5 / 15, 0.4]
+    )
+    assert sum(first["outcomes"].values()) == pytest.approx(1)
+    assert classical["outcomes"] is None
+    assert 0 <= classical["value_side"] <= 1
     assert first["difference_to_first"] is None
     difference = second["difference_to_first"]
     for name in METRICS:
@@ -109,12 +117,22 @@ def test_the_table(nets, data, capsys):
     assert "x-damaged.gz" in text
     assert "difference to net-0" in text
     assert "3 games are few" in text
+    base = (
+        "results; to say so always:   26.67%   33.33%   40.00%   accuracy 40.00%, value CE 1.0852"
+    )
+    assert "winner's side, of 2 decided games" in text
+    assert base in text.splitlines()
     assert "nan" not in text.lower()
     assert max(map(len, text.splitlines()[5:])) <= 100
     assert main(["eval", nets[0], "--data", str(Path(data) / "game-0.gz")]) == 0
     text = capsys.readouterr().out
     assert "4 positions of 1 game," in text
     assert "no intervals" in text
+    assert "accuracy 100.00%, value CE 0.0000" in text
+    assert main(["eval", nets[0], "--data", data, "--q-ratio", "0.5"]) == 0
+    assert "accuracy 40.00%\n" in capsys.readouterr().out
+    assert main(["eval", nets[0], "--data", str(Path(data) / "game-1.gz")]) == 0  # drawn
+    assert "nan" not in capsys.readouterr().out.lower()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
