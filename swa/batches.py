@@ -18,6 +18,9 @@ from swa.spec import POLICY_MOVES, InputFormat
 BATCH = 512
 """Positions; they and their targets take 6 MB while a batch is made, 2 kB a position after it."""
 
+HASHES = 2**32
+"""Values that the hash of a record can have."""
+
 _FIRST_WITH_SEARCH = 4  # version of records: older ones have the game's result only
 
 
@@ -141,8 +144,8 @@ def _of_other_format(chunk: Chunk) -> RecordError | None:
 def _chosen(records: Records, every: int, counts: BatchCounts) -> Records:
     """The records that are taken, those that were left out being counted."""
     if every > 1:
-        hashes = np.fromiter((zlib.crc32(record) for record in records), np.uint32, len(records))
-        records = records[hashes % every == 0]
+        hashes = np.fromiter((zlib.crc32(record) for record in records), np.uint64, len(records))
+        records = records[hashes % np.uint64(min(every, HASHES)) == 0]
     placeholder, playable = _placeholder(records), _playable(records)
     counts.placeholders += int(placeholder.sum())
     counts.no_moves += int((~playable & ~placeholder).sum())

@@ -220,14 +220,15 @@ class _Looker:
         self.counts, self.hashes = ReadCounts(), set()
         self.used, self.sizes = {True: {}, False: {}}, Counter()
         files: list[DataFile] = []
-        taken, seen, current = {True: 0, False: 0}, set[Path](), Path()
-        sources = list({path.resolve(): path for path in data}.values())
-        for number, chunk in _games(sources, self.counts):
+        taken, seen, current, digest, copy = {True: 0, False: 0}, set[str](), Path(), "", False
+        for number, chunk in _games(data, self.counts):
             if chunk.path != current:
-                if chunk.path.resolve() in seen:  # named by itself, and in a folder too
-                    continue
-                current = chunk.path
-                seen.add(current.resolve())
+                current, digest = chunk.path, file_sha256(chunk.path)
+                copy = digest in seen
+                seen.add(digest)
+                self.counts.repeated += copy
+            if copy:
+                continue
             self.hashes.add(number)
             held_out = number < below
             limit, size = self._limits[held_out], len(chunk.records)
@@ -237,7 +238,7 @@ class _Looker:
                 self.used[held_out].setdefault(number, chunk.path)
                 self.sizes[number] += size
                 if not files or files[-1].path != chunk.path:
-                    files.append(DataFile(chunk.path, file_sha256(chunk.path), 0, 0, 0))
+                    files.append(DataFile(chunk.path, digest, 0, 0, 0))
                 files[-1] = _with_game(files[-1], size, held_out)
             if self._enough(taken, below):
                 break

@@ -66,6 +66,7 @@ class ReadCounts:
     records: int = 0
     truncated: int = 0  # cut ones; a cut tar is one more
     others: int = 0  # licences and the like, passed over
+    repeated: int = 0  # files that were read before by another name or the same
     skipped: Counter[Damage] = field(default_factory=Counter)
     examples: dict[Damage, RecordError] = field(default_factory=dict)  # the first of each
 
@@ -91,8 +92,9 @@ def read_records(
 
     A file is gzipped records, bare records, or a tar of such files. Folders are read with all that
     is in them: each one's files by name, then its folders by name. Hidden ones, and files that
-    claim to be none of the three, are passed over. Raises RecordError at once where a source does
-    not exist; everything found wrong later is counted and left out.
+    claim to be none of the three, are passed over. A file is read once, however often it is named:
+    by itself, in a folder, by links. Raises RecordError at once where a source does not exist;
+    everything found wrong later is counted and left out.
     """
     paths = [source] if isinstance(source, Path) else list(source)
     for path in paths:
@@ -100,7 +102,8 @@ def read_records(
             raise RecordError(
                 Damage.UNREADABLE, "no such file or folder", "Check the path.", _shown(str(path))
             )
-    return _read_all(paths, ReadCounts() if counts is None else counts)
+    counts = ReadCounts() if counts is None else counts
+    return (chunk for file in _files_of(paths, counts) for chunk in _read_file(file, counts))
 
 
 def games_of(chunk: Chunk) -> Iterator[Chunk]:
@@ -163,10 +166,27 @@ def _shown(name: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
-def _read_all(paths: list[Path], counts: ReadCounts) -> Iterator[Chunk]:
+def _files_of(paths: list[Path], counts: ReadCounts) -> Iterator[_File]:
+    """The files to be read; those that had their turn are counted."""
+    seen = set[tuple[int, int]]()
+    for file in _files_named(paths, counts):
+        try:
+            status = file.path.stat()
+        except OSError:
+            yield file  # reading it will tell
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            counts.repeated += 1
+        else:
+            seen.add(identity)
+            yield file
+
+
+def _files_named(paths: list[Path], counts: ReadCounts) -> Iterator[_File]:
     for path in paths:
         if not os.path.isdir(path):
-            yield from _read_file(_File(path, "", asked_for=True), counts)
+            yield _File(path, "", asked_for=True)
             continue
 
         def unreadable(error: OSError) -> None:
@@ -175,7 +195,7 @@ def _read_all(paths: list[Path], counts: ReadCounts) -> Iterator[Chunk]:
         for folder, subfolders, names in os.walk(path, onerror=unreadable):
             subfolders[:] = _in_order(subfolders)
             for name in _in_order(names):
-                yield from _read_file(_File(Path(folder, name), "", asked_for=False), counts)
+                yield _File(Path(folder, name), "", asked_for=False)
 
 
 def _in_order(names: list[str]) -> list[str]:

@@ -123,7 +123,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with _progress() as progress:
         evaluation = evaluate(
             nets,
-            _at_least_one(batches, read, counts, arguments.data),
+            _at_least_one(batches, read, counts, arguments),
             q_ratio=arguments.q_ratio,
             device=arguments.device,
             kind=arguments.evaluator,
@@ -170,7 +170,10 @@ def _check_replaced(arguments: argparse.Namespace, plot: Path) -> None:
 
 
 def _at_least_one(
-    batches: Iterator[Batch], read: ReadCounts, counts: BatchCounts, data: list[Path]
+    batches: Iterator[Batch],
+    read: ReadCounts,
+    counts: BatchCounts,
+    arguments: argparse.Namespace,
 ) -> Iterator[Batch]:
     """The batches; raises RecordError with all that is known where there are none."""
     from swa.records import Damage, RecordError
@@ -183,7 +186,9 @@ def _at_least_one(
         lines += [f"{error}".splitlines()[0] for error in list(read.examples.values())[:1]]
         if counts.placeholders:
             lines.append(f"{counts.placeholders:,} positions were never searched")
-        where = ", ".join(map(str, data[:3]))
+        where = ", ".join(map(str, arguments.data[:3]))
+        if read.records and arguments.every > 1:
+            lines.append(f"None is taken with --every {arguments.every}: make it smaller.")
         lines.append("Give .gz files of training records, folders or tars of them.")
         raise RecordError(Damage.NOT_RECORDS, "\n".join(lines[:3]), path=where)
     return itertools.chain([first], batches)

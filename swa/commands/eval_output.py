@@ -69,10 +69,11 @@ def as_json(
     """What ``swa eval --json`` says; what is not there is null.
 
     ``data``: ``sources``, ``positions`` and ``games`` used, ``decided_games`` that somebody won,
-    ``files``, ``records`` and ``truncated`` files read, ``placeholders`` and ``no_legal_moves``
-    left out, ``skipped`` files by ``damage`` with their number and the first one's ``example``,
-    ``policy_entropy`` and ``policy_uniform`` (cross entropies of the data itself, and of all legal
-    moves alike), ``results`` (shares of ``win``, ``draw``, ``loss`` of the side to move).
+    ``files``, ``records`` and ``truncated`` files read, ``repeated`` ones read once,
+    ``placeholders`` and ``no_legal_moves`` left out, ``skipped`` files by ``damage`` with their
+    number and the first one's ``example``, ``policy_entropy`` and ``policy_uniform`` (cross
+    entropies of the data itself, and of all legal moves alike), ``results`` (shares of ``win``,
+    ``draw``, ``loss`` of the side to move).
     ``settings``: ``q_ratio``, ``every``, ``positions``, ``confidence``, ``resamples``, ``seed``.
 
     ``nets``, in the order given: ``name``, ``path``, ``sha256``, ``evaluator``, ``positions``; all
@@ -97,6 +98,7 @@ def as_json(
             "files": read.files,
             "records": read.records,
             "truncated": read.truncated,
+            "repeated": read.repeated,
             "placeholders": counts.placeholders,
             "no_legal_moves": counts.no_moves,
             "skipped": [
@@ -189,7 +191,8 @@ def text_lines(
     """The figures that are looked at first, then differences, and what was left out."""
     names = names_of(evaluation)
     lines = [
-        f"{evaluation.positions:,} positions of {_games(evaluation)}, losses in nats",
+        f"{evaluation.positions:,} position{'s'[: evaluation.positions > 1]} of "
+        f"{_games(evaluation)}, losses in nats",
         f"the data's own policy: cross entropy {evaluation.policy_entropy:.4f}; all legal moves "
         f"alike: {evaluation.policy_uniform:.4f}",
         *_left_out(read, counts),
@@ -233,6 +236,8 @@ def _left_out(read: ReadCounts, counts: BatchCounts) -> list[str]:
     lines = []
     if read.truncated:
         lines.append(f"truncated files, read as far as they go: {read.truncated:,}")
+    if read.repeated:
+        lines.append(f"named more than once, read once: {read.repeated:,} files")
     for damage, count in sorted(read.skipped.items()):
         example = str(read.examples[damage]).splitlines()[0]
         lines.append(f"left out, {damage}: {count:,} files, the first {example}")

@@ -88,6 +88,12 @@ def test_one_in_so_many_whatever_the_packing(shared, tmp_path):
     assert one == other
 
 
+@pytest.mark.parametrize("every", [2**31, 2**32, 2**63, 10**30])
+def test_one_in_more_than_there_are(tmp_path, every):
+    (tmp_path / "0.gz").write_bytes(packed_game())
+    assert list(read_batches(tmp_path, every=every)) == []
+
+
 def test_what_is_left_out_is_counted(tmp_path):
     (tmp_path / "0.gz").write_bytes(packed_game(count=3, invariance_info=64))
     mixed = game_bytes(6, 2) + record_bytes(6, rule50=9, invariance_info=64 | 7)

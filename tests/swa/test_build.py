@@ -189,8 +189,9 @@ def test_the_games_that_choose_a_soup_tell_no_losses(
 @pytest.mark.parametrize("limits", [{}, {"eval_positions": 100}])
 def test_halves_of_what_is_held_out(tmp_path: Path, limits: dict[str, int]) -> None:
     write_games(tmp_path, games=40)
-    for copy in range(10):  # a copy is on the side of its game
-        (tmp_path / f"copy-{copy}.gz").write_bytes((tmp_path / f"game-{copy}.gz").read_bytes())
+    names = [f"game-{number}.gz" for number in range(10)]  # a copy is on the side of its game
+    copies = {name: (tmp_path / name).read_bytes() for name in names}
+    (tmp_path / "copies.tar").write_bytes(tar_of(copies))
     for data in (
         survey([tmp_path], share=0.5, select=True, **limits),
         survey([tmp_path], share=0.5, **limits),
@@ -281,8 +282,8 @@ def test_games_of_the_same_name_are_games_of_their_own(tmp_path: Path) -> None:
 
 def test_a_copy_of_a_game_is_on_its_side(tmp_path: Path) -> None:
     write_games(tmp_path, games=2)
-    for copy in range(3):
-        (tmp_path / f"copy-{copy}.gz").write_bytes((tmp_path / "game-1.gz").read_bytes())
+    copies = {f"copy-{copy}.gz": (tmp_path / "game-1.gz").read_bytes() for copy in range(3)}
+    (tmp_path / "copies.tar").write_bytes(tar_of(copies))
     data = survey([tmp_path], share=0.001)
     held_out, refreshed = (
         {chunk.records.tobytes() for _, chunk in data.games(held_out=side)}
@@ -359,6 +360,23 @@ def test_a_file_that_is_named_twice_counts_once(inputs: Path) -> None:
     twice = survey([games, games, games / "game-3.gz", games / "game-3.gz"], share=0.2)
     assert twice.files == once.files
     assert sum(len(masks) for masks, _ in twice.planes()) == once.refresh_positions
+
+
+def test_a_copy_of_a_file_counts_once(inputs: Path) -> None:
+    """Moved, both copies would be found at the same place, by name and sha256."""
+    once = survey([inputs / "games"], share=0.2)
+    (inputs / "games" / "copies").mkdir()
+    for path in list(inputs.glob("games/*.gz")):
+        (path.parent / "copies" / path.name).write_bytes(path.read_bytes())
+    twice = survey([inputs / "games"], share=0.2)
+    assert twice.files == once.files
+    assert twice.counts is not None
+    assert twice.counts.repeated == GAMES
+    config = config_of(inputs)
+    build(config)
+    (inputs / "games").rename(inputs / "elsewhere")
+    again = rebuild(config.manifest, inputs / "again.pb.gz", search=[inputs / "elsewhere"])
+    assert again.same_bytes
 
 
 def test_a_tar_of_both_kinds_of_games(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_several_sources(tmp_path: Path) -> None:
     for name in ("b.gz", "a.gz"):
         (tmp_path / name).write_bytes(packed_game())
     found, _ = read(tmp_path / "b.gz", tmp_path / "a.gz", tmp_path)
-    assert [chunk.path.name for chunk in found] == ["b.gz", "a.gz", "a.gz", "b.gz"]
+    assert [chunk.path.name for chunk in found] == ["b.gz", "a.gz"]
 
 
 def test_an_empty_folder_has_nothing(tmp_path: Path) -> None:
@@ -453,3 +453,18 @@ def test_positions_left_out_do_not_cut_a_game(shared: Path) -> None:
     (chunk,) = read_records(shared / "chunks" / "v4" / "dfc037_game_000000.gz")
     assert len(list(games_of(chunk))) == 1
     assert len(list(games_of(replace(chunk, records=chunk.records[5::3])))) == 1
+
+
+# Files that are named more than once
+
+
+def test_a_file_is_read_once(tmp_path: Path) -> None:
+    folder = tmp_path / "games"
+    folder.mkdir()
+    for name in "ab":
+        (folder / f"{name}.gz").write_bytes(packed_game(count=2))
+    (folder / "symbolic.gz").symlink_to(folder / "a.gz")
+    os.link(folder / "b.gz", folder / "hard.gz")
+    found, counts = read(folder, folder / "a.gz", tmp_path, folder / ".." / "games")
+    assert [chunk.path.name for chunk in found] == ["a.gz", "b.gz"]
+    assert (counts.files, counts.repeated) == (2, 2 + 1 + 4 + 4)

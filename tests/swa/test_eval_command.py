@@ -228,6 +228,24 @@ def test_bad_settings(flags, message, nets, data, capsys):
     assert len(output.err.splitlines()) <= 3
 
 
+def test_data_that_is_named_twice_counts_once(nets, data, capsys):
+    once = said([nets[0], "--data", data], capsys)
+    twice = said([nets[0], "--data", data, data, f"{data}/game-1.gz"], capsys)
+    assert (once["data"].pop("repeated"), twice["data"].pop("repeated")) == (0, 6)
+    for document in (once, twice):
+        del document["data"]["sources"]
+    assert twice == once
+    assert main(["eval", nets[0], "--data", data, data]) == 0
+    assert "named more than once, read once: 5 files" in capsys.readouterr().out
+
+
+def test_one_position_in_too_many(nets, data, capsys):
+    assert main(["eval", nets[0], "--data", data, "--every", "9" * 30]) == 2
+    error = capsys.readouterr().err
+    assert "make it smaller" in error
+    assert len(error.splitlines()) <= 3
+
+
 def test_no_positions(nets, tmp_path, capsys):
     empty, damaged, unsearched = (tmp_path / name for name in ("empty", "damaged", "unsearched"))
     for folder in (empty, damaged, unsearched):
