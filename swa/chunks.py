@@ -254,7 +254,7 @@ def _read_chunk(
         else:
             data, cut = _bare(pieces) if version_of(head) else (head, False)
         if gzipped and _is_tar(data[:_BLOCK]):
-            raise RecordError(Damage.NOT_RECORDS, "a gzipped tar", "Unpack it with gunzip.")
+            raise RecordError(Damage.NOT_RECORDS, "a gzipped tar: unpack it with gunzip")
         records = parse(data, cut)
     except RecordError as error:
         counts.skip(RecordError(error.damage, error.reason, error.remedy or _DAMAGED, file.shown))

@@ -42,12 +42,20 @@ _COLUMNS = (
 """What the table shows; 80 columns hold no more."""
 
 
+def printable(name: str) -> str:
+    """A name on one line, in letters that every table, terminal and picture can hold."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
 def names_of(evaluation: Evaluation) -> list[str]:
-    """What the nets are called: their names, or paths where two have the same name."""
-    names = [net.net.name for net in evaluation.nets]
+    """What the nets are called: their names, or paths where two have the same name.
+
+    Made printable: a file may be called anything.
+    """
+    names = [printable(net.net.name) for net in evaluation.nets]
     if len(set(names)) == len(names):
         return names
-    return [str(net.net.path) for net in evaluation.nets]
+    return [printable(str(net.net.path)) for net in evaluation.nets]
 
 
 # --- for scripts ---

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
-from record_bytes import packed_game
+from record_bytes import packed_game, tar_of
 from tiny_net import KINDS, TINY, calm_weights
 
 from swa.cli import main
+from swa.commands.eval_output import printable
 from swa.evaluation import COMPARISONS, METRICS
 from swa.net import new_net, save_net
 
@@ -195,6 +198,29 @@ def test_a_picture_of_nets_with_difficult_names(nets, data, tmp_path):
     path = tmp_path / "a.png"
     assert main(["eval", nets[0], str(odd), "--data", data, "--plot", str(path)]) == 0
     assert path.stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_that_no_table_can_hold(nets, data, tmp_path, capsys):
+    """A line break, a terminal's escape, a byte that is not UTF-8; letters that no font has."""
+    for name in ("a\nb\x1b[31m.pb", os.fsdecode(b"bad\xff.pb"), "\u7db2.pb"):
+        odd = tmp_path / name
+        odd.write_bytes(Path(nets[0]).read_bytes())
+        path = tmp_path / "odd.svg"
+        words = ["eval", nets[0], str(odd), "--data", data, "--plot", str(path), "--overwrite"]
+        assert main(words) == 0
+        text, error = capsys.readouterr()
+        assert error == ""
+        assert printable(odd.name.removesuffix(".pb")) in text
+        assert all(line.isprintable() for line in text.splitlines())
+        assert path.stat().st_size > 1000
+
+
+def test_a_gzipped_tar_is_told_what_to_do_about(nets, tmp_path, capsys):
+    packed = gzip.compress(tar_of({"a.gz": packed_game()}))
+    (tmp_path / "games.tar.gz").write_bytes(packed)
+    assert main(["eval", nets[0], "--data", str(tmp_path)]) == 2
+    assert "unpack it with gunzip" in capsys.readouterr().err
 
 
 def test_progress_is_for_terminals_and_leaves_an_empty_line(nets, data, capsys, monkeypatch):
