@@ -176,7 +176,7 @@ def _files_of(paths: list[Path], counts: ReadCounts) -> Iterator[_File]:
             yield file  # reading it will tell
             continue
         identity = (status.st_dev, status.st_ino)
-        if identity in seen:
+        if status.st_ino and identity in seen:  # some network file systems number nothing
             counts.repeated += 1
         else:
             seen.add(identity)

@@ -260,7 +260,8 @@ def test_two_points_of_one_run(
     monkeypatch.setattr(swa.build, "SAMPLE", 512)
     data, out = shared / "chunks" / "v7", tmp_path / "ckpt.pb.gz"
     names = ("ckpt-1-10000", "ckpt-11-110000")
-    config = real(shared, data, out, *names, positions=512, eval_positions=256)
+    limits = {"positions": 2048, "held_out": 0.3, "eval_positions": 1024}
+    config = real(shared, data, out, *names, **limits)
     manifest = build(config).manifest
     assert manifest.checks.failed == {}
     assert manifest.checks.cosine is not None

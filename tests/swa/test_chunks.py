@@ -468,3 +468,20 @@ def test_a_file_is_read_once(tmp_path: Path) -> None:
     found, counts = read(folder, folder / "a.gz", tmp_path, folder / ".." / "games")
     assert [chunk.path.name for chunk in found] == ["a.gz", "b.gz"]
     assert (counts.files, counts.repeated) == (2, 2 + 1 + 4 + 4)
+
+
+def test_files_without_numbers_are_all_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.stat
+
+    def numberless(self: Path, **how: Any) -> os.stat_result:
+        status = list(real(self, **how))
+        status[1] = 0
+        return os.stat_result(status)
+
+    for name in "ab":
+        (tmp_path / f"{name}.gz").write_bytes(packed_game())
+    monkeypatch.setattr(Path, "stat", numberless)
+    found, counts = read(tmp_path)
+    assert (len(found), counts.repeated) == (2, 0)
