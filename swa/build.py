@@ -121,6 +121,7 @@ def build(
     data = survey(
         config.data,
         share=config.share,
+        select=config.rule == "soup",
         eval_data=config.eval_data,
         positions=config.positions,
         eval_positions=config.eval_positions,
@@ -259,8 +260,13 @@ class _Lab:
 
     def losses(self, what: str, nets: Sequence[Net], *, resamples: int = 0) -> Evaluation:
         """Evaluate nets on the positions for losses."""
-        of = self.data.held_out_positions or self.data.refresh_positions
+        of = self.data.loss_positions
         return self._evaluate(what, nets, self.data.batches(), of, resamples)
+
+    def to_choose(self, what: str, nets: Sequence[Net]) -> Evaluation:
+        """Evaluate nets on the held-out positions that are for a choice among them."""
+        of = self.data.selection_positions
+        return self._evaluate(what, nets, self.data.selection_batches(), of, 0)
 
     def on_sample(self, what: str, nets: Sequence[Net]) -> Evaluation:
         """Evaluate nets on the sample."""
@@ -300,11 +306,16 @@ def _soup(nets: Sequence[Net], lab: _Lab) -> tuple[RuleRecord, tuple[float, ...]
     def loss(weights: Weights) -> float:
         alone = next((net for net in nets if net.weights is weights), None)
         tried = alone or lab.mixed(nets[0], weights)
-        return lab.losses("choosing what goes into the soup", [tried]).nets[0].loss
+        return lab.to_choose("choosing what goes into the soup", [tried]).nets[0].loss
 
     soup = greedy_soup([net.weights for net in nets], loss)
     weights = tuple(float(place in soup.chosen) for place in range(len(nets)))
-    return RuleRecord("soup", {"chosen": list(soup.chosen), "losses": list(soup.losses)}), weights
+    settings = {
+        "chosen": list(soup.chosen),
+        "losses": list(soup.losses),
+        "positions": lab.data.selection_positions,
+    }
+    return RuleRecord("soup", settings), weights
 
 
 def _line(similarity: Similarity | None, used: Sequence[Net], lab: _Lab) -> StraightLine | None:
