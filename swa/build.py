@@ -28,6 +28,7 @@ from swa.build_checks import (
 from swa.build_config import BuildConfig, BuildError, manifest_of
 from swa.build_data import BuildData, survey
 from swa.build_records import describe
+from swa.chunks import read_records
 from swa.cores import usable_cores
 from swa.evaluation import Evaluation, evaluate
 from swa.files import write_together
@@ -197,9 +198,13 @@ def _read_nets(
 def check_outputs(output: Path, inputs: Sequence[Path], overwrite: bool) -> None:
     """Raise NetError where the net or its manifest cannot be written, or something is there.
 
-    With ``overwrite`` something may be, but never one of ``inputs``.
+    With ``overwrite`` something may be, but never one of ``inputs``, nor training records: a game
+    that no build takes, as a copy of another, is lost like any other.
     """
     check_output(output, inputs=inputs, overwrite=overwrite)
+    if output.exists() and next(read_records(output), None) is not None:
+        reason = "holds training records: they would be lost"
+        raise NetError(reason, "Choose another name.", str(output))
     manifest = manifest_of(output)
     check_no_input(manifest, inputs)
     if manifest.exists() and not overwrite:

@@ -336,7 +336,8 @@ def test_no_input_is_overwritten(inputs: Path, capsys: pytest.CaptureFixture[str
         capsys.readouterr()
         before = lost.read_bytes()
         assert main(["build", *words, "-o", str(inputs / name), "--overwrite"]) == 2
-        assert f"{lost}: is an input: it would be lost" in capsys.readouterr().err
+        reason = "holds training records: they" if lost.parent == games else "is an input: it"
+        assert f"{lost}: {reason} would be lost" in capsys.readouterr().err
         assert lost.read_bytes() == before
 
 
