@@ -52,7 +52,7 @@ def save_plot(evaluation: Evaluation, names: Sequence[str], path: Path) -> None:
         _draw_losses(axes, evaluation, names, metric, label)
     for axes, outcome in zip(curves, OUTCOMES, strict=True):
         _draw_reliability(axes, evaluation.nets, outcome)
-    losses[0].set_yticks(range(len(names)), [_short(name) for name in names])
+    losses[0].set_yticks(range(len(names)), [short_name(name) for name in names])
     curves[0].set_ylabel("share of positions where it came so")
     figure.suptitle(
         f"{evaluation.positions:,} positions of {evaluation.games:,} games; "
@@ -65,7 +65,7 @@ def save_plot(evaluation: Evaluation, names: Sequence[str], path: Path) -> None:
     write_whole(path, picture.getvalue())
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """A name that leaves room for the rest, and in which no dollar begins a formula."""
     if len(name) > LONGEST_NAME:
         name = "..." + name[3 - LONGEST_NAME :]
