@@ -96,14 +96,24 @@ def read_records(
     by itself, in a folder, by links. Raises RecordError at once where a source does not exist;
     everything found wrong later is counted and left out.
     """
+    counts = ReadCounts() if counts is None else counts
+    files = _files_of(_existing(source), counts)
+    return (chunk for file in files for chunk in _read_file(file, counts))
+
+
+def list_files(source: Path | Sequence[Path]) -> list[Path]:
+    """The files that ``read_records`` reads, in its order. Raises RecordError as it does."""
+    return [file.path for file in _files_of(_existing(source), ReadCounts())]
+
+
+def _existing(source: Path | Sequence[Path]) -> list[Path]:
     paths = [source] if isinstance(source, Path) else list(source)
     for path in paths:
         if not os.path.exists(path):  # Path.exists raises where a folder may not be looked into
             raise RecordError(
                 Damage.UNREADABLE, "no such file or folder", "Check the path.", _shown(str(path))
             )
-    counts = ReadCounts() if counts is None else counts
-    return (chunk for file in _files_of(paths, counts) for chunk in _read_file(file, counts))
+    return paths
 
 
 def games_of(chunk: Chunk) -> Iterator[Chunk]:
