@@ -90,7 +90,7 @@ class TrainingGames:
 
     def order(self, *seed: int) -> list[int]:
         """The files in an order of their own for each ``seed``."""
-        return np.random.default_rng(seed).permutation(len(self.files)).tolist()
+        return [int(file) for file in np.random.default_rng(seed).permutation(len(self.files))]
 
     def games_of(self, file: int, counts: ReadCounts | None = None) -> Iterator[Chunk]:
         """All games of a file. Raises RecordError where it is not what it was when it was listed.
