@@ -19,7 +19,7 @@ import chess
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.boards import GameLine, line_from_game, policy_index
+from arena.boards import GameLine, replay
 from arena.game import WHITE_POINTS, Result
 from arena.kernel.game_planes import pack_game
 from arena.kernel.movegen import MAX_MOVES
@@ -101,14 +101,10 @@ def game_records(
     and ``boards.MoveError`` for a start that is no position and for illegal moves, ValueError for
     searches that do not fit the game.
     """
-    line = line_from_game(start, moves, len(moves) + 1)
-    played = np.array(
-        [policy_index(line.positions[ply], moves[ply]) for ply in range(first, len(moves))],
-        np.uint16,
-    )
+    line, indices = replay(start, moves, len(moves) + 1)
     return line_records(
         line,
-        played,
+        indices[first:],
         result,
         searches,
         first=first,
