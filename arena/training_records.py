@@ -94,7 +94,8 @@ def game_records(
     that it ended it for its length; ``result`` has to be a draw then.
 
     ``plies_left`` counts the plies to the game's end. Of an adjudicated game it is lc0's estimate:
-    the plies that were played, and those that the last search expected behind them.
+    the plies that were played, and those that the last search expected behind them. (lc0 has that
+    of every game, of one that was drawn on the board too.)
 
     The records end before a position with more than ``LAST_RULE50`` plies without capture or pawn
     move, which no valid record can hold; there may be none at all. Raises ``boards.PositionError``
@@ -137,22 +138,30 @@ def line_records(
         raise ValueError(f"a game that was stopped for its length did not end {result}")
     rule50 = line.positions["rule50"][first : line.last]
     kept = int(np.append(rule50 > LAST_RULE50, True).argmax())
+    beyond = 1.0
+    if searches and (adjudicated or max_length):
+        beyond = max(_plies(searches[-1].best.m), 1.0)
     records = _positions(line, first, kept)
     black = records["side_to_move"] != 0
     records["result_q"] = np.where(black, -1, 1) * (2 * WHITE_POINTS[result] - 1)
     records["result_d"] = result == "1/2-1/2"
-    records["plies_left"] = count - np.arange(kept)
+    records["plies_left"] = _plies_left(kept, count, beyond)
     records["played_idx"] = played[:kept]
     if searches is None:
         _add_played_moves(records)
     else:
-        if searches and (adjudicated or max_length):
-            records["plies_left"] += max(_plies(searches[-1].best.m) - 1, 0)
         for record, search in zip(records, searches, strict=False):
             _add_search(record, search)
     if adjudicated or max_length:
         records["invariance_info"] |= ADJUDICATED | (MAX_LENGTH if max_length else 0)
     return records
+
+
+def _plies_left(kept: int, count: int, last: float) -> NDArray[np.float32]:
+    """Of the first ``kept`` of ``count`` positions, where the last has ``last``; rounded as lc0."""
+    steps = np.full(kept, -1, np.float32)
+    steps[:1] = np.float32(last) + np.float32(count) - 1
+    return np.cumsum(steps, dtype=np.float32)
 
 
 def _positions(line: GameLine, first: int, count: int) -> Records:
@@ -211,11 +220,11 @@ def _plies(m: float) -> float:
 
 
 def _without_drift(q: float, d: float) -> tuple[float, float]:
-    """Return q and d of possible W, D, L: sums of float32 may be beyond by a little.
+    """Return q and d of possible W, D and L: sums of float32 may be beyond by a little.
 
-    As in lc0, all is put right by d where q alone is possible (``DriftCorrect``).
+    As lc0's ``DriftCorrect``, which puts what is left on d. NaN stays.
     """
-    if np.isnan(q) or np.isnan(d):
-        return q, d
-    q = min(max(q, -1.0), 1.0)
-    return q, min(max(d, 0.0), 1.0 - abs(q))
+    lead, draw = np.float32(min(max(q, -1.0), 1.0)), np.float32(min(max(d, 0.0), 1.0))
+    win = (1 - draw + lead) / np.float32(2)
+    drift = min(win, win - lead, np.float32(0))
+    return float(lead), float(max(draw + 2 * drift, np.float32(0)))
