@@ -135,9 +135,18 @@ def games_of(chunk: Chunk) -> Iterator[Chunk]:
 def write_chunk(path: Path, records: Records) -> None:
     """Write a game as a gzipped V6 file, as lc0 does; whole or not at all.
 
+    Raises RecordError for records that ``read_records`` would refuse, OSError where the file cannot
+    be written.
+    """
+    write_whole(path, pack_chunk(records))
+
+
+def pack_chunk(records: Records) -> bytes:
+    """The file that ``write_chunk`` writes.
+
     ``records`` are of any of ``LAYOUTS``; of V6 every bit is kept. The same records give the same
     bytes under the same zlib, there being no time or name in them. Raises RecordError for records
-    that ``read_records`` would refuse, OSError where the file cannot be written.
+    that ``read_records`` would refuse.
     """
     records = to_v6(records)
     if not 0 < len(records) <= MAX_RECORDS:
@@ -151,7 +160,7 @@ def write_chunk(path: Path, records: Records) -> None:
     packed = io.BytesIO()
     with gzip.GzipFile("", "wb", _LEVEL, packed, mtime=0) as file:
         file.write(records.tobytes())
-    write_whole(path, packed.getvalue())
+    return packed.getvalue()
 
 
 class _File(NamedTuple):
