@@ -7,7 +7,7 @@ legal moves are in the softmax, so that nothing is learnt of illegal ones (lczer
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -46,19 +46,19 @@ class TrainingPositions(Protocol):
         """[B + 1]: position b has moves[offsets[b] : offsets[b + 1]]."""
 
     @property
-    def policy(self) -> NDArray[np.float32]:
+    def policy(self) -> NDArray[np.floating[Any]]:
         """[M] target probabilities; a position's add up to 1."""
 
     @property
-    def result(self) -> NDArray[np.float32]:
+    def result(self) -> NDArray[np.floating[Any]]:
         """[B, 3] win, draw, loss of the game."""
 
     @property
-    def searched(self) -> NDArray[np.float32]:
+    def searched(self) -> NDArray[np.floating[Any]]:
         """[B, 3] the same after the search; NaN where there was none."""
 
     @property
-    def plies_left(self) -> NDArray[np.float32]:
+    def plies_left(self) -> NDArray[np.floating[Any]]:
         """[B], NaN where it is not known."""
 
 
