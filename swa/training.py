@@ -190,6 +190,7 @@ class _Run:
         self.settings = deciding_settings(config, data.digest, threads)
         if saved is not None:
             check_same(saved.settings, self.settings)
+        data.validation()  # what is wrong with it is said now, not when it first falls due
         self.net = self._start_net(fresh=saved is None)
         settings = config.training
         module = tower(self.net.spec, self.net.weights)
