@@ -16,6 +16,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from swa.licence import encoded_licence
+from swa.net_names import within
 from swa.spec import NetError
 
 RuleName = Literal["mean", "ema", "lczero", "lawa", "soup"]
@@ -192,7 +193,7 @@ def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
             isinstance(value, str) and "\0" not in value, f"{where}: must be a path, not {value!r}"
         )
         try:
-            return folder / Path(value).expanduser()
+            return within(folder, value)
         except RuntimeError as error:  # ~somebody, and there is nobody of that name
             raise BuildError(f"{where}: {value}: {str(error).lower()}") from None
     if wanted is str:
