@@ -79,7 +79,8 @@ class MatchConfig:
 
     nets: tuple[Path, ...] = option(
         (),
-        "the nets: the baseline, then the candidate; more than two play a tournament",
+        "the nets: the baseline, then the candidate; more than two play a tournament; latest:DIR "
+        "is the newest of a training run (swa latest --help)",
         "NET",
         group="nets",
     )

@@ -19,6 +19,7 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from arena.config import ConfigError, MatchConfig
+from swa.net_names import within
 
 PROJECT_FILE = Path("pyproject.toml")
 """Its table ``[tool.arena]`` holds a project's own defaults."""
@@ -282,7 +283,7 @@ def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
             raise ConfigError(f"{where}: must be a list{parts}, each {_KINDS[items[0]]}")
         return tuple(_read_value(items[0], item, where, folder) for item in value)
     if wanted is Path and isinstance(value, str):
-        return folder / Path(value).expanduser()
+        return within(folder, value)
     if wanted is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
     if wanted in (bool, int) and type(value) is wanted:

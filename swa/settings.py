@@ -16,6 +16,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from swa.net_names import within
+
 
 class SettingsError(ValueError):
     """Settings that cannot be: one to three lines for the user, what, why, what to do."""
@@ -101,7 +103,7 @@ def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
 def _read_path(value: Any, where: str, folder: Path) -> Path:
     _check(isinstance(value, str) and "\0" not in value, f"{where}: must be a path, not {value!r}")
     try:
-        return folder / Path(value).expanduser()
+        return within(folder, value)
     except RuntimeError as error:  # ~somebody, and there is nobody of that name
         raise SettingsError(f"{where}: {value}: {str(error).lower()}") from None
 

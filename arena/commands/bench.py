@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arena.commands.nets import take_nets
 from arena.commands.output import add_output_flags, write_json
 from arena.commands.run import positive
 from arena.config import ConfigError
@@ -199,7 +200,7 @@ def config_of(arguments: argparse.Namespace) -> BenchConfig:
     what: tuple[What, ...] = arguments.what
     return BenchConfig(
         what=what,
-        nets=tuple(arguments.net),
+        nets=take_nets(arguments.net, quiet=arguments.quiet),
         sizes=tuple(zip(arguments.games, arguments.visits, strict=True)),
         parallel=arguments.parallel,
         device=arguments.device,

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arena.commands.nets import take_net
 from arena.commands.output import add_output_flags, write_json, write_text
 
 if TYPE_CHECKING:
@@ -54,9 +55,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Examine and show; 0 if a match can be played here, else 2."""
     from arena.doctor import examine
 
-    examination = examine(
-        arguments.net, arguments.device, arguments.dtype, wanted=arguments.evaluator
-    )
+    net = arguments.net and take_net(arguments.net, quiet=arguments.quiet)
+    examination = examine(net, arguments.device, arguments.dtype, wanted=arguments.evaluator)
     if arguments.json:
         write_json(examination.as_json())
     elif not arguments.quiet:

@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 
+from arena.commands.nets import load_match
 from arena.commands.output import add_output_flags, write_json, write_text
 from arena.options import add_flags
 
@@ -67,10 +68,7 @@ def positive(text: str) -> int:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Play and show the outcome."""
-    from arena.config import MatchConfig
-    from arena.options import load_config
-
-    config = load_config(MatchConfig, arguments)  # before the imports, which take seconds
+    config, command = load_match(arguments)  # before the imports, which take seconds
 
     from arena.console import PaceSource, Progress, progress, write_lines
     from arena.match import Ending
@@ -94,7 +92,6 @@ def execute(arguments: argparse.Namespace) -> int:
             stream=sys.stderr,
         )
 
-    command = ["arena", *arguments.words]
     if len(config.nets) > 2:
         tournament = play_tournament(config, command, show, note)
         folder, ending = tournament.folder, tournament.ending

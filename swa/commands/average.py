@@ -12,6 +12,7 @@ from swa.commands.output import (
     add_rules,
     saved_as_json,
     saved_lines,
+    take_nets,
     write_json,
     write_text,
 )
@@ -44,7 +45,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="NET",
         nargs="+",
         type=Path,
-        help=".pb.gz or .pb files; for ema, lczero and lawa from the oldest to the newest",
+        help=".pb.gz or .pb files; for ema, lczero and lawa from the oldest to the newest; "
+        "latest:DIR:K are the last K of a run (swa latest --help)",
     )
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="a new .pb.gz or .pb file"
@@ -64,6 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from swa.net import check_output, load_net, save_net
 
     rule = _rule(arguments)
+    arguments.nets = take_nets(arguments.nets)
     check_output(arguments.output, inputs=arguments.nets, overwrite=arguments.overwrite)
     weights = arguments.weights or rule.proportions(len(arguments.nets))
     nets = [load_net(path) for path in arguments.nets]

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from swa.commands.output import (
     add_output_flags,
     add_rules,
     saved_lines,
+    take_nets,
     write_json,
     write_text,
 )
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   swa build --nets run-*.pb.gz --data games/ -o mean.pb.gz
+  swa build --nets latest:runs/tiny:10 --data games/ -o swa.pb.gz
   swa build run.toml -o ema.pb.gz --rule ema --scale 4
   swa build --nets a.pb.gz b.pb.gz --data games/ --eval-data later/ -o ab.pb.gz
   swa build --from-manifest mean.pb.gz.json -o again.pb.gz --search games/
@@ -61,7 +64,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="NET",
         nargs="+",
         type=Path,
-        help=".pb.gz or .pb files; for ema, lczero and lawa from the oldest to the newest",
+        help=".pb.gz or .pb files; for ema, lczero and lawa from the oldest to the newest; "
+        "latest:DIR:K are the last K of a run (swa latest --help)",
     )
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="a new .pb.gz or .pb file")
     add_rules(parser, {"soup": "greedy soup, each net that does not raise the loss"}, default=None)
@@ -173,6 +177,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from swa.build_config import make_config
 
     config = make_config(given, arguments.config)
+    config = replace(config, nets=take_nets(config.nets))
     with _progress(config.progress) as notify:
         built = build(config, command=command, config_file=arguments.config, notify=notify)
     if arguments.json:

@@ -10,6 +10,7 @@ from swa.commands.output import (
     add_output_flags,
     saved_as_json,
     saved_lines,
+    take_net,
     write_json,
     write_text,
 )
@@ -33,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "asks for it and never lowered. Shows what the encoding costs.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("net", metavar="IN", type=Path, help="a .pb.gz or .pb file")
+    parser.add_argument("net", metavar="IN", type=Path, help="a .pb.gz or .pb file, or latest:DIR")
     parser.add_argument("output", metavar="OUT", type=Path, help="a new .pb.gz or .pb file")
     add_file_flags(parser)
     add_output_flags(parser)
@@ -44,6 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Read, write, show."""
     from swa.net import check_output, load_net, save_net
 
+    arguments.net = take_net(arguments.net)
     check_output(arguments.output, inputs=[arguments.net], overwrite=arguments.overwrite)
     net = load_net(arguments.net)
     saved = save_net(

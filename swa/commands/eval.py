@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swa.commands.output import add_output_flags, write_json, write_text
+from swa.commands.output import add_output_flags, take_nets, write_json, write_text
 
 if TYPE_CHECKING:
     from swa.batches import Batch, BatchCounts
@@ -48,7 +48,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EXAMPLES,
     )
     parser.add_argument(
-        "nets", metavar="NET", nargs="+", help=".pb.gz or .pb files; others compare to the first"
+        "nets",
+        metavar="NET",
+        nargs="+",
+        help=".pb.gz or .pb files, latest:DIR; others compare to the first",
     )
     parser.add_argument(
         "--data",
@@ -111,7 +114,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from swa.evaluation import evaluate
     from swa.net import load_net
 
-    nets = [load_net(path) for path in arguments.nets]
+    nets = [load_net(path) for path in take_nets(arguments.nets)]
     read, counts = ReadCounts(), BatchCounts()
     batches = read_batches(
         arguments.data,

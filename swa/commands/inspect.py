@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from swa.commands.output import add_output_flags, write_json, write_text
+from swa.commands.output import add_output_flags, take_net, write_json, write_text
 
 if TYPE_CHECKING:
     from swa.net import Net
@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "health of its batch norms.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("net", metavar="NET", help="a .pb.gz or .pb file")
+    parser.add_argument("net", metavar="NET", help="a .pb.gz or .pb file, or latest:DIR")
     add_output_flags(parser)
     parser.set_defaults(execute=execute)
 
@@ -35,7 +35,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Read and show."""
     from swa.net import load_net
 
-    description = describe(load_net(arguments.net))
+    description = describe(load_net(take_net(arguments.net)))
     if arguments.json:
         write_json(description)
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,28 @@ def add_rules(
     group.add_argument(
         "--last", metavar="K", type=int, help="for lawa: how many of the newest (default: 5)"
     )
+
+
+def take_nets(words: Iterable[str | Path]) -> tuple[Path, ...]:
+    """The paths of NETs; which ones ``latest:`` stands for is said on stderr.
+
+    Raises NetError where there is none (``swa.latest``).
+    """
+    from swa.latest import resolve_nets
+
+    return resolve_nets(words, note)
+
+
+def take_net(word: str | Path) -> Path:
+    """The path of a NET where one is wanted."""
+    from swa.latest import resolve_net
+
+    return resolve_net(word, note)
+
+
+def note(line: str) -> None:
+    """Say on stderr what is no error."""
+    sys.stderr.write(f"{line}\n")
 
 
 def write_json(document: Any) -> None:
