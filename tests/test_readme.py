@@ -30,6 +30,16 @@ rnbqkbnr/pp1ppppp/8/2p5/4P3/8/PPPP1PPP/RNBQKBNR w KQkq -
 rnbqkbnr/ppp1pppp/8/3p4/3P4/8/PPP1PPPP/RNBQKBNR w KQkq -
 """
 
+TRAINING = """\
+name = "first"
+output = "runs/first"
+net = { blocks = 1, filters = 8 }
+data = { input = ["games"], held-out = 0.3, sampling = 1.0, validation-positions = 200 }
+training = { batch-size = 16, total-steps = 4 }
+learning-rate = { lr = 0.01 }
+averages = [{ name = "swa", rule = "mean", every = 2, refresh-positions = 50 }]
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,6 +52,7 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for game in sorted((shared / "chunks" / "v7").glob("*.gz"))[:12]:
         (folder / "games" / game.name).symlink_to(game)
     (folder / "pyproject.toml").write_text(SHORT)
+    (folder / "train.toml").write_text(TRAINING)
     (folder / "book.epd").write_text(BOOK)
     return folder
 
