@@ -374,3 +374,20 @@ def test_another_basin_is_found_on_the_straight_line(
         build(config)
     assert [failure.check for failure in caught.value.failures] == ["barrier"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_snapshots_of_a_run(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", str(inputs / "games"), "--json"]
+    run = f"latest:{inputs}/run:2"
+    assert main(["build", "--nets", run, "-o", str(inputs / "a.pb"), *data]) == 0
+    out, said = capsys.readouterr()
+    assert f"{run} is {inputs}/run-2.pb\n{run} is {inputs}/run-3.pb\n" in said
+    paths = [Path(one["path"]).name for one in json.loads(out)["ingredients"]]
+    assert paths == ["run-2.pb", "run-3.pb"]
+    (inputs / "run.toml").write_text('nets = ["latest:run:2"]\n')
+    words = ["build", str(inputs / "run.toml"), "-o", str(inputs / "b.pb"), *data]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert (inputs / "a.pb").read_bytes() == (inputs / "b.pb").read_bytes()
+    newest = str(inputs / "run-3.pb")
+    assert main(["build", "--nets", run, "-o", newest, "--overwrite", *data]) == 2
