@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import chess
 import numpy as np
+import numpy.typing as npt
 
 from arena.kernel.bitboard import NO_SQUARE
 from arena.kernel.movegen import MAX_MOVES, legal_moves
@@ -147,14 +148,24 @@ def line_from_game(root: chess.Board, moves: Sequence[str | chess.Move], capacit
     Raises ``PositionError`` for a root that is no position, ``MoveError`` for an illegal move, and
     ``ValueError`` if the game needs more than ``capacity`` positions.
     """
+    return replay(root, moves, capacity)[0]
+
+
+def replay(
+    root: chess.Board, moves: Sequence[str | chess.Move], capacity: int
+) -> tuple[GameLine, npt.NDArray[np.uint16]]:
+    """The line of ``line_from_game``, and the policy indices [len(moves)] of its moves."""
     if len(moves) >= capacity:
         raise ValueError(f"{len(moves)} moves need {len(moves) + 1} positions, not {capacity}")
     positions = np.zeros(capacity, POSITION)
     positions[0] = position_of(root)
+    indices = np.zeros(len(moves), np.uint16)
     for last, move in enumerate(moves):
-        make_move(positions[last], policy_index(positions[last], move), positions[last + 1])
+        index = policy_index(positions[last], move)
+        make_move(positions[last], index, positions[last + 1])
         count_repetitions(positions, last + 1)
-    return GameLine(positions, len(moves), 0 if is_standard_start(root) else 1)
+        indices[last] = index
+    return GameLine(positions, len(moves), 0 if is_standard_start(root) else 1), indices
 
 
 def _mirrored(square: int, turn: chess.Color) -> int:

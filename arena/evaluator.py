@@ -22,7 +22,7 @@ from swa.devices import first_device, is_available, may_have_accelerator
 from swa.forward import Forward
 from swa.net import Net
 from swa.packed import why_not
-from swa.spec import POLICY_MOVES, NetSpec, ValueKind
+from swa.spec import POLICY_MOVES, NetSpec
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +142,6 @@ class TorchEvaluator:
         in_turn = self._device.type not in ("cpu", "cuda")
         self._turn: AbstractContextManager[object] = Lock() if in_turn else nullcontext()
         self.has_moves_left = net.spec.moves_left is not None
-        self._wdl = net.spec.value.kind is ValueKind.WDL
         self._module = for_play(net.spec, net.weights, self._device, self._dtype)
         if self._device.type == "cuda" and dtype == "float32":
             # TensorFloat-32 keeps 10 bits of the mantissa; float32 shall mean float32.
@@ -157,6 +156,8 @@ class TorchEvaluator:
         """Evaluate a batch; see ``Evaluator``."""
         import torch
 
+        from swa.model import answers
+
         if self._device.type == "cpu" and torch.get_num_threads() != 1:
             torch.set_num_threads(1)  # holds for the calling thread only, hence here
         boards, count = len(leaves.offsets) - 1, len(leaves.moves)
@@ -165,33 +166,16 @@ class TorchEvaluator:
         places = rows * np.int32(POLICY_MOVES) + leaves.moves
         with self._turn, torch.inference_mode():
             # Masks go as bytes: not every device has unsigned integers of 64 bits.
-            answers = self._answers(
+            found = answers(
+                self._module,
                 torch.tensor(leaves.masks.view(np.uint8)).to(self._device),
                 torch.tensor(leaves.values).to(self._device),
                 torch.from_numpy(places).to(self._device),
+                self._dtype,
             )
-            flat = answers.cpu().numpy()
+            flat = torch.cat([part.flatten() for part in found]).cpu().numpy()  # a single copy
         logits, wdl, moves_left = np.split(flat, (count, count + 3 * boards))
         return Evaluation(logits, wdl.reshape(boards, 3), moves_left)
-
-    def _answers(
-        self, masks: torch.Tensor, values: torch.Tensor, places: torch.Tensor
-    ) -> torch.Tensor:
-        """Logits [M], wdl [B * 3] and moves left [B] as one float32 tensor, for a single copy."""
-        import torch
-
-        from swa.model import unpack
-
-        outputs = self._module(unpack(masks, values, self._dtype))
-        logits = outputs.policy.flatten().index_select(0, places).float()
-        value = outputs.value.float()
-        if self._wdl:
-            wdl = value.softmax(1)
-        else:
-            wdl = torch.cat(((1 + value) / 2, torch.zeros_like(value), (1 - value) / 2), 1)
-        moves_left = outputs.moves_left
-        plies = torch.zeros_like(wdl[:, 0]) if moves_left is None else moves_left.float()
-        return torch.cat((logits, wdl.flatten(), plies.flatten()))
 
 
 # --- which of them ---

@@ -11,12 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from swa.chunks import Chunk, ReadCounts, read_records
+from swa.chunks import Chunk, ReadCounts, games_of, read_records
 from swa.records import PLACEHOLDER, Damage, RecordError, Records, planes_of, targets_of, wdl
 from swa.spec import POLICY_MOVES, InputFormat
 
 BATCH = 512
 """Positions; they and their targets take 6 MB while a batch is made, 2 kB a position after it."""
+
+HASHES = 2**32
+"""Values that the hash of a record can have."""
 
 _FIRST_WITH_SEARCH = 4  # version of records: older ones have the game's result only
 
@@ -56,10 +59,10 @@ def read_batches(
     """The positions of files and folders of training records, in order, in bounded memory.
 
     At most ``positions`` are taken, the first ones; of ``every`` positions one, chosen by a hash of
-    its record, so that the choice is the same wherever the record lies. A game is a file: where a
-    program put several games into one, they count as one game. Placeholders and positions without
-    legal moves are left out. Of V3 only the moves that the search visited are known to be legal, so
-    that its policies look easier to predict than others'.
+    its record, so that the choice is the same wherever the record lies. Games of one file are told
+    apart by ``swa.chunks.games_of``. Placeholders and positions without legal moves are left out.
+    Of V3 only the moves that the search visited are known to be legal, so that its policies look
+    easier to predict than others'.
 
     Raises RecordError at once where a source does not exist, ValueError for numbers below 1; files
     with something wrong are left out and counted in ``read``, so are those of an input format that
@@ -67,9 +70,26 @@ def read_batches(
     """
     if every < 1 or (positions is not None and positions < 1):
         raise ValueError("positions and every are at least 1")
-    read = ReadCounts() if read is None else read
     counts = BatchCounts() if counts is None else counts
-    return batches_of(read_records(data, read), positions, every, read, counts)
+    return batches_of(read_games(data, read), positions, every, counts)
+
+
+def read_games(data: Path | Sequence[Path], counts: ReadCounts | None = None) -> Iterator[Chunk]:
+    """The games of files and folders, one by one, of the input format that nets here have.
+
+    Files with another one are counted in ``counts`` and left out. Raises RecordError at once where
+    a source does not exist.
+    """
+    counts = ReadCounts() if counts is None else counts
+    return _games_of_all(read_records(data, counts), counts)
+
+
+def _games_of_all(chunks: Iterator[Chunk], counts: ReadCounts) -> Iterator[Chunk]:
+    for chunk in chunks:
+        if error := _of_other_format(chunk):
+            counts.skip(error)
+        else:
+            yield from games_of(chunk)
 
 
 class _Piece(NamedTuple):
@@ -81,19 +101,12 @@ class _Piece(NamedTuple):
 
 
 def batches_of(
-    chunks: Iterator[Chunk],
-    limit: int | None,
-    every: int,
-    read: ReadCounts,
-    counts: BatchCounts,
+    games: Iterator[Chunk], limit: int | None, every: int, counts: BatchCounts
 ) -> Iterator[Batch]:
-    """The positions of games read before, as ``read_batches`` has them; ``limit`` is its number."""
+    """The positions of ``read_games``, as ``read_batches`` has them; ``limit`` is its number."""
     pending: list[_Piece] = []
     room = BATCH
-    for chunk in chunks:
-        if error := _of_other_format(chunk):
-            read.skip(error)
-            continue
+    for chunk in games:
         records = _chosen(chunk.records, every, counts)
         if limit is not None:
             records = records[: limit - counts.positions]
@@ -131,14 +144,27 @@ def _of_other_format(chunk: Chunk) -> RecordError | None:
 def _chosen(records: Records, every: int, counts: BatchCounts) -> Records:
     """The records that are taken, those that were left out being counted."""
     if every > 1:
-        hashes = np.fromiter((zlib.crc32(record) for record in records), np.uint32, len(records))
-        records = records[hashes % every == 0]
-    placeholder = records["invariance_info"] & PLACEHOLDER != 0
-    playable = (records["probabilities"] >= 0).any(axis=1)
+        hashes = np.fromiter((zlib.crc32(record) for record in records), np.uint64, len(records))
+        records = records[hashes % np.uint64(min(every, HASHES)) == 0]
+    placeholder, playable = _placeholder(records), _playable(records)
     counts.placeholders += int(placeholder.sum())
     counts.no_moves += int((~playable & ~placeholder).sum())
     taken: Records = records[playable & ~placeholder]
     return taken
+
+
+def usable(records: Records) -> Records:
+    """Without positions that were never searched and those without a legal move."""
+    taken: Records = records[_playable(records) & ~_placeholder(records)]
+    return taken
+
+
+def _placeholder(records: Records) -> NDArray[np.bool_]:
+    return np.asarray(records["invariance_info"] & PLACEHOLDER != 0)
+
+
+def _playable(records: Records) -> NDArray[np.bool_]:
+    return np.asarray((records["probabilities"] >= 0).any(axis=1))
 
 
 def _batch(pieces: Sequence[_Piece]) -> Batch:

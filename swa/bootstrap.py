@@ -19,6 +19,9 @@ RESAMPLES = 10_000
 
 CONFIDENCE = 0.95
 
+FEW_GAMES = 30
+"""Below it, intervals by resampling are noticeably too narrow."""
+
 _DRAWN_AT_ONCE = 2**20  # games
 
 

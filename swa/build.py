@@ -28,6 +28,7 @@ from swa.build_checks import (
 from swa.build_config import BuildConfig, BuildError, manifest_of
 from swa.build_data import BuildData, survey
 from swa.build_records import describe
+from swa.chunks import read_records
 from swa.cores import usable_cores
 from swa.evaluation import Evaluation, evaluate
 from swa.files import write_together
@@ -121,6 +122,7 @@ def build(
     data = survey(
         config.data,
         share=config.share,
+        select=config.rule == "soup",
         eval_data=config.eval_data,
         positions=config.positions,
         eval_positions=config.eval_positions,
@@ -196,9 +198,13 @@ def _read_nets(
 def check_outputs(output: Path, inputs: Sequence[Path], overwrite: bool) -> None:
     """Raise NetError where the net or its manifest cannot be written, or something is there.
 
-    With ``overwrite`` something may be, but never one of ``inputs``.
+    With ``overwrite`` something may be, but never one of ``inputs``, nor training records: a game
+    that no build takes, as a copy of another, is lost like any other.
     """
     check_output(output, inputs=inputs, overwrite=overwrite)
+    if output.exists() and next(read_records(output), None) is not None:
+        reason = "holds training records: they would be lost"
+        raise NetError(reason, "Choose another name.", str(output))
     manifest = manifest_of(output)
     check_no_input(manifest, inputs)
     if manifest.exists() and not overwrite:
@@ -259,8 +265,13 @@ class _Lab:
 
     def losses(self, what: str, nets: Sequence[Net], *, resamples: int = 0) -> Evaluation:
         """Evaluate nets on the positions for losses."""
-        of = self.data.held_out_positions or self.data.refresh_positions
+        of = self.data.loss_positions
         return self._evaluate(what, nets, self.data.batches(), of, resamples)
+
+    def to_choose(self, what: str, nets: Sequence[Net]) -> Evaluation:
+        """Evaluate nets on the held-out positions that are for a choice among them."""
+        of = self.data.selection_positions
+        return self._evaluate(what, nets, self.data.selection_batches(), of, 0)
 
     def on_sample(self, what: str, nets: Sequence[Net]) -> Evaluation:
         """Evaluate nets on the sample."""
@@ -300,11 +311,16 @@ def _soup(nets: Sequence[Net], lab: _Lab) -> tuple[RuleRecord, tuple[float, ...]
     def loss(weights: Weights) -> float:
         alone = next((net for net in nets if net.weights is weights), None)
         tried = alone or lab.mixed(nets[0], weights)
-        return lab.losses("choosing what goes into the soup", [tried]).nets[0].loss
+        return lab.to_choose("choosing what goes into the soup", [tried]).nets[0].loss
 
     soup = greedy_soup([net.weights for net in nets], loss)
     weights = tuple(float(place in soup.chosen) for place in range(len(nets)))
-    return RuleRecord("soup", {"chosen": list(soup.chosen), "losses": list(soup.losses)}), weights
+    settings = {
+        "chosen": list(soup.chosen),
+        "losses": list(soup.losses),
+        "positions": lab.data.selection_positions,
+    }
+    return RuleRecord("soup", settings), weights
 
 
 def _line(similarity: Similarity | None, used: Sequence[Net], lab: _Lab) -> StraightLine | None:

@@ -19,12 +19,13 @@ from swa.net import Net
 from swa.spec import norm_of, normed_convolutions
 
 BARRIER = 0.1
-"""Nats by which the policy of the midpoint of two snapshots may be worse than theirs on average.
+"""Nats by which the policy of the midpoint of two snapshots may be worse than the worse of theirs.
 
 A test of whether two nets lie in one basin (Frankle et al., "Linear Mode Connectivity and the
-Lottery Ticket Hypothesis", 2020, arXiv 1912.05671). Measured on self-play positions: 1.2 for two
-Maia nets, trained apart; -0.02 for snapshots of one run 100,000 steps apart. The policy's cross
-entropy alone, as the value's says little where nets are far too sure: there any mixture is better.
+Lottery Ticket Hypothesis", 2020, arXiv 1912.05671; they compare with the mean of the two, which
+takes an early and a late snapshot of one run for strangers where the data are not the run's own).
+The policy's cross entropy alone, as the value's says little where nets are far too sure: there any
+mixture is better.
 """
 
 SAMPLE = 2048
@@ -56,7 +57,7 @@ class StraightLine:
     other: Path
     losses: tuple[float, float]  # nats
     midpoint: float
-    barrier: float  # the midpoint's minus the mean of the two
+    barrier: float  # the midpoint's minus the worse of the two
     positions: int
 
     @property
@@ -86,7 +87,7 @@ def straight_line(
     """Measure the barrier; ``midpoint`` has its batch norm refreshed."""
     evaluation = evaluate([midpoint, one, other])
     middle, first, second = (net.metrics["policy_cross_entropy"].value for net in evaluation.nets)
-    barrier = middle - (first + second) / 2
+    barrier = middle - max(first, second)
     return StraightLine(
         one.path, other.path, (first, second), middle, barrier, evaluation.positions
     )

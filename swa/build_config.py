@@ -1,22 +1,17 @@
 """What ``swa build`` is to do: settings from a TOML file and from flags, each declared once.
 
-Keys of the file are the names of the settings in kebab case, as flags are. Paths in it are relative
-to its folder.
+Keys of the file are the names of the settings in kebab case, as flags are (``swa.settings``).
 """
 
 from __future__ import annotations
 
-import difflib
-import sys
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from swa.licence import encoded_licence
-from swa.net_names import within
+from swa.settings import SettingsError, read_settings
 from swa.spec import NetError
 
 RuleName = Literal["mean", "ema", "lczero", "lawa", "soup"]
@@ -32,7 +27,7 @@ MAX_THREADS = 4096
 """More cores than any machine of today has; torch takes no number beyond 2^31."""
 
 
-class BuildError(ValueError):
+class BuildError(SettingsError):
     """A build that cannot be made: one to three lines for the user, what, why, what to do."""
 
 
@@ -142,7 +137,10 @@ def make_config(given: Mapping[str, Any], file: Path | None = None) -> BuildConf
     Raises BuildError for a file that cannot be read, unknown keys, values of the wrong kind, and
     settings that are missing or contradict each other.
     """
-    values = dict(_read_file(file)) if file is not None else {}
+    try:
+        values = read_settings(file, BuildConfig) if file is not None else {}
+    except SettingsError as error:
+        raise BuildError(str(error)) from error
     for one, others in _INSTEAD.items():
         if one in given:
             values = {name: value for name, value in values.items() if name not in others}
@@ -150,59 +148,6 @@ def make_config(given: Mapping[str, Any], file: Path | None = None) -> BuildConf
     for name, flag in (("nets", "--nets"), ("data", "--data"), ("output", "-o")):
         _check(name in values, f"{flag} is missing", "Give it, or a TOML file with it.")
     return BuildConfig(**values)
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise BuildError(f"{path}: cannot read the configuration: {reason}") from None
-    except ValueError as error:  # not TOML, or not UTF-8
-        raise BuildError(f"{path}: not a TOML file: {error}") from None
-    types = get_type_hints(BuildConfig)
-    by_key = {declared.name.replace("_", "-"): declared.name for declared in fields(BuildConfig)}
-    values = {}
-    for key, value in table.items():
-        if key not in by_key:
-            close = difflib.get_close_matches(key, by_key, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise BuildError(f"{path}: unknown key {key!r}{hint}")
-        wanted = types[by_key[key]]
-        values[by_key[key]] = _read_value(wanted, value, f"{path}: {key}", path.parent)
-    return values
-
-
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
-
-
-def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
-    """A TOML value as the type that its setting wants; a single one may stand for a list."""
-    parts = get_args(wanted)
-    if NoneType in parts:
-        wanted = next(part for part in parts if part is not NoneType)
-        parts = get_args(wanted)
-    if get_origin(wanted) is Literal:
-        _check(value in parts, f"{where}: must be one of {', '.join(parts)}, not {value!r}")
-        return value
-    if get_origin(wanted) is tuple:
-        items = value if isinstance(value, list) else [value]
-        return tuple(_read_value(parts[0], item, where, folder) for item in items)
-    if wanted is Path:
-        _check(
-            isinstance(value, str) and "\0" not in value, f"{where}: must be a path, not {value!r}"
-        )
-        try:
-            return within(folder, value)
-        except RuntimeError as error:  # ~somebody, and there is nobody of that name
-            raise BuildError(f"{where}: {value}: {str(error).lower()}") from None
-    if wanted is str:
-        _check(isinstance(value, str), f"{where}: must be a text, not {value!r}")
-        return value
-    if wanted is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:
-        return float(value)
-    _check(type(value) is wanted, f"{where}: must be {_KINDS[wanted]}, not {value!r}")
-    return value
 
 
 def _check(holds: bool, reason: str, remedy: str = "") -> None:

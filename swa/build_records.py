@@ -142,6 +142,7 @@ def _data(data: BuildData, folder: Path) -> DataRecord:
         skipped=skipped,
         files=tuple(_file(file, folder) for file in data.files),
         eval_files=tuple(_file(file, folder) for file in data.eval_files),
+        refresh_games=data.refresh_games,
     )
 
 

@@ -1,4 +1,4 @@
-"""Files of training records: one gzipped game each, in folders and tars of any size, and back.
+"""Files of training records: gzipped games, in folders and tars of any size, and back.
 
 Files come from self-play on many machines, over the net: some are cut, some are damaged. What can
 be read of a cut one is read; a damaged one is left out, as a whole; both are counted. One game is
@@ -16,10 +16,13 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+
+from swa import planes
 from swa.files import write_whole
 from swa.records import (
     LAYOUTS,
@@ -47,7 +50,7 @@ _DAMAGED = "The file is damaged: download or copy it again."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """The records of one file, which is one game if lc0 wrote it."""
+    """The records of one file, or of one game in it (``games_of``)."""
 
     path: Path
     member: str  # the name inside a tar, else ""
@@ -63,6 +66,7 @@ class ReadCounts:
     records: int = 0
     truncated: int = 0  # cut ones; a cut tar is one more
     others: int = 0  # licences and the like, passed over
+    repeated: int = 0  # files that were read before by another name or the same
     skipped: Counter[Damage] = field(default_factory=Counter)
     examples: dict[Damage, RecordError] = field(default_factory=dict)  # the first of each
 
@@ -88,24 +92,61 @@ def read_records(
 
     A file is gzipped records, bare records, or a tar of such files. Folders are read with all that
     is in them: each one's files by name, then its folders by name. Hidden ones, and files that
-    claim to be none of the three, are passed over. Raises RecordError at once where a source does
-    not exist; everything found wrong later is counted and left out.
+    claim to be none of the three, are passed over. A file is read once, however often it is named:
+    by itself, in a folder, by links. Raises RecordError at once where a source does not exist;
+    everything found wrong later is counted and left out.
     """
+    counts = ReadCounts() if counts is None else counts
+    files = _files_of(_existing(source), counts)
+    return (chunk for file in files for chunk in _read_file(file, counts))
+
+
+def list_files(source: Path | Sequence[Path]) -> list[Path]:
+    """The files that ``read_records`` reads, in its order. Raises RecordError as it does."""
+    return [file.path for file in _files_of(_existing(source), ReadCounts())]
+
+
+def _existing(source: Path | Sequence[Path]) -> list[Path]:
     paths = [source] if isinstance(source, Path) else list(source)
     for path in paths:
         if not os.path.exists(path):  # Path.exists raises where a folder may not be looked into
             raise RecordError(
                 Damage.UNREADABLE, "no such file or folder", "Check the path.", _shown(str(path))
             )
-    return _read_all(paths, ReadCounts() if counts is None else counts)
+    return paths
+
+
+def games_of(chunk: Chunk) -> Iterator[Chunk]:
+    """The games in a file, in order: one if lc0 wrote it; trainingdata-tool puts dozens into one.
+
+    A game begins where there is a board and none before it: the start position's history is empty
+    (lc0 src/neural/encoder.cc, ``FillEmptyHistory::FEN_ONLY``). Positions that were left out of a
+    game do not cut it. Games that begin elsewhere have their first board for a history, and are
+    not told from the game before.
+    """
+    boards = chunk.records["planes"].reshape(-1, planes.HISTORY, planes.PLANES_PER_POSITION)
+    now, before = (boards[:, back, : planes.REPETITION].any(axis=1) for back in (0, 1))
+    starts = np.flatnonzero(now & ~before)
+    ends = [*starts[starts > 0].tolist(), len(chunk.records)]
+    for first, end in zip([0, *ends], ends, strict=False):
+        yield replace(chunk, records=chunk.records[first:end])
 
 
 def write_chunk(path: Path, records: Records) -> None:
     """Write a game as a gzipped V6 file, as lc0 does; whole or not at all.
 
+    Raises RecordError for records that ``read_records`` would refuse, OSError where the file cannot
+    be written.
+    """
+    write_whole(path, pack_chunk(records))
+
+
+def pack_chunk(records: Records) -> bytes:
+    """The file that ``write_chunk`` writes.
+
     ``records`` are of any of ``LAYOUTS``; of V6 every bit is kept. The same records give the same
     bytes under the same zlib, there being no time or name in them. Raises RecordError for records
-    that ``read_records`` would refuse, OSError where the file cannot be written.
+    that ``read_records`` would refuse.
     """
     records = to_v6(records)
     if not 0 < len(records) <= MAX_RECORDS:
@@ -119,7 +160,7 @@ def write_chunk(path: Path, records: Records) -> None:
     packed = io.BytesIO()
     with gzip.GzipFile("", "wb", _LEVEL, packed, mtime=0) as file:
         file.write(records.tobytes())
-    write_whole(path, packed.getvalue())
+    return packed.getvalue()
 
 
 class _File(NamedTuple):
@@ -144,10 +185,27 @@ def _shown(name: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
-def _read_all(paths: list[Path], counts: ReadCounts) -> Iterator[Chunk]:
+def _files_of(paths: list[Path], counts: ReadCounts) -> Iterator[_File]:
+    """The files to be read; those that had their turn are counted."""
+    seen = set[tuple[int, int]]()
+    for file in _files_named(paths, counts):
+        try:
+            status = file.path.stat()
+        except OSError:
+            yield file  # reading it will tell
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if status.st_ino and identity in seen:  # some network file systems number nothing
+            counts.repeated += 1
+        else:
+            seen.add(identity)
+            yield file
+
+
+def _files_named(paths: list[Path], counts: ReadCounts) -> Iterator[_File]:
     for path in paths:
         if not os.path.isdir(path):
-            yield from _read_file(_File(path, "", asked_for=True), counts)
+            yield _File(path, "", asked_for=True)
             continue
 
         def unreadable(error: OSError) -> None:
@@ -156,7 +214,7 @@ def _read_all(paths: list[Path], counts: ReadCounts) -> Iterator[Chunk]:
         for folder, subfolders, names in os.walk(path, onerror=unreadable):
             subfolders[:] = _in_order(subfolders)
             for name in _in_order(names):
-                yield from _read_file(_File(Path(folder, name), "", asked_for=False), counts)
+                yield _File(Path(folder, name), "", asked_for=False)
 
 
 def _in_order(names: list[str]) -> list[str]:
@@ -215,7 +273,7 @@ def _read_chunk(
         else:
             data, cut = _bare(pieces) if version_of(head) else (head, False)
         if gzipped and _is_tar(data[:_BLOCK]):
-            raise RecordError(Damage.NOT_RECORDS, "a gzipped tar", "Unpack it with gunzip.")
+            raise RecordError(Damage.NOT_RECORDS, "a gzipped tar: unpack it with gunzip")
         records = parse(data, cut)
     except RecordError as error:
         counts.skip(RecordError(error.damage, error.reason, error.remedy or _DAMAGED, file.shown))

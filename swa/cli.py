@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from swa.command_line import Parser, ShowVersion, run_command
-from swa.commands import average, build, convert, eval, inspect, latest
+from swa.commands import average, build, convert, eval, inspect, latest, train
 
-COMMANDS = (average, build, convert, eval, inspect, latest)
+COMMANDS = (train, average, build, convert, eval, inspect, latest)
 
 EPILOG = """\
 exit codes:

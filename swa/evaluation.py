@@ -32,14 +32,16 @@ METRICS = (
     "value_cross_entropy",  # nats, of win, draw, loss
     "value_mse",  # (Q - target)^2, 0 to 4; lczero-training and leela-zero show a quarter of it
     "value_accuracy",  # share whose result is the net's most probable one
+    "value_side",  # share of the positions of decided games whose Q is on the winner's side of 0
     "value_brier",  # 0 to 2, against the result
     "moves_left_mae",  # plies
     "moves_left_huber",  # delta = 10 plies
 )
 """Means over positions. Those of three outcomes are not there for a classical value, those of moves
-left neither without such a head nor where no record knows them."""
+left neither without such a head nor where no record knows them, and no side is the winner's where
+all games are drawn."""
 
-HIGHER_IS_BETTER = frozenset({"policy_accuracy", "policy_top3", "value_accuracy"})
+HIGHER_IS_BETTER = frozenset({"policy_accuracy", "policy_top3", "value_accuracy", "value_side"})
 
 COMPARISONS = (
     "policy_kl",  # nats, from the first net's policy to this one's
@@ -52,10 +54,14 @@ OUTCOMES = ("win", "draw", "loss")
 SCORE = "score"
 
 _COLUMNS = METRICS + COMPARISONS
+_OF_DATA = 5
+"""Columns of the data itself: ``_of_data``."""
+_DRAWN = 3
+"""Which of them says that a game was drawn."""
 
 
 class Estimate(NamedTuple):
-    """A mean over positions with its 95 % interval; None and None where there is but one game."""
+    """A mean over positions with its 95 % interval; None and None where but one game has it."""
 
     value: float
     low: float | None
@@ -92,6 +98,14 @@ class NetEvaluation:
         return self.metrics["policy_cross_entropy"].value + value.value
 
     @property
+    def outcomes(self) -> tuple[float, ...] | None:
+        """Win, draw and loss as the net says on average; None for a classical value."""
+        if OUTCOMES[0] not in self.reliability:
+            return None
+        found = [self.reliability[outcome] for outcome in OUTCOMES]
+        return tuple(float(bins.predicted.sum() / bins.positions.sum()) for bins in found)
+
+    @property
     def ece(self) -> float | None:
         """Mean of the calibration errors of win, draw and loss; None for a classical value.
 
@@ -111,6 +125,8 @@ class Evaluation:
     games: int
     policy_entropy: float  # nats, of the targets: no net's cross entropy is less
     policy_uniform: float  # nats: the cross entropy of a net to which all legal moves are the same
+    results: tuple[float, float, float]  # shares won, drawn, lost by the side to move
+    decided_games: int  # that somebody won
 
 
 def evaluate(
@@ -208,7 +224,10 @@ class _Tally:
         wdl, result = outputs.wdl, batch.result
         target = _value_targets(batch, q_ratio)
         self._bin(SCORE, metrics.expected_score(wdl), metrics.expected_score(result))
-        columns = {"value_mse": (metrics.q_of(wdl) - metrics.q_of(target)) ** 2}
+        columns = {
+            "value_mse": (metrics.q_of(wdl) - metrics.q_of(target)) ** 2,
+            "value_side": metrics.side_right(wdl, result),
+        }
         if self.net.spec.value.kind is ValueKind.WDL:
             for place, outcome in enumerate(OUTCOMES):
                 self._bin(outcome, wdl[:, place], result[:, place])
@@ -246,9 +265,9 @@ def _to_first(batch: Batch, answer: _Answer, first: _Answer) -> dict[str, Floats
 
 
 def _of_data(batch: Batch) -> Floats:
-    """Entropy of the target policy and cross entropy of the uniform one [B, 2]."""
+    """Entropy of the target policy, cross entropy of the uniform one, the result [B, 5]."""
     entropy = metrics.policy_entropy(batch.policy, batch.offsets)
-    return np.stack([entropy, np.log(np.diff(batch.offsets))], axis=1)
+    return np.column_stack([entropy, np.log(np.diff(batch.offsets)), batch.result])
 
 
 def _value_targets(batch: Batch, q_ratio: float) -> Floats:
@@ -300,8 +319,11 @@ def _summary(
     total, many = sums.sum(axis=0), counts.sum(axis=0)
     means = np.divide(total, many, out=np.full(total.shape, np.nan), where=many > 0)
     draws = resampled_means(sums, counts, resamples if games > 1 else 0, seed)
-    of_nets = means[2:].reshape(len(tallies), len(_COLUMNS))
-    draws_of_nets = draws[:, 2:].reshape(-1, len(tallies), len(_COLUMNS))
+    # What one game alone has, as the one decided, is the same in all draws: that is no interval
+    draws[:, (counts > 0).sum(axis=0) < 2] = np.nan
+    (entropy, uniform, *results), means = means[:_OF_DATA].tolist(), means[_OF_DATA:]
+    of_nets = means.reshape(len(tallies), len(_COLUMNS))
+    draws_of_nets = draws[:, _OF_DATA:].reshape(-1, len(tallies), len(_COLUMNS))
     differences = of_nets - of_nets[0], draws_of_nets - draws_of_nets[:, :1]
     found = []
     for place, tally in enumerate(tallies):
@@ -315,7 +337,8 @@ def _summary(
             )
         name = tally.inference.name
         found.append(NetEvaluation(tally.net, name, own, tally.reliability, to_first))
-    return Evaluation(tuple(found), positions, games, float(means[0]), float(means[1]))
+    decided = int((sums[:, _DRAWN] < counts[:, _DRAWN]).sum())
+    return Evaluation(tuple(found), positions, games, entropy, uniform, tuple(results), decided)
 
 
 def _estimates(names: Sequence[str], means: Floats, draws: Floats) -> dict[str, Estimate]:

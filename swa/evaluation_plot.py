@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,9 @@ def save_plot(evaluation: Evaluation, names: Sequence[str], path: Path) -> None:
         "95 % intervals from games resampled"
     )
     picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:].lower(), dpi=120)
+    with warnings.catch_warnings():  # a letter that the font lacks is drawn as a box
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(picture, format=path.suffix[1:].lower(), dpi=120)
     write_whole(path, picture.getvalue())
 
 

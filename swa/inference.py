@@ -16,7 +16,7 @@ from swa.devices import first_device, is_available, may_have_accelerator
 from swa.forward import Forward, Outputs
 from swa.net import Net
 from swa.packed import why_not
-from swa.spec import POLICY_MOVES, NetError, NetSpec, ValueKind
+from swa.spec import POLICY_MOVES, NetError, NetSpec
 
 Kind = Literal["auto", "winograd", "torch"]
 
@@ -71,7 +71,6 @@ class TorchInference:
         self.name = f"torch on {device}"
         self._device = torch.device(device)
         self._module = for_play(net.spec, net.weights, self._device)
-        self._wdl = net.spec.value.kind is ValueKind.WDL
 
     def __call__(
         self,
@@ -83,23 +82,19 @@ class TorchInference:
         """Answer a batch."""
         import torch
 
-        from swa.model import unpack
+        from swa.model import answers
 
         rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-        places = torch.from_numpy(rows * POLICY_MOVES + moves).to(self._device)
         with torch.inference_mode():
-            # Masks go as bytes: not every device has unsigned integers of 64 bits.
-            octets = torch.tensor(masks.view(np.uint8)).to(self._device)
-            answer = self._module(unpack(octets, torch.tensor(values).to(self._device)))
-            logits = answer.policy.flatten().index_select(0, places)
-            value = answer.value
-            if self._wdl:
-                wdl = value.softmax(1)
-            else:
-                wdl = torch.cat(((1 + value) / 2, torch.zeros_like(value), (1 - value) / 2), 1)
-            plies = answer.moves_left
-            plies = torch.zeros_like(value[:, 0]) if plies is None else plies.flatten()
-        return Outputs(*(part.cpu().numpy() for part in (logits, wdl, plies)))
+            found = answers(
+                self._module,
+                # Masks go as bytes: not every device has unsigned integers of 64 bits.
+                torch.tensor(masks.view(np.uint8)).to(self._device),
+                torch.tensor(values).to(self._device),
+                torch.from_numpy(rows * POLICY_MOVES + moves).to(self._device),
+                torch.float32,
+            )
+        return Outputs(*(part.cpu().numpy() for part in found))
 
 
 def make_inference(

@@ -89,7 +89,8 @@ class RuleRecord:
     """How weights came about."""
 
     name: str  # "mean", "ema", "lczero", "lawa" or "soup"
-    settings: dict[str, Any]  # of the rule's dataclass; a soup's "losses" of each one alone
+    settings: dict[str, Any]  # of the rule's dataclass; a soup's "losses" of each one alone, on
+    # "positions" of the held-out games, which have no part in the losses below
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class DataRecord:
     """The positions of the refresh and of the losses."""
 
     held_out_below: HashBound  # games of ``files`` whose hash is below it are held out
-    # (the first 8 bytes of the sha256 of "file's name, newline, name in a tar", UTF-8)
+    # (the first 8 bytes of the sha256 of the planes of its positions, as records hold them)
     refresh_positions: int
     held_out_positions: int  # 0: losses are of the refresh's positions
     games: int
@@ -116,6 +117,7 @@ class DataRecord:
     skipped: dict[str, int]  # files left out, by what is wrong with them
     files: tuple[FileRecord, ...]  # in the order in which they are read
     eval_files: tuple[FileRecord, ...]  # of --eval-data: held out, all of them
+    refresh_games: int = 0  # that the refresh's positions are of, copies not counted; 0: not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,17 @@ def outcome_right(wdl: Numbers, targets: Numbers) -> NDArray[np.bool_]:
     return right
 
 
+def side_right(wdl: Numbers, results: Numbers) -> Floats:
+    """Whether Q is on the winner's side [B]: 1 or 0, a half for Q = 0, NaN where the game is drawn.
+
+    Few self-play games are decided, and a net that says win or loss everywhere is still right about
+    the side: this tells how well it tells winners, not how well it tells draws.
+    """
+    winners = np.sign(q_of(results))
+    sides = (1 + np.sign(q_of(wdl)) * winners) / 2
+    return np.where(winners == 0, np.nan, sides)
+
+
 def huber(errors: Numbers, delta: float = HUBER_DELTA) -> Floats:
     """Huber's loss: e^2 / 2 up to ``delta``, then delta (|e| - delta / 2) (Huber 1964)."""
     size = np.abs(errors.astype(np.float64))

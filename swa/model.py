@@ -246,3 +246,24 @@ def unpack(masks: Tensor, values: Tensor, dtype: torch.dtype = torch.float32) ->
     files = 1 << torch.arange(8, dtype=torch.uint8, device=masks.device)[:, None]
     planes = (ranks & files).clamp_(max=1).to(dtype)  # [B, 8, 8, 112]
     return planes.mul_(values.to(dtype)[:, None, None, :]).permute(0, 3, 1, 2)
+
+
+def answers(
+    module: Tower, octets: Tensor, values: Tensor, places: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What a net of ``for_play`` says of packed positions, on its device and in float32.
+
+    ``octets`` and ``values`` are those of ``unpack``; ``places`` [M] say where moves stand in the
+    flattened policy [B * 1858]. Logits of these moves [M]; win, draw, loss [B, 3], a classical
+    value being without draws; plies left [B], 0 without that head.
+    """
+    outputs = module(unpack(octets, values, dtype))
+    logits = outputs.policy.flatten().index_select(0, places).float()
+    value = outputs.value.float()
+    if value.shape[1] == 3:
+        wdl = value.softmax(1)
+    else:
+        wdl = torch.cat(((1 + value) / 2, torch.zeros_like(value), (1 - value) / 2), 1)
+    plies = outputs.moves_left
+    plies = torch.zeros_like(wdl[:, 0]) if plies is None else plies.float().flatten()
+    return logits, wdl, plies

@@ -299,7 +299,7 @@ def planes_of(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.float32]
         )
     masks = np.zeros((len(records), PLANES), np.uint64)
     values = np.ones((len(records), PLANES), np.float32)
-    masks[:, :STORED_PLANES] = _bytes_reversed(records["planes"])
+    masks[:, :STORED_PLANES] = bytes_reversed(records["planes"])
     for plane, name in (
         (planes.OUR_QUEENSIDE, "castling_us_ooo"),
         (planes.OUR_KINGSIDE, "castling_us_oo"),
@@ -313,8 +313,9 @@ def planes_of(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.float32]
     return masks, values
 
 
-def _bytes_reversed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Words with the bits of each byte in reverse: neighbours, pairs, halves change places."""
+def bytes_reversed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Words with the bits of each byte in reverse, as ``planes`` of a record has them, or back."""
+    # Neighbours, pairs, halves change places.
     words = words.astype(np.uint64)
     for shift, mask in ((1, 0x55), (2, 0x33), (4, 0x0F)):
         kept = np.uint64(mask * 0x0101_0101_0101_0101)

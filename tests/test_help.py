@@ -22,9 +22,15 @@ WRITTEN_BY = (3, 11)
 
 HELPS = [
     ("arena",),
-    *(("arena", command.__name__.rpartition(".")[2]) for command in arena.cli.COMMANDS),
+    *(
+        ("arena", command.__name__.rpartition(".")[2].replace("_", "-"))
+        for command in arena.cli.COMMANDS
+    ),
     ("swa",),
-    *(("swa", command.__name__.rpartition(".")[2]) for command in swa.cli.COMMANDS),
+    *(
+        ("swa", command.__name__.rpartition(".")[2].replace("_", "-"))
+        for command in swa.cli.COMMANDS
+    ),
 ]
 
 

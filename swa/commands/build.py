@@ -86,7 +86,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="training records, V3 to V7: folders, .gz files of a game each, tars of these",
     )
     group.add_argument(
-        "--positions", metavar="N", type=_count, help="refresh on the first N only (default: all)"
+        "--positions",
+        metavar="N",
+        type=_count,
+        help="refresh on the first N only, reading on until 30 games, or --eval-positions, are "
+        "held out (default: all)",
     )
     group.add_argument(
         "--eval-data",
@@ -99,11 +103,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--held-out",
         metavar="SHARE",
         type=float,
-        help="that share, chosen by a hash of the file's name and never refreshed on; 0: losses "
-        "are told by the refresh's own positions (default: 0.1)",
+        help="that share, chosen by a hash of a game's positions and never refreshed on; 0: "
+        "losses are told by the refresh's own positions (default: 0.1)",
     )
     group.add_argument(
-        "--eval-positions", metavar="N", type=_count, help="losses on N only (default: all)"
+        "--eval-positions",
+        metavar="N",
+        type=_count,
+        help="losses on the first N held-out ones only (default: all that are read)",
     )
 
 

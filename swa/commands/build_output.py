@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from swa.commands.eval_output import FEW_GAMES
+from swa.commands.eval_output import note_on_games
 from swa.commands.output import saved_as_json, saved_lines
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def lines_of(built: Built) -> list[str]:
     manifest = built.manifest
     lines = [*_ingredient_lines(manifest), ""]
     if manifest.losses:
-        lines += [*_loss_lines(manifest.losses), ""]
+        lines += [*_loss_lines(manifest.losses, manifest.rule.settings), ""]
     lines += [*_refresh_lines(manifest), ""]
     for check, reason in manifest.checks.failed.items():
         lines.append(f"FORCED in spite of a failed check ({check}): {reason}")
@@ -77,7 +78,7 @@ def _ingredient_lines(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _loss_lines(losses: LossesRecord) -> list[str]:
+def _loss_lines(losses: LossesRecord, settings: Mapping[str, Any]) -> list[str]:
     where = "held-out positions" if losses.on == "held-out" else "positions of the refresh itself"
     names = {"built": "built", "averaged": "averaged, batch norm not refreshed"}
     labels = [names.get(net.role, net.name) for net in losses.nets]
@@ -92,13 +93,48 @@ def _loss_lines(losses: LossesRecord) -> list[str]:
         key=lambda place: ("ingredient", "averaged", "built").index(losses.nets[place].role),
     )
     lines += [_loss_line(losses.nets[place], f"{labels[place]:<{width}}") for place in order]
+    lines += _worse_than(losses)
+    if "positions" in settings:
+        lines.append(
+            f"note: the soup was chosen by {settings['positions']:,} positions of other held-out "
+            "games"
+        )
     if losses.on == "refresh":
         lines.append("note: nothing was held out: losses on the refresh's own data flatter the net")
-    if losses.games == 1:
-        lines.append("note: no intervals, they take several games (a file counts as a game)")
-    elif losses.games < FEW_GAMES:
-        lines.append(f"note: {losses.games} games are few: intervals come out too narrow")
+    if note := note_on_games(losses.games):
+        lines.append(note)
     return lines
+
+
+def _worse_than(losses: LossesRecord) -> list[str]:
+    """A note for each of what a user would sooner have, where the built net is worse than it."""
+    (built,) = (net for net in losses.nets if net.role == "built")
+    ingredients = [net for net in losses.nets if net.role == "ingredient"]
+    others = [
+        (net, "the average before its refresh") for net in losses.nets if net.role == "averaged"
+    ]
+    if ingredients:
+        best = min(ingredients, key=lambda net: net.loss)
+        others.append((best, f"the best ingredient, {best.name}"))
+    return [
+        f"note: the built net is worse than {what}: loss (policy and value) {built.loss:.4f} "
+        f"instead of {net.loss:.4f}{_chance(net)}"
+        for net, what in others
+        if built.loss > net.loss
+    ]
+
+
+def _chance(net: LossRecord) -> str:
+    """Whether the built net is worse than this one by more than chance, where that is known."""
+    lows = [net.built_minus_this[name][1] for name in ("policy_cross_entropy", _value_of(net))]
+    known = [low for low in lows if low is not None]
+    if not known:
+        return ""
+    return ", beyond chance" if max(known) > 0 else ", which may be chance"
+
+
+def _value_of(net: LossRecord) -> str:
+    return "value_cross_entropy" if "value_cross_entropy" in net.metrics else "value_mse"
 
 
 def _games(count: int) -> str:
@@ -106,7 +142,7 @@ def _games(count: int) -> str:
 
 
 def _loss_line(net: LossRecord, label: str) -> str:
-    value = "value_cross_entropy" if "value_cross_entropy" in net.metrics else "value_mse"
+    value = _value_of(net)
     policy = "policy_cross_entropy"
     line = (
         f"{label}{net.metrics[policy]:>9.4f}{net.metrics[value]:>9.4f}"
@@ -125,6 +161,8 @@ def _difference(ends: tuple[float | None, ...]) -> str:
 
 
 def _refresh_lines(manifest: Manifest) -> list[str]:
+    from swa.bootstrap import FEW_GAMES
+
     refresh = manifest.refresh
     if refresh.method == "none":
         return ["batch norm: none to refresh"]
@@ -134,10 +172,11 @@ def _refresh_lines(manifest: Manifest) -> list[str]:
         sum(layer.dead_before for layer in refresh.layers),
         sum(layer.dead_after for layer in refresh.layers),
     )
+    games = manifest.data.refresh_games
     worst = sorted(refresh.layers, key=lambda layer: -layer.mean_shift_max)[:LAYERS_SHOWN]
     lines = [
-        f"batch norm: {refresh.method} on {refresh.positions:,} positions, {refresh.evaluator} on "
-        f"{refresh.device}; dead channels {dead[0]} before, {dead[1]} after",
+        f"batch norm: {refresh.method} on {refresh.positions:,} positions of {_games(games)}, "
+        f"{refresh.evaluator} on {refresh.device}; dead channels {dead[0]} before, {dead[1]} after",
         f"{'most changed':<16}{'mean shift, sigmas':>20}{'variance ratio':>28}",
         f"{'':<16}{'largest':>10}{'rms':>10}{'least .. median .. most':>28}",
     ]
@@ -150,6 +189,9 @@ def _refresh_lines(manifest: Manifest) -> list[str]:
             f"{layer.name:<16}{layer.mean_shift_max:>10.3g}{layer.mean_shift_rms:>10.3g}"
             f"{ratios:>28}"
         )
+    if games < FEW_GAMES:
+        few = "1 game is" if games == 1 else f"{games} games are"
+        lines.append(f"note: {few} little to refresh on: positions of a game are alike")
     return lines
 
 

@@ -81,6 +81,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--plot", metavar="FILE", type=Path, help="a picture: .png, .svg or .pdf")
     parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a picture that is there already, but never a file that is read",
+    )
+    parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, mps or torch's name (default: auto)"
     )
     parser.add_argument(
@@ -121,24 +126,24 @@ def execute(arguments: argparse.Namespace) -> int:
     with _progress() as progress:
         evaluation = evaluate(
             nets,
-            _at_least_one(batches, read, counts, arguments.data),
+            _at_least_one(batches, read, counts, arguments),
             q_ratio=arguments.q_ratio,
             device=arguments.device,
             kind=arguments.evaluator,
             seed=SEED,
             progress=progress,
         )
-    if arguments.plot:
-        from swa.evaluation_plot import save_plot
-
-        save_plot(evaluation, names_of(evaluation), arguments.plot)
     settings = Settings(
         arguments.data, arguments.q_ratio, arguments.every, arguments.positions, SEED
     )
     if arguments.json:
         write_json(as_json(evaluation, read, counts, settings))
     else:
-        write_text(text_lines(evaluation, read, counts))
+        write_text(text_lines(evaluation, read, counts, settings))
+    if arguments.plot:  # last: where it cannot be written, the figures are not lost
+        from swa.evaluation_plot import save_plot
+
+        save_plot(evaluation, names_of(evaluation), arguments.plot)
     return 0
 
 
@@ -147,14 +152,31 @@ def _check(arguments: argparse.Namespace) -> None:
     error, plot = arguments.parser.error, arguments.plot
     if not 0 <= arguments.q_ratio <= 1:
         error(f"--q-ratio is from 0 to 1, not {arguments.q_ratio}")
-    if plot and plot.suffix.lower() not in PLOT_FORMATS:
-        error(f"--plot {plot}: name it {', '.join(PLOT_FORMATS)}")
-    if plot and (plot.is_dir() or not plot.parent.is_dir()):
-        error(f"--plot {plot}: there is no such folder, or it is one itself")
+    if plot:
+        if plot.suffix.lower() not in PLOT_FORMATS:
+            error(f"--plot {plot}: name it {', '.join(PLOT_FORMATS)}")
+        if plot.is_dir() or not plot.parent.is_dir():
+            error(f"--plot {plot}: there is no such folder, or it is one itself")
+        if plot.exists():
+            _check_replaced(arguments, plot)
+
+
+def _check_replaced(arguments: argparse.Namespace, plot: Path) -> None:
+    """Error of usage where a file is not to be replaced, or is one that is read."""
+    for path in map(Path, (*arguments.nets, *arguments.data)):
+        if path.exists() and plot.samefile(path):
+            arguments.parser.error(f"--plot {plot}: is an input: it would be lost")
+    if not arguments.overwrite:
+        arguments.parser.error(
+            f"--plot {plot}: is there already; choose another name, or add --overwrite"
+        )
 
 
 def _at_least_one(
-    batches: Iterator[Batch], read: ReadCounts, counts: BatchCounts, data: list[Path]
+    batches: Iterator[Batch],
+    read: ReadCounts,
+    counts: BatchCounts,
+    arguments: argparse.Namespace,
 ) -> Iterator[Batch]:
     """The batches; raises RecordError with all that is known where there are none."""
     from swa.records import Damage, RecordError
@@ -167,7 +189,9 @@ def _at_least_one(
         lines += [f"{error}".splitlines()[0] for error in list(read.examples.values())[:1]]
         if counts.placeholders:
             lines.append(f"{counts.placeholders:,} positions were never searched")
-        where = ", ".join(map(str, data[:3]))
+        where = ", ".join(map(str, arguments.data[:3]))
+        if read.records and arguments.every > 1:
+            lines.append(f"None is taken with --every {arguments.every}: make it smaller.")
         lines.append("Give .gz files of training records, folders or tars of them.")
         raise RecordError(Damage.NOT_RECORDS, "\n".join(lines[:3]), path=where)
     return itertools.chain([first], batches)

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from swa.evaluation import Estimate, Evaluation, NetEvaluation, ToFirst
     from swa.metrics import Reliability
 
-FEW_GAMES = 30
-"""Below it, intervals by resampling are noticeably too narrow."""
-
 _LABELS = {
     "policy_cross_entropy": ("policy CE", "policy cross entropy", ".4f"),
     "policy_accuracy": ("top-1", "policy top-1", ".2%"),
@@ -22,9 +19,10 @@ _LABELS = {
     "value_cross_entropy": ("value CE", "value cross entropy", ".4f"),
     "value_mse": ("MSE", "value MSE", ".4f"),
     "value_accuracy": ("accuracy", "value accuracy", ".2%"),
+    "value_side": ("side", "value, winner's side", ".2%"),
     "value_brier": ("Brier", "value Brier score", ".4f"),
     "value_ece": ("ECE", "value ECE", ".4f"),
-    "moves_left_mae": ("moves left", "moves left, plies off", ".2f"),
+    "moves_left_mae": ("plies off", "moves left, plies off", ".2f"),
     "moves_left_huber": ("Huber", "moves left, Huber", ".2f"),
     "policy_kl": ("", "policy KL", ".4f"),
     "same_first_move": ("", "same first move", ".2%"),
@@ -44,12 +42,20 @@ _COLUMNS = (
 """What the table shows; 80 columns hold no more."""
 
 
+def printable(name: str) -> str:
+    """A name on one line, in letters that every table, terminal and picture can hold."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
 def names_of(evaluation: Evaluation) -> list[str]:
-    """What the nets are called: their names, or paths where two have the same name."""
-    names = [net.net.name for net in evaluation.nets]
+    """What the nets are called: their names, or paths where two have the same name.
+
+    Made printable: a file may be called anything.
+    """
+    names = [printable(net.net.name) for net in evaluation.nets]
     if len(set(names)) == len(names):
         return names
-    return [str(net.net.path) for net in evaluation.nets]
+    return [printable(str(net.net.path)) for net in evaluation.nets]
 
 
 # --- for scripts ---
@@ -70,14 +76,17 @@ def as_json(
 ) -> dict[str, Any]:
     """What ``swa eval --json`` says; what is not there is null.
 
-    ``data``: ``sources``, ``positions`` and ``games`` used, ``files``, ``records`` and
-    ``truncated`` files read, ``placeholders`` and ``no_legal_moves`` left out, ``skipped`` files by
-    ``damage`` with their number and the first one's ``example``, ``policy_entropy`` and
-    ``policy_uniform`` (cross entropies of the data itself, and of all legal moves alike).
+    ``data``: ``sources``, ``positions`` and ``games`` used, ``decided_games`` that somebody won,
+    ``files``, ``records`` and ``truncated`` files read, ``repeated`` ones read once,
+    ``placeholders`` and ``no_legal_moves`` left out, ``skipped`` files by ``damage`` with their
+    number and the first one's ``example``, ``policy_entropy`` and ``policy_uniform`` (cross
+    entropies of the data itself, and of all legal moves alike), ``results`` (shares of ``win``,
+    ``draw``, ``loss`` of the side to move).
     ``settings``: ``q_ratio``, ``every``, ``positions``, ``confidence``, ``resamples``, ``seed``.
 
     ``nets``, in the order given: ``name``, ``path``, ``sha256``, ``evaluator``, ``positions``; all
-    of ``swa.evaluation.METRICS`` (their definitions there and in ``swa.metrics``); ``value_ece``,
+    of ``swa.evaluation.METRICS`` (their definitions there and in ``swa.metrics``); ``outcomes``,
+    ``win``, ``draw``, ``loss`` as it says on average, null for a classical value; ``value_ece``,
     mean of win's, draw's and loss's; ``ece`` of ``win``, ``draw``, ``loss``, ``score``;
     ``intervals``: for each metric [low, high]; ``reliability`` of the same four: bins with
     ``predicted``, ``observed``, ``count``; ``difference_to_first``, null for the first: for each
@@ -86,15 +95,18 @@ def as_json(
     ``interval``; ``q_distance_95``.
     """
     from swa.bootstrap import CONFIDENCE, RESAMPLES
+    from swa.evaluation import OUTCOMES
 
     return {
         "data": {
             "sources": [str(path) for path in settings.data],
             "positions": evaluation.positions,
             "games": evaluation.games,
+            "decided_games": evaluation.decided_games,
             "files": read.files,
             "records": read.records,
             "truncated": read.truncated,
+            "repeated": read.repeated,
             "placeholders": counts.placeholders,
             "no_legal_moves": counts.no_moves,
             "skipped": [
@@ -103,6 +115,7 @@ def as_json(
             ],
             "policy_entropy": evaluation.policy_entropy,
             "policy_uniform": evaluation.policy_uniform,
+            "results": dict(zip(OUTCOMES, evaluation.results, strict=True)),
         },
         "settings": {
             "q_ratio": settings.q_ratio,
@@ -128,6 +141,7 @@ def _net_as_json(net: NetEvaluation, evaluation: Evaluation) -> dict[str, Any]:
         "evaluator": net.evaluator,
         "positions": evaluation.positions,
         **{name: estimate and estimate.value for name, estimate in estimates.items()},
+        "outcomes": net.outcomes and dict(zip(OUTCOMES, net.outcomes, strict=True)),
         "value_ece": net.ece,
         "ece": {
             kind: net.reliability[kind].ece if kind in net.reliability else None for kind in kinds
@@ -179,16 +193,21 @@ def _bins(found: Reliability) -> list[dict[str, Any]]:
 # --- for people ---
 
 
-def text_lines(evaluation: Evaluation, read: ReadCounts, counts: BatchCounts) -> list[str]:
+def text_lines(
+    evaluation: Evaluation, read: ReadCounts, counts: BatchCounts, settings: Settings
+) -> list[str]:
     """The figures that are looked at first, then differences, and what was left out."""
     names = names_of(evaluation)
     lines = [
-        f"{evaluation.positions:,} positions of {_games(evaluation)}, losses in nats",
+        f"{evaluation.positions:,} position{'s'[: evaluation.positions > 1]} of "
+        f"{_games(evaluation)}, losses in nats",
         f"the data's own policy: cross entropy {evaluation.policy_entropy:.4f}; all legal moves "
         f"alike: {evaluation.policy_uniform:.4f}",
         *_left_out(read, counts),
         "",
         *_table(evaluation, names),
+        "",
+        *_outcome_lines(evaluation, names, settings.q_ratio),
     ]
     if len(names) > 1:
         lines += [
@@ -198,11 +217,23 @@ def text_lines(evaluation: Evaluation, read: ReadCounts, counts: BatchCounts) ->
     for net, name in zip(evaluation.nets[1:], names[1:], strict=True):
         if net.to_first:
             lines += [name, *_difference_lines(net.to_first)]
-    if evaluation.games == 1:
-        lines += ["", "note: no intervals, they take several games (a file counts as a game)"]
-    elif evaluation.games < FEW_GAMES:
-        lines += ["", f"note: {evaluation.games} games are few: intervals come out too narrow"]
+    if note := note_on_games(evaluation.games):
+        lines += ["", note]
     return lines
+
+
+def note_on_games(games: int) -> str:
+    """What to know of intervals from so few games; empty where they are enough."""
+    from swa.bootstrap import FEW_GAMES
+
+    if games == 1:
+        return (
+            "note: no intervals, they take several games; in one file they are told apart by the "
+            "start position"
+        )
+    if games < FEW_GAMES:
+        return f"note: {games} games are few: intervals come out too narrow"
+    return ""
 
 
 def _games(evaluation: Evaluation) -> str:
@@ -213,6 +244,8 @@ def _left_out(read: ReadCounts, counts: BatchCounts) -> list[str]:
     lines = []
     if read.truncated:
         lines.append(f"truncated files, read as far as they go: {read.truncated:,}")
+    if read.repeated:
+        lines.append(f"named more than once, read once: {read.repeated:,} files")
     for damage, count in sorted(read.skipped.items()):
         example = str(read.examples[damage]).splitlines()[0]
         lines.append(f"left out, {damage}: {count:,} files, the first {example}")
@@ -239,6 +272,31 @@ def _table(evaluation: Evaluation, names: list[str]) -> list[str]:
             cells.append("-" if value is None else format(value, _LABELS[metric][2]))
         lines.append(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))
     return lines
+
+
+def _outcome_lines(evaluation: Evaluation, names: list[str], q_ratio: float) -> list[str]:
+    """How games ended and what nets make of it: an accuracy means little without."""
+    import numpy as np
+
+    from swa.metrics import outcome_cross_entropy
+
+    base = np.array([evaluation.results])
+    entropy = abs(float(outcome_cross_entropy(base, base)[0]))  # 0, not -0
+    known = f"accuracy {base.max():.2%}" + ("" if q_ratio else f", value CE {entropy:.4f}")
+    count = evaluation.decided_games
+    decided = f"of {count:,} decided {'game' if count == 1 else 'games'}"
+    width = max(len("results; to say so always:"), *map(len, names))
+    lines = [f"{'':<{width}}{'win':>9}{'draw':>9}{'loss':>9}   winner's side, {decided}"]
+    for name, net in zip(names, evaluation.nets, strict=True):
+        side = net.metrics.get("value_side")
+        right = "-" if side is None else f"{side.value:.2%}"
+        lines.append(f"{name:<{width}}{_shares(net.outcomes)}   {right}")
+    lines.append(f"{'results; to say so always:':<{width}}{_shares(evaluation.results)}   {known}")
+    return lines
+
+
+def _shares(outcomes: Sequence[float] | None) -> str:
+    return f"{'-':>9}" * 3 if outcomes is None else "".join(f"{share:>9.2%}" for share in outcomes)
 
 
 def _difference_lines(to_first: ToFirst) -> list[str]:

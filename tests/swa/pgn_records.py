@@ -16,6 +16,9 @@ from swa.records import V6
 
 INDEX = {name: index for index, name in enumerate(MOVES)}
 
+RESULTS = {"1-0": 1, "1/2-1/2": 0, "0-1": -1}
+"""As white sees it."""
+
 
 def index_of(board: chess.Board, move: chess.Move) -> int:
     """A move's place in the policy: seen by its side, castling onto the rook."""
@@ -37,6 +40,7 @@ def write_games(pgn: Path, folder: Path, games: int) -> None:
             game = chess.pgn.read_game(text)
             assert game is not None
             moves = list(game.mainline_moves())
+            result = RESULTS[game.headers["Result"]]
             replay, records = Replay(game.board()), np.zeros(len(moves), V6)
             for record, move in zip(records, moves, strict=True):
                 board = replay.board
@@ -52,7 +56,8 @@ def write_games(pgn: Path, folder: Path, games: int) -> None:
                 for place, name in enumerate(names, start=104):
                     record[f"castling_{name}"] = masks[place] != 0
                 record["side_to_move"], record["rule50"] = board.turn == chess.BLACK, values[109]
-                record["result_d"] = 1
+                record["result_q"] = result if board.turn == chess.WHITE else -result
+                record["result_d"] = result == 0
                 record["visits"] = 1
                 record["played_idx"] = record["best_idx"] = index_of(board, move)
                 replay.push(move)

@@ -88,6 +88,12 @@ def test_one_in_so_many_whatever_the_packing(shared, tmp_path):
     assert one == other
 
 
+@pytest.mark.parametrize("every", [2**31, 2**32, 2**63, 10**30])
+def test_one_in_more_than_there_are(tmp_path, every):
+    (tmp_path / "0.gz").write_bytes(packed_game())
+    assert list(read_batches(tmp_path, every=every)) == []
+
+
 def test_what_is_left_out_is_counted(tmp_path):
     (tmp_path / "0.gz").write_bytes(packed_game(count=3, invariance_info=64))
     mixed = game_bytes(6, 2) + record_bytes(6, rule50=9, invariance_info=64 | 7)
@@ -124,3 +130,21 @@ def test_v3_does_not_know_the_search(version, tmp_path):
 def test_a_source_that_is_not_there_is_told_at_once(tmp_path):
     with pytest.raises(RecordError, match="no such file"):
         read_batches(Path(tmp_path / "nowhere"))
+
+
+def test_games_of_one_file_are_games_of_their_own(shared):
+    counts = BatchCounts()
+    found = list(read_batches(shared / "chunks" / "v4", counts=counts))
+    assert counts.games == 61  # 59 of them in one file
+    games = np.concatenate([batch.games for batch in found])
+    assert set(np.diff(games)) == {0, 1}
+    assert games[-1] == 60
+
+
+def test_a_file_of_another_format_counts_once(tmp_path):
+    board, later = ([1] * 13 + [0] * 91, [1] * 104)
+    game = b"".join(record_bytes(6, planes=planes, input_format=3) for planes in (board, later))
+    (tmp_path / "0").write_bytes(game * 3)
+    read = ReadCounts()
+    assert list(read_batches(tmp_path, read=read)) == []
+    assert read.skipped == {Damage.INPUT_FORMAT: 1}

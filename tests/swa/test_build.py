@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -15,12 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 from build_inputs import GAMES, PLIES, write_games, write_run
-from record_bytes import packed_game, tar_of
+from record_bytes import packed_game, record_bytes, tar_of
 from tiny_net import KINDS, calm_weights
 
 import swa.build
 import swa.files
 from swa.averaging import weighted_mean
+from swa.bootstrap import FEW_GAMES
 from swa.build import RefusedError, build
 from swa.build_checks import bad_losses, broken_statistics
 from swa.build_config import BuildConfig, BuildError
@@ -64,6 +66,11 @@ def files_in(folder: Path) -> dict[str, bytes]:
     }
 
 
+def a_game(number: int) -> list[int]:
+    """Planes that tell a game from others; no record begins one, there being a history."""
+    return [number + 1] * 104
+
+
 # --- what is written ---
 
 
@@ -77,7 +84,7 @@ def test_a_build_is_average_then_refresh(inputs: Path) -> None:
     chunks = [
         chunk.records
         for chunk in read_records(inputs / "games")
-        if game_hash(chunk) >= data.held_out_below
+        if game_hash(chunk.records) >= data.held_out_below
     ]
     assert 0 < len(chunks) < GAMES
     expected = refresh(nets[0].spec, rounded, planes_of(np.concatenate(chunks))).weights
@@ -150,12 +157,58 @@ def test_a_soup_leaves_out_what_spoils_it(inputs: Path) -> None:
     bad["policy.conv2.bias"] = random.normal(0, 5, 80).astype(np.float32)
     spoilt = inputs / "run-4.pb"
     save_net(replace(net, weights=MappingProxyType(bad)), spoilt, encoding="float32")
-    manifest = build(config_of(inputs, rule="soup")).manifest
+    manifest = build(config_of(inputs, rule="soup", held_out=0.4, force=True)).manifest
     weights = [item.weight for item in manifest.ingredients]
     assert weights[3] == 0
     assert sum(weights) == pytest.approx(1)
     assert len(manifest.rule.settings["losses"]) == 4
     assert manifest.rule.settings["losses"][3] == max(manifest.rule.settings["losses"])
+
+
+def test_the_games_that_choose_a_soup_tell_no_losses(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[bool, set[bytes]] = {True: set(), False: set()}
+    real = swa.build.evaluate
+
+    def watched(nets: Any, found: Any, **settings: Any) -> Any:
+        found = list(found)
+        for batch in found:
+            seen[settings["resamples"] > 0] |= {row.tobytes() for row in batch.masks}
+        return real(nets, found, **settings)
+
+    monkeypatch.setattr(swa.build, "evaluate", watched)
+    monkeypatch.setattr(swa.build, "_line", lambda *_: None)  # it looks at the refresh's positions
+    manifest = build(config_of(inputs, rule="soup", held_out=0.4, force=True)).manifest
+    assert manifest.losses is not None
+    assert len(seen[False]) == manifest.rule.settings["positions"] > 0
+    assert len(seen[True]) == manifest.losses.positions > 0
+    assert not seen[True] & seen[False]
+    assert len(seen[True] | seen[False]) == manifest.data.held_out_positions
+
+
+@pytest.mark.parametrize("limits", [{}, {"eval_positions": 100}])
+def test_halves_of_what_is_held_out(tmp_path: Path, limits: dict[str, int]) -> None:
+    write_games(tmp_path, games=40)
+    names = [f"game-{number}.gz" for number in range(10)]  # a copy is on the side of its game
+    copies = {name: (tmp_path / name).read_bytes() for name in names}
+    (tmp_path / "copies.tar").write_bytes(tar_of(copies))
+    for data in (
+        survey([tmp_path], share=0.5, select=True, **limits),
+        survey([tmp_path], share=0.5, **limits),
+    ):
+        choosing, telling = (
+            [row.tobytes() for batch in found for row in batch.masks]
+            for found in (data.selection_batches(), data.batches())
+        )
+        assert (len(choosing), len(telling)) == (data.selection_positions, data.loss_positions)
+        assert len(choosing) + len(telling) == data.held_out_positions
+        assert not set(choosing) & set(telling)
+        assert bool(choosing) == bool(data.report_from)
+    (tmp_path / ".few").mkdir()
+    write_games(tmp_path / ".few", games=1, seed=1)
+    with pytest.raises(BuildError, match="takes two held-out games"):
+        survey([tmp_path], share=0, eval_data=[tmp_path / ".few"], select=True)
 
 
 @pytest.mark.parametrize(
@@ -199,18 +252,70 @@ def test_every_kind_of_net_and_a_single_one(inputs: Path, kind: str) -> None:
 
 
 def test_what_is_held_out_does_not_depend_on_where_files_lie(inputs: Path) -> None:
-    (inputs / "moved" / "deep").mkdir(parents=True)
-    names: dict[bool, set[str]] = {True: set(), False: set()}
-    for chunk in read_records(inputs / "games"):
-        names[game_hash(chunk) < HASHES // 2].add(chunk.path.name)
-        os.link(chunk.path, inputs / "moved" / "deep" / chunk.path.name)
-    assert all(names.values())
-    for chunk in read_records(inputs / "moved"):
-        assert chunk.path.name in names[game_hash(chunk) < HASHES // 2]
+    (inputs / "moved").mkdir()
+    held_out = set()
+    for number, chunk in enumerate(read_records(inputs / "games")):
+        if game_hash(chunk.records) < HASHES // 2:
+            held_out.add(chunk.records.tobytes())
+        os.link(chunk.path, inputs / "moved" / f"{number}.gz")
+    assert 0 < len(held_out) < GAMES
+    data = survey([inputs / "moved"], share=0.5)
+    assert {chunk.records.tobytes() for _, chunk in data.games(held_out=True)} == held_out
+
+
+def test_games_of_the_same_name_are_games_of_their_own(tmp_path: Path) -> None:
+    """As lc0 writes them: data-abc/game_000000.gz, data-xyz/game_000000.gz."""
+    members = [packed_game(planes=a_game(number)) for number in range(6)]
+    for number, member in enumerate(members):
+        (tmp_path / "folders" / str(number)).mkdir(parents=True)
+        (tmp_path / "folders" / str(number) / "game_000000.gz").write_bytes(member)
+        (tmp_path / "tars" / str(number)).mkdir(parents=True)
+        tar = tar_of({"game_000000.gz": member})
+        (tmp_path / "tars" / str(number) / "games.tar").write_bytes(tar)
+    folders, tars = (survey([tmp_path / kind], share=0.5) for kind in ("folders", "tars"))
+    assert folders.held_out_below == tars.held_out_below
+    for data in (folders, tars):
+        assert sum(file.games for file in data.files) == 6
+        assert 0 < data.held_out_positions < 18
+    pair = [tmp_path / "folders" / name for name in "01"]
+    assert survey(pair, share=0.001).held_out_positions == 3
+
+
+def test_a_copy_of_a_game_is_on_its_side(tmp_path: Path) -> None:
+    write_games(tmp_path, games=2)
+    copies = {f"copy-{copy}.gz": (tmp_path / "game-1.gz").read_bytes() for copy in range(3)}
+    (tmp_path / "copies.tar").write_bytes(tar_of(copies))
+    data = survey([tmp_path], share=0.001)
+    held_out, refreshed = (
+        {chunk.records.tobytes() for _, chunk in data.games(held_out=side)}
+        for side in (True, False)
+    )
+    assert (len(held_out), len(refreshed)) == (1, 1)
+    assert not held_out & refreshed
+
+
+def test_games_of_one_file_are_divided(tmp_path: Path) -> None:
+    """trainingdata-tool puts many games into a file: each is held out or not as a whole."""
+    games = [
+        record_bytes(6, planes=[number + 1, *[0] * 103])
+        + 2 * record_bytes(6, planes=a_game(number))
+        for number in range(40)
+    ]
+    (tmp_path / "many.gz").write_bytes(gzip.compress(b"".join(games)))
+    data = survey([tmp_path], share=0.5)
+    (file,) = data.files
+    assert file.games == 40
+    assert 10 <= data.held_out_positions / 3 <= 30
+    for side in (True, False):
+        for _, chunk in data.games(held_out=side):
+            assert len(chunk.records) == 3
+            assert len({int(record["planes"][0]) for record in chunk.records}) == 1
 
 
 def test_the_share_held_out(tmp_path: Path) -> None:
-    members = {f"game-{number}.gz": packed_game(count=2) for number in range(400)}
+    members = {
+        f"game-{number}.gz": packed_game(count=2, planes=a_game(number)) for number in range(400)
+    }
     (tmp_path / "games.tar").write_bytes(tar_of(members))
     data = survey([tmp_path / "games.tar"], share=0.25)
     assert data.refresh_positions + data.held_out_positions == 800
@@ -232,6 +337,17 @@ def test_limits_are_kept_and_reading_goes_on_until_both_are_reached(inputs: Path
     assert sum(len(batch.games) for batch in both.batches()) == PLIES + 1
 
 
+def test_a_limit_of_the_refresh_leaves_enough_games_for_losses(tmp_path: Path) -> None:
+    members = {f"{n}.gz": packed_game(count=2, planes=a_game(n)) for n in range(500)}
+    (tmp_path / "games.tar").write_bytes(tar_of(members))
+    data = survey([tmp_path], share=0.2, positions=4)
+    assert (data.refresh_positions, data.held_out_positions) == (4, 2 * FEW_GAMES)
+    assert sum(len(masks) for masks, _ in data.planes()) == 4
+    # Told how many, it takes no more; without so many, all there are
+    assert survey([tmp_path], share=0.2, positions=4, eval_positions=6).held_out_positions == 6
+    assert 0 < survey([tmp_path], share=0.01, positions=4).held_out_positions < 2 * FEW_GAMES
+
+
 @pytest.mark.parametrize("share", [0.001, 0.999])
 def test_of_two_games_one_is_held_out(tmp_path: Path, share: float) -> None:
     write_games(tmp_path, games=2)
@@ -247,10 +363,27 @@ def test_a_file_that_is_named_twice_counts_once(inputs: Path) -> None:
     assert sum(len(masks) for masks, _ in twice.planes()) == once.refresh_positions
 
 
+def test_a_copy_of_a_file_counts_once(inputs: Path) -> None:
+    """Moved, both copies would be found at the same place, by name and sha256."""
+    once = survey([inputs / "games"], share=0.2)
+    (inputs / "games" / "copies").mkdir()
+    for path in list(inputs.glob("games/*.gz")):
+        (path.parent / "copies" / path.name).write_bytes(path.read_bytes())
+    twice = survey([inputs / "games"], share=0.2)
+    assert twice.files == once.files
+    assert twice.counts is not None
+    assert twice.counts.repeated == GAMES
+    config = config_of(inputs)
+    build(config)
+    (inputs / "games").rename(inputs / "elsewhere")
+    again = rebuild(config.manifest, inputs / "again.pb.gz", search=[inputs / "elsewhere"])
+    assert again.same_bytes
+
+
 def test_a_tar_of_both_kinds_of_games(tmp_path: Path) -> None:
-    members = {f"game-{number}.gz": packed_game(count=3) for number in range(30)}
-    for name in ("one", "two"):
-        (tmp_path / f"{name}.tar").write_bytes(tar_of(members))
+    for part, name in enumerate(("one", "two")):
+        games = {f"{n}.gz": packed_game(planes=a_game(30 * part + n)) for n in range(30)}
+        (tmp_path / f"{name}.tar").write_bytes(tar_of(games))
     data = survey([tmp_path], share=0.3, positions=10, eval_positions=30)
     assert (data.refresh_positions, data.held_out_positions) == (10, 30)
     assert sum(len(masks) for masks, _ in data.planes()) == 10
@@ -279,6 +412,9 @@ def test_data_that_will_not_do(inputs: Path) -> None:
         survey([single], share=0, eval_data=[empty])
     with pytest.raises(BuildError, match="in the data for the refresh too"):
         survey([single], share=0, eval_data=[inputs / "games"])
+    (inputs / "again.tar").write_bytes(tar_of({"a.gz": single.read_bytes()}))
+    with pytest.raises(BuildError, match="in the data for the refresh too"):
+        survey([single], share=0, eval_data=[inputs / "again.tar"])
     with pytest.raises(RecordError, match="no such file"):
         survey([inputs / "nowhere"], share=0.1)
 
@@ -398,7 +534,7 @@ def test_any_excess_over_the_worst_ingredient_is_a_reason(inputs: Path) -> None:
     assert reason(net, net) == ""
     assert reason(little, net) == ""
     assert reason(net, net, little) == ""
-    assert re.search(r"; within its error of 0.03\d+: more data would tell$", reason(net, little))
+    assert re.search(r"; within its error of 0\.0\d+: more data would tell$", reason(net, little))
     assert re.search(r"; beyond its error of 0.\d+$", reason(worse, net))
     assert re.search(r"; one game tells no error$", reason(worse, net, resamples=0))
 

@@ -19,10 +19,12 @@ import swa.build
 import swa.ingredients
 from swa.build import RefusedError, build
 from swa.build_config import BuildConfig, BuildError, make_config
-from swa.build_data import survey
+from swa.build_data import game_hash, survey
+from swa.chunks import read_records
 from swa.cli import main
+from swa.commands import build_output
 from swa.evaluation import evaluate
-from swa.manifest import read_manifest
+from swa.manifest import LossesRecord, LossRecord, read_manifest
 from swa.net import load_net, save_net
 
 
@@ -60,7 +62,12 @@ def test_words(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "least alike: run-" in out
     assert "a barrier of" in out
     assert "averaged, batch norm not refreshed" in out
-    assert "batch norm: exact on" in out
+    refreshed, held_out = (
+        sum(held_out == side for held_out in divided(inputs / "games")) for side in (False, True)
+    )
+    assert f"batch norm: exact on {24 * refreshed} positions of {refreshed} games, winograd" in out
+    assert f"note: {refreshed} games are little to refresh on" in out
+    assert f"losses on {24 * held_out} held-out positions of" in out
     assert f"manifest {inputs / 'out.pb.gz.json'}" in out
     words = ["build", "--from-manifest", str(inputs / "out.pb.gz.json")]
     assert main([*words, "-o", str(inputs / "again.pb.gz")]) == 0
@@ -68,6 +75,53 @@ def test_words(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "-o", str(inputs / "third.pb.gz"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["same_bytes"], document["versions_differ"]) == (True, {})
+
+
+def divided(games: Path) -> list[bool]:
+    """Of each game whether it is held out of a build."""
+    below = survey([games], share=0.1).held_out_below
+    return [game_hash(chunk.records) < below for chunk in read_records(games)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "interval", "words"),
+    [
+        # of the built net, of the average before its refresh, of two ingredients
+        ((2.0, 2.1, 2.2, 2.3), (-0.2, -0.1), []),
+        ((2.0, 2.0, 2.0, 2.3), (-0.2, 0.1), []),
+        (
+            (2.0, 1.9, 2.2, 2.3),
+            (-0.1, 0.2),
+            [
+                "than the average before its refresh: loss (policy and value) 2.0000 instead of "
+                "1.9000, which may be chance"
+            ],
+        ),
+        (
+            (2.0, 2.1, 1.8, 1.7),
+            (0.1, 0.2),
+            [
+                "than the best ingredient, b: loss (policy and value) 2.0000 instead of 1.7000, "
+                "beyond chance"
+            ],
+        ),
+        ((2.0, 1.9, 2.2, 1.95), (None, None), ["before its refresh", "ingredient, b: loss"]),
+    ],
+)
+def test_a_net_that_is_worse_than_what_went_in_is_told(
+    losses: tuple[float, ...], interval: tuple[float | None, ...], words: list[str]
+) -> None:
+    roles = ("built", "averaged", "ingredient", "ingredient")
+    metrics = {"policy_cross_entropy": 1.0, "value_mse": 1.0, "policy_accuracy": 0.5}
+    nets = tuple(
+        LossRecord(role, name, loss, metrics, dict.fromkeys(metrics, (0.0, *interval)))
+        for role, name, loss in zip(roles, ("out", "average", "a", "b"), losses, strict=True)
+    )
+    lines = build_output._loss_lines(LossesRecord("held-out", 9, 99, 0.0, 1.0, nets), {})
+    notes = [line for line in lines if line.startswith("note: the built net is worse")]
+    assert len(notes) == len(words)
+    for note, word in zip(notes, words, strict=True):
+        assert word in note
 
 
 def test_a_file_of_settings(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +171,7 @@ def test_a_flag_takes_the_place_of_what_contradicts_it(inputs: Path) -> None:
             'data = "~nobody of that name/x"',
             "data: ~nobody of that name/x: could not determine home",
         ),
-        (f"scale = {10**400}", "scale: must be a number, not 1000"),
+        (f"scale = {10**400}", "scale: must be a finite number, not 1000"),
     ],
 )
 def test_bad_settings(inputs: Path, text: str, words: str) -> None:
@@ -282,7 +336,8 @@ def test_no_input_is_overwritten(inputs: Path, capsys: pytest.CaptureFixture[str
         capsys.readouterr()
         before = lost.read_bytes()
         assert main(["build", *words, "-o", str(inputs / name), "--overwrite"]) == 2
-        assert f"{lost}: is an input: it would be lost" in capsys.readouterr().err
+        reason = "holds training records: they" if lost.parent == games else "is an input: it"
+        assert f"{lost}: {reason} would be lost" in capsys.readouterr().err
         assert lost.read_bytes() == before
 
 
@@ -308,7 +363,8 @@ def test_two_points_of_one_run(
     monkeypatch.setattr(swa.build, "SAMPLE", 512)
     data, out = shared / "chunks" / "v7", tmp_path / "ckpt.pb.gz"
     names = ("ckpt-1-10000", "ckpt-11-110000")
-    config = real(shared, data, out, *names, positions=512, eval_positions=256)
+    limits = {"positions": 2048, "held_out": 0.3, "eval_positions": 1024}
+    config = real(shared, data, out, *names, **limits)
     manifest = build(config).manifest
     assert manifest.checks.failed == {}
     assert manifest.checks.cosine is not None

@@ -7,6 +7,7 @@ import io
 import os
 import tarfile
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from record_bytes import SIZES, bits, game_bytes, packed_game, record_bytes, tar_of
 
 from swa import chunks
-from swa.chunks import Chunk, ReadCounts, read_records, write_chunk
+from swa.chunks import Chunk, ReadCounts, games_of, read_records, write_chunk
 from swa.records import LAYOUTS, V6, Damage, RecordError, parse, to_v6
 
 
@@ -137,7 +138,7 @@ def test_several_sources(tmp_path: Path) -> None:
     for name in ("b.gz", "a.gz"):
         (tmp_path / name).write_bytes(packed_game())
     found, _ = read(tmp_path / "b.gz", tmp_path / "a.gz", tmp_path)
-    assert [chunk.path.name for chunk in found] == ["b.gz", "a.gz", "a.gz", "b.gz"]
+    assert [chunk.path.name for chunk in found] == ["b.gz", "a.gz"]
 
 
 def test_an_empty_folder_has_nothing(tmp_path: Path) -> None:
@@ -422,3 +423,65 @@ def test_a_game_to_write_has_records_and_its_version(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="do not call themselves version 6"):
         write_chunk(tmp_path / "a.gz", wrong)
     assert not list(tmp_path.iterdir())
+
+
+# Several games in a file
+
+
+def test_games_of_one_file(shared: Path) -> None:
+    """trainingdata-tool's file of 4096 records: 59 games by the start positions in it."""
+    (chunk,) = read_records(shared / "chunks" / "v4" / "ac404f_game_000000.gz")
+    games = list(games_of(chunk))
+    assert len(games) == 59
+    assert np.concatenate([game.records for game in games]).tobytes() == chunk.records.tobytes()
+    for game in games:
+        records = game.records
+        assert np.bitwise_count(records["planes"][0, :12]).sum() == 32
+        # A game has one result, as white sees it
+        result = np.where(records["side_to_move"] == 0, 1, -1) * records["result_q"]
+        assert len(set(result)) == 1
+
+
+@pytest.mark.parametrize("folder", ["v6", "v7"])
+def test_a_file_of_lc0_is_one_game(folder: str, shared: Path) -> None:
+    for chunk in read_records(shared / "chunks" / folder):
+        (game,) = games_of(chunk)
+        assert game.records.tobytes() == chunk.records.tobytes()
+
+
+def test_positions_left_out_do_not_cut_a_game(shared: Path) -> None:
+    (chunk,) = read_records(shared / "chunks" / "v4" / "dfc037_game_000000.gz")
+    assert len(list(games_of(chunk))) == 1
+    assert len(list(games_of(replace(chunk, records=chunk.records[5::3])))) == 1
+
+
+# Files that are named more than once
+
+
+def test_a_file_is_read_once(tmp_path: Path) -> None:
+    folder = tmp_path / "games"
+    folder.mkdir()
+    for name in "ab":
+        (folder / f"{name}.gz").write_bytes(packed_game(count=2))
+    (folder / "symbolic.gz").symlink_to(folder / "a.gz")
+    os.link(folder / "b.gz", folder / "hard.gz")
+    found, counts = read(folder, folder / "a.gz", tmp_path, folder / ".." / "games")
+    assert [chunk.path.name for chunk in found] == ["a.gz", "b.gz"]
+    assert (counts.files, counts.repeated) == (2, 2 + 1 + 4 + 4)
+
+
+def test_files_without_numbers_are_all_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.stat
+
+    def numberless(self: Path, **how: Any) -> os.stat_result:
+        status = list(real(self, **how))
+        status[1] = 0
+        return os.stat_result(status)
+
+    for name in "ab":
+        (tmp_path / f"{name}.gz").write_bytes(packed_game())
+    monkeypatch.setattr(Path, "stat", numberless)
+    found, counts = read(tmp_path)
+    assert (len(found), counts.repeated) == (2, 0)

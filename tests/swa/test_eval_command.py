@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
-from record_bytes import packed_game
+from record_bytes import packed_game, tar_of
 from tiny_net import KINDS, TINY, calm_weights
 
 from swa.cli import main
+from swa.commands.eval_output import printable
 from swa.evaluation import COMPARISONS, METRICS
 from swa.net import new_net, save_net
 
@@ -65,6 +68,14 @@ def test_the_document(nets, data, capsys):
         assert net["value_ece"] == pytest.approx(
             sum(net["ece"][outcome] for outcome in ("win", "draw", "loss")) / 3
         )
+    assert document["data"]["decided_games"] == 2
+    results = document["data"]["results"]
+    assert [results[name] for name in ("win", "draw", "loss")] == pytest.approx(
+        [4 / 15, 5 / 15, 0.4]
+    )
+    assert sum(first["outcomes"].values()) == pytest.approx(1)
+    assert classical["outcomes"] is None
+    assert 0 <= classical["value_side"] <= 1
     assert first["difference_to_first"] is None
     difference = second["difference_to_first"]
     for name in METRICS:
@@ -109,12 +120,22 @@ def test_the_table(nets, data, capsys):
     assert "x-damaged.gz" in text
     assert "difference to net-0" in text
     assert "3 games are few" in text
+    base = (
+        "results; to say so always:   26.67%   33.33%   40.00%   accuracy 40.00%, value CE 1.0852"
+    )
+    assert "winner's side, of 2 decided games" in text
+    assert base in text.splitlines()
     assert "nan" not in text.lower()
     assert max(map(len, text.splitlines()[5:])) <= 100
     assert main(["eval", nets[0], "--data", str(Path(data) / "game-0.gz")]) == 0
     text = capsys.readouterr().out
     assert "4 positions of 1 game," in text
     assert "no intervals" in text
+    assert "accuracy 100.00%, value CE 0.0000" in text
+    assert main(["eval", nets[0], "--data", data, "--q-ratio", "0.5"]) == 0
+    assert "accuracy 40.00%\n" in capsys.readouterr().out
+    assert main(["eval", nets[0], "--data", str(Path(data) / "game-1.gz")]) == 0  # drawn
+    assert "nan" not in capsys.readouterr().out.lower()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
@@ -128,12 +149,78 @@ def test_the_picture(chosen, suffix, nets, data, tmp_path, capsys):
         assert "nan" not in path.read_text().lower().replace("dominant", "")
 
 
+def test_a_picture_is_not_replaced_unasked(nets, data, tmp_path, capsys):
+    path = tmp_path / "a.png"
+    words = ["eval", nets[0], "--data", data, "--plot", str(path)]
+    assert main(words) == 0
+    path.write_text("mine")
+    capsys.readouterr()
+    assert main(words) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "is there already" in output.err
+    assert "--overwrite" in output.err
+    assert len(output.err.splitlines()) <= 3
+    assert path.read_text() == "mine"
+    assert main([*words, "--overwrite"]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_never_replaces_what_is_read(nets, data, tmp_path, capsys):
+    named, linked = tmp_path / "net.png", tmp_path / "linked.png"
+    named.write_bytes(Path(nets[0]).read_bytes())
+    linked.symlink_to(Path(data) / "game-0.gz")
+    game = str(Path(data) / "game-0.gz")
+    for net, path in ((str(named), named), (nets[0], linked)):
+        words = ["eval", net, "--data", game, "--plot", str(path), "--overwrite"]
+        before = path.read_bytes()
+        assert main(words) == 2
+        assert "is an input" in capsys.readouterr().err
+        assert path.read_bytes() == before
+
+
+def test_figures_are_not_lost_with_a_picture_that_cannot_be_written(
+    nets, data, tmp_path, capsys, monkeypatch
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("swa.evaluation_plot.write_whole", full)
+    assert main(["eval", nets[0], "--data", data, "--plot", str(tmp_path / "a.png")]) == 2
+    output = capsys.readouterr()
+    assert "15 positions of 3 games" in output.out
+    assert "no space left" in output.err
+
+
 def test_a_picture_of_nets_with_difficult_names(nets, data, tmp_path):
     odd = tmp_path / f"$a_{'x' * 60}$b^.pb"
     odd.write_bytes(Path(nets[0]).read_bytes())
     path = tmp_path / "a.png"
     assert main(["eval", nets[0], str(odd), "--data", data, "--plot", str(path)]) == 0
     assert path.stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_that_no_table_can_hold(nets, data, tmp_path, capsys):
+    """A line break, a terminal's escape, a byte that is not UTF-8; letters that no font has."""
+    for name in ("a\nb\x1b[31m.pb", os.fsdecode(b"bad\xff.pb"), "\u7db2.pb"):
+        odd = tmp_path / name
+        odd.write_bytes(Path(nets[0]).read_bytes())
+        path = tmp_path / "odd.svg"
+        words = ["eval", nets[0], str(odd), "--data", data, "--plot", str(path), "--overwrite"]
+        assert main(words) == 0
+        text, error = capsys.readouterr()
+        assert error == ""
+        assert printable(odd.name.removesuffix(".pb")) in text
+        assert all(line.isprintable() for line in text.splitlines())
+        assert path.stat().st_size > 1000
+
+
+def test_a_gzipped_tar_is_told_what_to_do_about(nets, tmp_path, capsys):
+    packed = gzip.compress(tar_of({"a.gz": packed_game()}))
+    (tmp_path / "games.tar.gz").write_bytes(packed)
+    assert main(["eval", nets[0], "--data", str(tmp_path)]) == 2
+    assert "unpack it with gunzip" in capsys.readouterr().err
 
 
 def test_progress_is_for_terminals_and_leaves_an_empty_line(nets, data, capsys, monkeypatch):
@@ -165,6 +252,24 @@ def test_bad_settings(flags, message, nets, data, capsys):
     assert output.out == ""
     assert message in output.err
     assert len(output.err.splitlines()) <= 3
+
+
+def test_data_that_is_named_twice_counts_once(nets, data, capsys):
+    once = said([nets[0], "--data", data], capsys)
+    twice = said([nets[0], "--data", data, data, f"{data}/game-1.gz"], capsys)
+    assert (once["data"].pop("repeated"), twice["data"].pop("repeated")) == (0, 6)
+    for document in (once, twice):
+        del document["data"]["sources"]
+    assert twice == once
+    assert main(["eval", nets[0], "--data", data, data]) == 0
+    assert "named more than once, read once: 5 files" in capsys.readouterr().out
+
+
+def test_one_position_in_too_many(nets, data, capsys):
+    assert main(["eval", nets[0], "--data", data, "--every", "9" * 30]) == 2
+    error = capsys.readouterr().err
+    assert "make it smaller" in error
+    assert len(error.splitlines()) <= 3
 
 
 def test_no_positions(nets, tmp_path, capsys):

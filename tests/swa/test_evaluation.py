@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -62,6 +61,9 @@ def by_a_plain_loop(nets, found, q_ratio):
                     "value_cross_entropy": -(target * np.log(wdl)).sum(),
                     "value_mse": (q - (target[0] - target[2])) ** 2,
                     "value_accuracy": batch.result[b, wdl.argmax()] == 1,
+                    "value_side": np.nan
+                    if batch.result[b, 1]
+                    else (q > 0) == (batch.result[b, 0] == 1),
                     "value_brier": ((wdl - batch.result[b]) ** 2).sum(),
                     "moves_left_mae": abs(off),
                     "moves_left_huber": special.huber(10, off),
@@ -75,13 +77,16 @@ def by_a_plain_loop(nets, found, q_ratio):
 
 @pytest.mark.parametrize("q_ratio", [0, 0.3])
 def test_the_figures_are_those_of_a_plain_loop(some, q_ratio):
-    nets, found = [tiny(0), tiny(1), tiny(2)], some[:1]
+    nets, later = [tiny(0), tiny(1), tiny(2)], some[1]  # where one game of five is decided
+    found = [later._replace(games=later.games - later.games[0])]
     rows = by_a_plain_loop(nets, found, q_ratio)
     result = evaluate(nets, found, q_ratio=q_ratio, resamples=200)
-    assert (result.positions, result.games) == (512, len(set(found[0].games)))
+    assert (result.positions, result.games) == (len(later.games), len(set(later.games)))
+    np.testing.assert_allclose(result.results, later.result.mean(axis=0), rtol=1e-12)
+    assert 0 < result.results[1] < 1
     means = [
         {
-            name: math.fsum(row[name] for row in of_net) / len(of_net)
+            name: float(np.nanmean([row[name] for row in of_net]))
             for name in (*METRICS, *COMPARISONS)
         }
         for of_net in rows
@@ -90,7 +95,10 @@ def test_the_figures_are_those_of_a_plain_loop(some, q_ratio):
         assert tuple(net.metrics) == METRICS
         for name, estimate in net.metrics.items():
             assert estimate.value == pytest.approx(means[number][name], rel=1e-4), name
-            assert estimate.low <= estimate.value <= estimate.high
+            if name == "value_side":
+                assert (estimate.low, estimate.high) == (None, None)  # of one game
+            else:
+                assert estimate.low <= estimate.value <= estimate.high
     assert result.nets[0].to_first is None
     for number, net in enumerate(result.nets[1:], start=1):
         for name, estimate in net.to_first.metrics.items():
@@ -104,7 +112,7 @@ def test_the_figures_are_those_of_a_plain_loop(some, q_ratio):
             [row["policy_cross_entropy"] for row in of_net] for of_net in (rows[0], rows[number])
         ]
         sums = np.add.reduceat(np.subtract(*losses[::-1]), starts)[:, None]
-        counts = np.diff(starts, append=512)[:, None].astype(float)
+        counts = np.diff(starts, append=len(later.games))[:, None].astype(float)
         low, high = interval(resampled_means(sums, counts, 200, 0)[:, 0])
         estimate = net.to_first.metrics["policy_cross_entropy"]
         assert estimate[1:] == pytest.approx((low, high), abs=1e-5)
@@ -120,7 +128,9 @@ def test_how_positions_are_grouped_does_not_matter(shared, some, monkeypatch):
     one, other = (evaluate(nets, found, resamples=50) for found in (some, regrouped))
     for net, same in zip(one.nets, other.nets, strict=True):
         for name, estimate in net.metrics.items():
-            assert estimate == pytest.approx(same.metrics[name], rel=1e-12)
+            numbers = [part for part in estimate if part is not None]
+            others = [part for part in same.metrics[name] if part is not None]
+            assert numbers == pytest.approx(others, rel=1e-12)
         assert net.ece == pytest.approx(same.ece, rel=1e-12)
         assert net.reliability[SCORE].positions.sum() == 1000
 
@@ -128,7 +138,10 @@ def test_how_positions_are_grouped_does_not_matter(shared, some, monkeypatch):
 def test_what_is_not_there(some, tmp_path):
     (tmp_path / "0.gz").write_bytes(packed_game(4, best_q=0.5))  # plies left are not known
     unknown = list(read_batches(tmp_path))
-    both = evaluate([tiny(0), tiny(1, CLASSICAL)], some[:1], resamples=20)
+    drawn, later = some  # all games of the first batch are
+    assert drawn.result[:, 1].all()
+    assert "value_side" not in evaluate([tiny(0)], [drawn], resamples=20).nets[0].metrics
+    both = evaluate([tiny(0), tiny(1, CLASSICAL)], [later], resamples=20)
     full, classical = both.nets
     assert set(METRICS) - set(classical.metrics) == {
         name for name in METRICS if name.startswith("moves_left")
@@ -143,6 +156,16 @@ def test_what_is_not_there(some, tmp_path):
     alone = evaluate([tiny(0)], unknown).nets[0]
     assert "moves_left_mae" not in alone.metrics
     assert alone.metrics["value_mse"].low is None  # of a single game
+
+
+def test_what_only_one_game_has_is_without_an_interval(some):
+    """Whatever is drawn, the one decided game's share is the same: nothing is beyond chance."""
+    result = evaluate([tiny(0), tiny(1)], some[1:], resamples=50)
+    assert (result.decided_games, result.games > 2) == (1, True)
+    _, other = result.nets
+    assert other.metrics["value_side"][1:] == (None, None)
+    assert other.to_first.metrics["value_side"][1:] == (None, None)
+    assert other.to_first.metrics["value_accuracy"].low is not None
 
 
 def test_a_net_is_no_different_from_itself(some):

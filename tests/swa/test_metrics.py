@@ -195,3 +195,15 @@ def test_what_is_drawn_from_the_predictions_is_calibrated():
     predicted = random.random(200_000)
     assert metrics.reliability(predicted, random.random(200_000) < predicted).ece < 0.005
     assert metrics.reliability(predicted, random.random(200_000) < predicted**2).ece > 0.1
+
+
+def test_the_winners_side():
+    """Of a won, a lost and a drawn game: right, wrong, undecided."""
+    wdl = np.array([[0.4, 0.3, 0.3], [0.3, 0.3, 0.4], [0.25, 0.5, 0.25]], np.float32)
+    for result, expected in (
+        ([1, 0, 0], [1, 0, 0.5]),
+        ([0, 0, 1], [0, 1, 0.5]),
+        ([0, 1, 0], [np.nan] * 3),
+    ):
+        found = metrics.side_right(wdl, np.tile(result, (3, 1)))
+        np.testing.assert_array_equal(found, expected)

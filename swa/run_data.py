@@ -1,0 +1,48 @@
+"""A training run's positions from its files: batches, held-out ones, those for batch norms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from swa.batches import Batch
+from swa.dataset import START, Place, TrainingGames, TrainingStream
+from swa.refresh import Planes
+from swa.train_config import TrainConfig
+
+
+class FileData:
+    """The data of a configuration; see ``swa.training.RunData``.
+
+    Raises RecordError where there is none, at once or when it is asked for.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._config = config
+        self._games = TrainingGames.find(config.data.input, config.data.held_out)
+        self._validation: list[Batch] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of the files, by names and sizes, and of what is held out of them."""
+        return self._games.digest
+
+    def stream(self, place: tuple[int, ...] | None) -> TrainingStream:
+        """The batches from a place on, or from the beginning."""
+        return TrainingStream(
+            self._games,
+            batch=self._config.training.batch_size,
+            buffer=self._config.data.shuffle_size,
+            sampling=self._config.data.sampling,
+            seed=self._config.seed,
+            place=Place(*place) if place else START,
+        )
+
+    def validation(self) -> Sequence[Batch]:
+        """Held-out positions, the same each time, for every seed too; read once."""
+        if self._validation is None:
+            self._validation = self._games.validation(self._config.data.validation_positions)
+        return self._validation
+
+    def refresh_planes(self, count: int) -> Planes:
+        """So many positions that are trained on, the same each time."""
+        return self._games.refresh_planes(count, self._config.data.sampling)
