@@ -49,6 +49,9 @@ _TAGS = {
 }
 """Names here, lczero-training's, and what they count in."""
 
+_ENDS = ("_low", "_high")
+"""Of intervals, which are for the file: TensorBoard has no way to draw them but as curves more."""
+
 
 class TrainingLogError(ValueError):
     """A file of metrics that is none: one to three lines for the user, what, why, what to do."""
@@ -198,6 +201,8 @@ class _Events:
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         runs: dict[str, dict[str, float]] = {}
         for key, value in figures.items():
+            if key.endswith(_ENDS):
+                continue
             run, tag, scale = event_names(key)
             runs.setdefault(f"{self.name}-{run}", {})[tag] = value * scale
         for run, values in runs.items():

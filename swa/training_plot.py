@@ -214,7 +214,7 @@ def _draw_difference(axes: Axes, curves: Mapping[str, Curve], styles: Mapping[st
         if curve is None:
             continue
         _draw_curve(axes, curve, style, f"{net}, held out")
-        ends.append(np.quantile(_after_start(curve), (0.1, 0.9)).tolist())
+        ends.append(np.quantile(_after_start(curve), (0.02, 0.98)).tolist())
         low, high = curves.get(f"{key}_low"), curves.get(f"{key}_high")
         if low is not None and high is not None and low.steps == high.steps:
             axes.fill_between(low.steps, low.values, high.values, color=style.color, alpha=0.15)

@@ -88,8 +88,8 @@ def test_what_is_not_finite_is_null_and_no_event(tmp_path: Path):
         ("validation/swa refreshed/moves_left_loss", ("swa-refreshed-test", "Moves Left Loss", 1)),
         ("validation/ema/value_brier", ("ema-test", "Value brier", 1)),
         (
-            "validation/swa/policy_accuracy/minus_raw_low",
-            ("swa-test", "Policy Accuracy minus raw low", 100),
+            "validation/swa/policy_accuracy/minus_raw",
+            ("swa-test", "Policy Accuracy minus raw", 100),
         ),
     ],
 )  # fmt: skip
@@ -113,12 +113,16 @@ def test_moves_left_is_scaled_as_it_is_trained():
 def test_events_have_the_runs_and_units_of_lczero_training(tmp_path: Path):
     with TrainingLog(tmp_path, "tiny") as log:
         log.write(10, {"train/policy_loss": 3.0, "validation/raw/policy_accuracy": 0.25})
-        log.write(20, {"validation/swa/value_mse": 0.5})
+        key = "validation/swa/value_mse"
+        log.write(20, {key: 0.5, f"{key}/minus_raw": -0.5, f"{key}/minus_raw_low": -1.0})
     folder = tmp_path / EVENTS
     assert {path.name for path in folder.iterdir()} == {"tiny-train", "tiny-test", "tiny-swa-test"}
     assert shown(folder / "tiny-train") == {"Policy Loss": [(10, 3.0)]}
     assert shown(folder / "tiny-test") == {"Policy Accuracy": [(10, 25.0)]}
-    assert shown(folder / "tiny-swa-test") == {"MSE Loss": [(20, 0.125)]}
+    assert shown(folder / "tiny-swa-test") == {
+        "MSE Loss": [(20, 0.125)],
+        "MSE Loss minus raw": [(20, -0.125)],
+    }
     first = read_events(next((folder / "tiny-train").iterdir()))[0]
     assert first.file_version == "brain.Event:2"  # without it TensorBoard drops nothing
 
