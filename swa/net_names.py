@@ -80,7 +80,8 @@ def choose_series(
     names = list(series)
     if run in names:
         return [name for name in names if name == (f"{run}-{average}" if average else run)]
-    ends = (f"-{average or SWA}", f"_{average or SWA}")
+    kind = SWA if average is None else average
+    ends = (f"-{kind}", f"_{kind}")
     return [name for name in names if name.endswith(ends) == (average is not None)]
 
 

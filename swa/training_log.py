@@ -13,6 +13,7 @@ import contextlib
 import json
 import math
 import os
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,6 +48,9 @@ _TAGS = {
     "gradient_norm": ("Gradient norm", 1.0),
 }
 """Names here, lczero-training's, and what they count in."""
+
+_ENDS = ("_low", "_high")
+"""Of intervals, which are for the file: TensorBoard has no way to draw them but as curves more."""
 
 
 class TrainingLogError(ValueError):
@@ -116,7 +120,7 @@ class TrainingLog:
         finally:
             os.close(self._descriptor)
             self._descriptor = None
-            self._events.close()
+            self._events.close()  # raises again what the flush has, where it is the disk
 
     def __enter__(self) -> Self:
         return self
@@ -197,6 +201,8 @@ class _Events:
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         runs: dict[str, dict[str, float]] = {}
         for key, value in figures.items():
+            if key.endswith(_ENDS):
+                continue
             run, tag, scale = event_names(key)
             runs.setdefault(f"{self.name}-{run}", {})[tag] = value * scale
         for run, values in runs.items():
@@ -216,19 +222,25 @@ class _Events:
             writer = self._writers[run] = self._begin(run)
         scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         event = Event(wall_time=time.time(), step=step, summary=Summary(value=scalars))
-        writer.write_event(event)
+        writer.write(event.SerializeToString())
 
     def _begin(self, run: str) -> Any:
         """A new file; it says that what older ones have of later steps is void (purge_step)."""
-        from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
 
-        folder = self.folder / run
+        folder, now = self.folder / run, time.time_ns()
         folder.mkdir(parents=True, exist_ok=True)
-        # Names have the time in seconds, in which a run can be killed and started again.
-        writer = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
+        # TensorBoard reads files by their names. Seconds alone, as is usual, are not enough: in one
+        # a run can be killed and started again.
+        name = f"events.out.tfevents.{now // 10**9:010}.{socket.gethostname()}.{now}"
+        writer = RecordWriter(str(folder / name))
         start = SessionLog(status=SessionLog.START)
-        writer.write_event(Event(wall_time=time.time(), step=self.step + 1, session_log=start))
+        for event in (
+            Event(wall_time=now / 1e9, file_version="brain.Event:2"),
+            Event(wall_time=now / 1e9, step=self.step + 1, session_log=start),
+        ):
+            writer.write(event.SerializeToString())
         return writer
 
     def flush(self) -> None:
@@ -240,11 +252,17 @@ class _Events:
                 raise _of_file(error, self.folder / run) from error
 
     def close(self) -> None:
-        for run, writer in self._writers.items():
-            try:
-                writer.close()
-            except OSError as error:
-                raise _of_file(error, self.folder / run) from error
+        """Close all files, whatever is wrong with one."""
+        with contextlib.ExitStack() as files:
+            for run, writer in self._writers.items():
+                files.callback(self._close, run, writer)
+            self._writers = {}
+
+    def _close(self, run: str, writer: Any) -> None:
+        try:
+            writer.close()
+        except OSError as error:
+            raise _of_file(error, self.folder / run) from error
 
 
 def event_names(key: str) -> tuple[str, str, float]:

@@ -6,6 +6,7 @@ Drawn from ``metrics.jsonl`` alone (``swa.training_log``), so also of a run that
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 SETTLED = 0.2
 """From this part of the run on, losses decide the scale: those of the beginning are many times as
 high, and so are those of averages whose batch norm fits nothing yet."""
+
+TOO_FAR = 8
+"""Times as far from the raw net as the nearest average: an average that is not drawn in full."""
 
 MOST_MARKERS = 25
 """Of a curve."""
@@ -75,7 +79,7 @@ def save_training_plot(metrics: Path, path: Path, title: str = "") -> None:
     ]
     if not draw:
         raise TrainingLogError(f"{metrics}: no losses to draw\nTrain some steps first.")
-    styles = _styles(curves)
+    styles, last_step = _styles(curves), max(curve.steps[-1] for curve in curves.values())
     columns = min(len(draw), 3 if len(draw) > 4 else 2)
     rows = -(-len(draw) // columns)
     figure = Figure(figsize=(5.2 * columns, 3.9 * rows + 0.5), layout="constrained")
@@ -89,6 +93,7 @@ def save_training_plot(metrics: Path, path: Path, title: str = "") -> None:
         else:
             _draw_rate(axes, curves)
         axes.set_xlabel("steps")
+        axes.set_xlim(0, 1.02 * max(last_step, 1))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[len(draw) :]:
@@ -183,7 +188,7 @@ def _draw_curve(axes: Axes, curve: Curve, style: _Style, label: str) -> None:
 
 
 def _scale(axes: Axes, curves: Sequence[Curve], more: Sequence[float]) -> None:
-    """Show what the run has settled to; ``more`` are values that are to be seen as well."""
+    """Show what the run has settled to, and ``more`` values unless they are too far off."""
     end = max((curve.steps[-1] for curve in curves), default=0)
     settled = [
         value
@@ -193,33 +198,33 @@ def _scale(axes: Axes, curves: Sequence[Curve], more: Sequence[float]) -> None:
     ]
     if len(settled) < 2:
         return
-    shown = [*np.quantile(settled, (0.005, 0.995)), *more]
-    low, high = min(shown), max(shown)
+    low, high = np.quantile(settled, (0.005, 0.995))
+    shown = np.clip(more, low - (high - low), high + (high - low)).tolist()
+    low, high = min([low, *shown]), max([high, *shown])
     if high > low:
         axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
 
 
 def _draw_difference(axes: Axes, curves: Mapping[str, Curve], styles: Mapping[str, _Style]) -> None:
     """What each average has above or below the raw net, with the 95 % interval of it."""
-    ends = []
+    ends: list[list[float]] = []
     for net, style in styles.items():
         key = f"validation/{net}/{_COMPARED}/minus_raw"
         curve = curves.get(key)
         if curve is None:
             continue
         _draw_curve(axes, curve, style, f"{net}, held out")
+        ends.append(np.quantile(_after_start(curve), (0.02, 0.98)).tolist())
         low, high = curves.get(f"{key}_low"), curves.get(f"{key}_high")
         if low is not None and high is not None and low.steps == high.steps:
             axes.fill_between(low.steps, low.values, high.values, color=style.color, alpha=0.15)
-            ends += [low.values[-1], high.values[-1]]
-        ends += _after_start(curve)
+            ends[-1] += [low.values[-1], high.values[-1]]
     axes.axhline(0, color=BASELINE, lw=1)
     axes.set_title("held-out policy loss minus the raw net's (nats)", fontsize="medium")
-    if len(ends) > 1:
-        middle = np.quantile(ends, (0.05, 0.95))
-        low_end, high_end = min(0.0, *middle), max(0.0, *middle)
-        margin = 0.15 * (high_end - low_end) or 0.01
-        axes.set_ylim(low_end - margin, high_end + margin)
+    farthest = TOO_FAR * min(max(map(abs, of_net)) for of_net in ends)
+    shown = np.clip([0.0, *itertools.chain(*ends)], -farthest, farthest)
+    margin = 0.1 * float(np.ptp(shown)) or 0.01
+    axes.set_ylim(shown.min() - margin, shown.max() + margin)
 
 
 def _after_start(curve: Curve) -> list[float]:

@@ -503,3 +503,53 @@ def test_analyze_names_the_line_that_is_wrong(line, what, net, tmp_path, capsys)
     captured = capsys.readouterr()
     assert what in captured.err
     assert captured.out == ""
+
+
+def put_nets(folder: Path, *names: str) -> None:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(tiny_payload())
+
+
+def test_run_takes_the_latest_and_goes_on_with_the_same_nets(match, monkeypatch, capsys):
+    put_nets(Path("runs"), "t-1.pb", "t-2.pb", "t-swa-2.pb")
+    words = ["run", "--nets", "latest:runs", "latest:runs/t-swa", *match[4:]]
+    monkeypatch.setattr(ScriptedSearch, "interrupt_after", 3)
+    assert main([*words, "--out", "m"]) == 130
+    said = capsys.readouterr().err
+    assert "latest:runs is runs/t-2.pb\n" in said
+    assert "latest:runs/t-swa is runs/t-swa-2.pb\n" in said
+    resume = said.splitlines()[-1].split()
+    assert resume[-3:] == ["--nets", "runs/t-2.pb", "runs/t-swa-2.pb"]
+    assert "latest" not in "".join(resume)
+    (Path("runs") / "t-3.pb").write_bytes(tiny_payload())
+    monkeypatch.setattr(ScriptedSearch, "interrupt_after", None)
+    assert main(resume[1:]) == 0
+    report = (Path("m") / "report.md").read_text()
+    assert "t-2" in report
+    assert "latest" not in report
+    assert main([*words, "--out", "m"]) == 2  # t-3 is another net than the match's
+    assert "t-3" in capsys.readouterr().err
+
+
+def test_run_takes_the_latest_of_a_file_and_the_last_two(match, capsys):
+    put_nets(Path("runs"), "t-1.pb", "t-2.pb", "u-9.pb")
+    Path("conf").mkdir()
+    text = 'nets = ["latest:../runs/t", "latest:../runs/u"]\n'
+    Path("conf/a.toml").write_text(text)
+    rest = match[4:]
+    assert main(["run", "--config", "conf/a.toml", *rest, "--out", "m"]) == 0
+    assert "latest:conf/../runs/t is conf/../runs/t-2.pb\n" in capsys.readouterr().err
+    assert main(["run", "--nets", "latest:runs/t:2", *rest, "--out", "n", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+    assert "t-2" in (Path("n") / "report.md").read_text()
+    assert main(["run", "--nets", "latest:none", "a.pb", *rest]) == 2
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_commands_of_one_net_take_the_latest(match, capsys):
+    put_nets(Path("runs"), "t-1.pb", "t-2.pb")
+    assert main(["analyze", "--net", "latest:runs", "--json"]) == 0
+    assert capsys.readouterr().err == "latest:runs is runs/t-2.pb\n"
+    assert main(["analyze", "--net", "latest:runs:2", "-q"]) == 2
+    assert "here one net is wanted" in capsys.readouterr().err

@@ -171,7 +171,7 @@ def test_a_flag_takes_the_place_of_what_contradicts_it(inputs: Path) -> None:
             'data = "~nobody of that name/x"',
             "data: ~nobody of that name/x: could not determine home",
         ),
-        (f"scale = {10**400}", "scale: must be a number, not 1000"),
+        (f"scale = {10**400}", "scale: must be a finite number, not 1000"),
     ],
 )
 def test_bad_settings(inputs: Path, text: str, words: str) -> None:
@@ -430,3 +430,20 @@ def test_another_basin_is_found_on_the_straight_line(
         build(config)
     assert [failure.check for failure in caught.value.failures] == ["barrier"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_snapshots_of_a_run(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", str(inputs / "games"), "--json"]
+    run = f"latest:{inputs}/run:2"
+    assert main(["build", "--nets", run, "-o", str(inputs / "a.pb"), *data]) == 0
+    out, said = capsys.readouterr()
+    assert f"{run} is {inputs}/run-2.pb\n{run} is {inputs}/run-3.pb\n" in said
+    paths = [Path(one["path"]).name for one in json.loads(out)["ingredients"]]
+    assert paths == ["run-2.pb", "run-3.pb"]
+    (inputs / "run.toml").write_text('nets = ["latest:run:2"]\n')
+    words = ["build", str(inputs / "run.toml"), "-o", str(inputs / "b.pb"), *data]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert (inputs / "a.pb").read_bytes() == (inputs / "b.pb").read_bytes()
+    newest = str(inputs / "run-3.pb")
+    assert main(["build", "--nets", run, "-o", newest, "--overwrite", *data]) == 2

@@ -1,0 +1,117 @@
+"""Pictures of a run, from the lines of its log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from swa.training_log import TrainingLogError
+from swa.training_plot import curves_of, nets_of, save_training_plot
+
+
+def write_run(path: Path, nets: tuple[str, ...] = ("raw", "swa", "ema"), steps: int = 10) -> Path:
+    lines = []
+    for step in range(1, steps + 1):
+        train = {"policy_loss": 3 - step / 10, "value_loss": 1.0, "moves_left_loss": 0.0}
+        train["learning_rate"] = 0.01
+        line: dict[str, object] = {"step": step} | {f"train/{k}": v for k, v in train.items()}
+        lines.append(line)
+        validation: dict[str, object] = {"step": step}
+        for place, net in enumerate(nets):
+            key = f"validation/{net}/policy_cross_entropy"
+            validation[key] = 3 - step / 10 - place / 100
+            if place:
+                validation |= {f"{key}/minus_raw{end}": -place / 100 for end in ("", "_low")}
+                validation[f"{key}/minus_raw_high"] = None  # an interval that is not known
+        lines.append(validation)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_curves_are_by_step_without_what_is_null():
+    lines = [
+        {"step": 1, "time": 5, "train/a": 1.0},
+        {"step": 2, "time": 6, "train/a": None, "validation/swa/b": 3},
+        {"step": 4, "train/a": 2.0, "validation/raw/b": 3},
+    ]
+    curves = curves_of(lines)
+    assert curves["train/a"] == ([1, 4], [1.0, 2.0])
+    assert nets_of(curves) == ["raw", "swa"]
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_the_same_run_gives_the_same_picture(tmp_path: Path, suffix: str):
+    metrics = write_run(tmp_path / "metrics.jsonl")
+    one, other = tmp_path / f"one{suffix}", tmp_path / f"other{suffix}"
+    save_training_plot(metrics, one, "tiny")
+    save_training_plot(metrics, other, "tiny")
+    assert one.read_bytes() == other.read_bytes()
+
+
+def drawn(metrics: Path, monkeypatch) -> list[object]:
+    """The panels that are drawn."""
+    from matplotlib.figure import Figure
+
+    kept = []
+
+    def keep(self, *_, **__):
+        self.canvas.draw()
+        kept.append(self)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    save_training_plot(metrics, metrics.with_suffix(".png"))
+    return [axes for axes in kept[0].axes if axes.get_visible()]
+
+
+def test_panels_show_raw_in_grey_and_averages_in_one_colour(tmp_path: Path, monkeypatch):
+    panels = drawn(write_run(tmp_path / "metrics.jsonl"), monkeypatch)
+    titles = [axes.get_title() for axes in panels]
+    assert titles == [
+        "policy loss (nats)",
+        "value loss",  # of training alone
+        "held-out policy loss minus the raw net's (nats)",
+        "learning rate",
+    ]  # none of moves left: its loss is 0 throughout
+    lines = {line.get_label(): line for line in panels[0].lines}
+    assert list(lines) == ["raw, in training", "raw, held out", "swa, held out", "ema, held out"]
+    assert lines["raw, in training"].get_color() == lines["raw, held out"].get_color()
+    assert lines["swa, held out"].get_color() == lines["ema, held out"].get_color()
+    assert lines["swa, held out"].get_color() != lines["raw, held out"].get_color()
+    looks = {(line.get_marker(), line.get_linestyle()) for line in lines.values()}
+    assert len(looks) == len(lines)
+    assert list(lines["ema, held out"].get_ydata()) == pytest.approx(
+        [3 - step / 10 - 0.02 for step in range(1, 11)]
+    )
+
+
+def test_an_average_that_fits_nothing_does_not_flatten_the_others(tmp_path: Path, monkeypatch):
+    path = write_run(tmp_path / "metrics.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        for key in [key for key in line if key.startswith("validation/ema/")]:
+            line[key] = 1e6
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    panels = drawn(path, monkeypatch)
+    assert panels[0].get_ylim()[1] < 10
+    assert panels[2].get_ylim()[1] < 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "nets"), [(1, ()), (1, ("raw",)), (2, ("raw", "a $name^2$ that is no formula" * 3))]
+)
+def test_short_runs_and_odd_names_are_drawn(tmp_path: Path, steps: int, nets: tuple[str, ...]):
+    metrics = write_run(tmp_path / "metrics.jsonl", nets, steps)
+    save_training_plot(metrics, tmp_path / "a.svg", "100 $ of_it")
+    assert b"</svg>" in (tmp_path / "a.svg").read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", '{"step": 1}\n', '{"step": 1, "train/loss": null}\n'])
+def test_without_losses_there_is_no_picture(tmp_path: Path, text: str):
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text(text)
+    with pytest.raises(TrainingLogError, match="no losses to draw"):
+        save_training_plot(metrics, tmp_path / "a.png")
+    with pytest.raises(TrainingLogError, match="cannot read"):
+        save_training_plot(tmp_path / "none", tmp_path / "a.png")
