@@ -119,8 +119,8 @@ class TrainingGames:
         Of each game a ``share`` is taken, as when it is trained on: positions of a game are alike.
         It is doubled until there are so many ``positions``, or all there are.
         """
-        counts = ReadCounts()
         while True:
+            counts = ReadCounts()
             games = self._fixed(_REFRESH, counts, held_out=False)
             taken = _sampled(games, share, np.random.default_rng((_REFRESH, positions)))
             found = list(batches_of(taken, positions, 1, BatchCounts()))
@@ -294,8 +294,8 @@ class _Reader:
         self._buffer, self._seed = buffer, seed
         self._whole: Positions | None = None  # all there are, where they are in memory
         self._may_fit = sampling < 1
-        # Where the last window ended, and what follows there: a tar is not read anew for each.
-        self._ahead: tuple[Place, Iterator[_Taken]] | None = None
+        # The game that did not fit into the last window, and those after it: no file is read anew.
+        self._ahead: tuple[_Taken, Iterator[_Taken]] | None = None
 
     def read(self, begin: Place) -> _Window:
         """The window at ``begin``: games until the buffer is full or the epoch at its end.
@@ -309,14 +309,13 @@ class _Reader:
         if self._whole is not None:
             rows = self._whole.rows(partial(self._is_taken, begin.epoch))
             return _Window(self._whole, rows, begin, Place(begin.epoch + 1))
-        if self._ahead is None or self._ahead[0] != begin:
-            self._ahead = begin, self._epoch(begin, self.sampling)
-        games, self._ahead = self._ahead[1], None
-        positions, more = self._gather(games)
-        following = Place(begin.epoch + 1)
-        if more is not None:
-            following = more.place
-            self._ahead = following, chain([more], games)
+        if self._ahead is not None and self._ahead[0].place == begin:
+            first, games = [self._ahead[0]], self._ahead[1]
+        else:
+            first, games = [], self._epoch(begin, self.sampling)
+        positions, more = self._gather(chain(first, games))
+        self._ahead = (more, games) if more else None
+        following = more.place if more else Place(begin.epoch + 1)
         window = _Window(positions, positions.rows(), begin, following)
         if window.is_epoch and self.sampling == 1:
             self._whole = positions
