@@ -149,14 +149,18 @@ def _chosen(records: Records, every: int, counts: BatchCounts) -> Records:
     placeholder, playable = _placeholder(records), _playable(records)
     counts.placeholders += int(placeholder.sum())
     counts.no_moves += int((~playable & ~placeholder).sum())
-    taken: Records = records[playable & ~placeholder]
-    return taken
+    return _those(records, playable & ~placeholder)
 
 
 def usable(records: Records) -> Records:
     """Without positions that were never searched and those without a legal move."""
-    taken: Records = records[_playable(records) & ~_placeholder(records)]
-    return taken
+    return _those(records, _playable(records) & ~_placeholder(records))
+
+
+def _those(records: Records, taken: NDArray[np.bool_]) -> Records:
+    """Records that are taken; they are not copied where all are."""
+    those: Records = records if taken.all() else records[taken]
+    return those
 
 
 def _placeholder(records: Records) -> NDArray[np.bool_]:

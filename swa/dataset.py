@@ -15,20 +15,21 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swa import planes
 from swa.batches import Batch, BatchCounts, batches_of, read_games, usable
 from swa.build_data import HASHES, game_hash
 from swa.chunks import Chunk, ReadCounts, list_files
 from swa.records import Damage, RecordError
-from swa.spec import PLANES
+from swa.windows import Game, Gathering, Positions, TrainingBatch
 
 _ORDER, _SAMPLE, _SHUFFLE, _VALIDATION, _REFRESH = range(5)
 """What random numbers are for: each has a stream of its own."""
@@ -44,19 +45,6 @@ class Place(NamedTuple):
 
 
 START = Place()
-
-
-class TrainingBatch(NamedTuple):
-    """B positions with M legal moves in all, and what a net should say of them."""
-
-    masks: NDArray[np.uint64]  # [B, 112] packed planes (swa.planes)
-    values: NDArray[np.float32]  # [B, 112]
-    moves: NDArray[np.uint16]  # [M] policy indices of the legal moves, position after position
-    offsets: NDArray[np.int64]  # [B + 1] position b has moves[offsets[b] : offsets[b + 1]]
-    policy: NDArray[np.float32]  # [M] target probabilities; a position's add up to 1
-    result: NDArray[np.float32]  # [B, 3] win, draw, loss of the game, the side to move's view
-    searched: NDArray[np.float32]  # [B, 3] the same after the search, of its best move; or NaN
-    plies_left: NDArray[np.float32]  # [B] to the game's end; NaN where the record does not know
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,16 +80,20 @@ class TrainingGames:
         """The files in an order of their own for each ``seed``."""
         return [int(file) for file in np.random.default_rng(seed).permutation(len(self.files))]
 
-    def games_of(self, file: int, counts: ReadCounts | None = None) -> Iterator[Chunk]:
-        """All games of a file. Raises RecordError where it is not what it was when it was listed.
+    def games_of(self, file: int, counts: ReadCounts) -> Iterator[Chunk]:
+        """All games of a file; what is left out of it is told to ``counts``.
 
-        What is left out of a game, and which games are held out, is for the caller.
+        Raises RecordError where it cannot be read, or has another size than when it was listed.
         """
         path = self.files[file]
         if _size(path) != self.sizes[file]:
             reason = "changed while it was trained on"
             raise RecordError(Damage.UNREADABLE, reason, "Leave the data as it is.", str(path))
-        return read_games(path, counts)
+        before = counts.skipped[Damage.UNREADABLE]
+        yield from read_games(path, counts)
+        # Going on without it would give other batches than the next time, when it can be read.
+        if counts.skipped[Damage.UNREADABLE] > before:
+            raise counts.examples[Damage.UNREADABLE]
 
     def is_held_out(self, chunk: Chunk) -> bool:
         """Whether a game is not to be trained on."""
@@ -125,12 +117,18 @@ class TrainingGames:
         """Masks and values [n, 112] of positions that are trained on, for batch norms; fixed ones.
 
         Of each game a ``share`` is taken, as when it is trained on: positions of a game are alike.
+        It is doubled until there are so many ``positions``, or all there are.
         """
-        games = self._fixed(_REFRESH, ReadCounts(), held_out=False)
-        taken = _sampled(games, share, np.random.default_rng((_REFRESH, positions)))
-        found = list(batches_of(taken, positions, 1, BatchCounts()))
+        while True:
+            counts = ReadCounts()
+            games = self._fixed(_REFRESH, counts, held_out=False)
+            taken = _sampled(games, share, np.random.default_rng((_REFRESH, positions)))
+            found = list(batches_of(taken, positions, 1, BatchCounts()))
+            if share >= 1 or sum(len(batch.masks) for batch in found) == positions:
+                break
+            share = min(1, 2 * share)
         if not found:
-            raise self.nothing(ReadCounts(), "no position is trained on")
+            raise self.nothing(counts, "no position is trained on")
         return (
             np.concatenate([batch.masks for batch in found]),
             np.concatenate([batch.values for batch in found]),
@@ -172,17 +170,19 @@ def _sampled(games: Iterator[Chunk], share: float, random: np.random.Generator) 
             yield replace(chunk, records=taken)
 
 
-class _Window(NamedTuple):
-    """Positions that are shuffled together, and where the next window begins."""
+class _Taken(NamedTuple):
+    """Positions of a game, and where in its epoch it stands."""
 
-    masks: NDArray[np.uint64]  # [n, 112]
-    rule50: NDArray[np.float32]  # [n] the one plane whose value is not 1
-    moves: NDArray[np.uint16]
-    offsets: NDArray[np.int64]
-    policy: NDArray[np.float32]
-    result: NDArray[np.float32]
-    searched: NDArray[np.float32]
-    plies_left: NDArray[np.float32]
+    place: Place
+    game: Game
+    chunk: Chunk
+
+
+class _Window(NamedTuple):
+    """What is shuffled together, and where the next window begins."""
+
+    positions: Positions
+    rows: NDArray[np.int64]  # of ``positions``, those that are taken
     begin: Place
     following: Place
 
@@ -192,34 +192,16 @@ class _Window(NamedTuple):
         whole = not self.begin.file and not self.begin.game
         return whole and self.following.epoch > self.begin.epoch
 
-    def take(self, rows: NDArray[np.int64]) -> TrainingBatch:
-        """The positions at ``rows``."""
-        counts = self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], counts)
-        values = np.ones((len(rows), PLANES), np.float32)
-        values[:, planes.RULE50] = self.rule50[rows]
-        return TrainingBatch(
-            masks=self.masks[rows],
-            values=values,
-            moves=self.moves[places],
-            offsets=offsets,
-            policy=self.policy[places],
-            result=self.result[rows],
-            searched=self.searched[rows],
-            plies_left=self.plies_left[rows],
-        )
-
 
 class TrainingStream:
     """The batches of ``games`` from ``place`` on, without end.
 
-    ``batch`` positions each, of windows of ``buffer`` and a little more; ``sampling`` is the share
-    of a game's positions that an epoch takes. Where one window holds all of an epoch and everything
-    is taken, the files are read once.
+    ``batch`` positions each, of windows of ``buffer`` and at most a game more; ``sampling`` is the
+    share of a game's positions that an epoch takes. Where there are no more than ``buffer``
+    positions in all, the files are read once, and the batches are the same.
 
     Raises RecordError, when a batch is asked for, where an epoch has no batch, or where a file is
-    not what it was.
+    not what it was; so it does when it is asked again.
     """
 
     def __init__(
@@ -234,14 +216,12 @@ class TrainingStream:
     ) -> None:
         if batch < 1 or buffer < 1 or not 0 < sampling <= 1:
             raise ValueError("batch and buffer are at least 1, sampling is in (0, 1]")
-        self._games, self._batch, self._seed = games, batch, seed
-        self._buffer, self._sampling = max(buffer, batch), sampling
-        self._place = Place(*place)
-        self._counts = ReadCounts()
-        self._stop = threading.Event()
+        self._batch, self._seed, self._place = batch, seed, Place(*place)
+        self._reader = _Reader(games, max(buffer, batch), sampling, seed)
         self._thread = ThreadPoolExecutor(1, "training-data")
         self._window: _Window | None = None
         self._order: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._barren = 0  # epochs in a row without a batch
         self._coming = self._read(self._place)
 
     @property
@@ -253,97 +233,132 @@ class TrainingStream:
         return self
 
     def __next__(self) -> TrainingBatch:
-        """The next batch."""
+        """The next batch. Raises ValueError once the stream is closed."""
+        if self._reader.stop.is_set():
+            raise ValueError("the stream is closed")
         while (first := self._place.batches * self._batch) + self._batch > len(self._order):
             self._turn_over()
         self._place = self._place._replace(batches=self._place.batches + 1)
         assert self._window is not None
-        return self._window.take(self._order[first : first + self._batch])
+        return self._window.positions.take(self._order[first : first + self._batch])
 
     def close(self) -> None:
-        """Stop reading ahead."""
-        self._stop.set()
+        """Stop reading ahead, and wait for that."""
+        self._reader.stop.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _turn_over(self) -> None:
         """Take up the window that was read meanwhile, and begin with the one after it."""
-        past = self._window
         window = self._coming.result()
-        if window.is_epoch and len(window.rule50) < self._batch:
-            if not len(window.rule50):
-                raise self._games.nothing(self._counts, "no position is trained on")
-            counts = f"{len(window.rule50):,} positions in an epoch, less than a batch"
-            remedy = "Give more games, a larger sampling, or a smaller batch-size."
-            raise RecordError(Damage.NOT_RECORDS, counts, remedy)
-        if past is not None:
+        self._check(window)
+        if self._window is not None:
             self._place = window.begin
         self._window = window
         shuffle = np.random.default_rng((self._seed, _SHUFFLE, *window.begin[:3]))
-        self._order = shuffle.permutation(len(window.rule50))
-        if window.is_epoch and self._sampling == 1:
-            again = window._replace(
-                begin=window.following, following=Place(window.following.epoch + 1)
-            )
-            self._coming = Future()
-            self._coming.set_result(again)
-        else:
-            self._coming = self._read(window.following)
+        self._order = window.rows[shuffle.permutation(len(window.rows))]
+        self._coming = self._read(window.following)
+
+    def _check(self, window: _Window) -> None:
+        """Refuse to go round without end where epochs have no batch.
+
+        By chance an epoch of few positions may have none where a share of them is taken.
+        """
+        found, reader = len(window.rows), self._reader
+        if not window.is_epoch or found >= self._batch:
+            self._barren = 0
+            return
+        self._barren += 1
+        if reader.sampling < 1 and reader.counts.records and self._barren < _PATIENCE:
+            return
+        if not found:
+            raise reader.games.nothing(reader.counts, "no position is trained on")
+        counts = f"{found:,} positions in an epoch, less than a batch"
+        remedy = "Give more games, a larger sampling, or a smaller batch-size."
+        raise RecordError(Damage.NOT_RECORDS, counts, remedy)
 
     def _read(self, place: Place) -> Future[_Window]:
-        return self._thread.submit(self._read_window, place._replace(batches=0))
+        return self._thread.submit(self._reader.read, place._replace(batches=0))
 
-    def _read_window(self, begin: Place) -> _Window:
-        """Read games from ``begin`` on until the buffer is full or the epoch at its end."""
-        pieces: list[tuple[int, int, Batch]] = []
-        count, following = 0, Place(begin.epoch + 1)
-        for at, file, chunk in self._epoch(begin):
-            if count >= self._buffer:
-                following = at
-                break
-            for batch in batches_of(iter([chunk]), None, 1, BatchCounts()):
-                pieces.append((file, at.game, batch))
-                count += len(batch.games)
-        # By file and not in the epoch's order: an epoch in one window is the same set each time.
-        pieces.sort(key=lambda piece: piece[:2])
-        return _joined([batch for _, _, batch in pieces], begin, following)
 
-    def _epoch(self, begin: Place) -> Iterator[tuple[Place, int, Chunk]]:
-        """Games with the positions that this epoch takes, from ``begin`` on: place, file, game."""
-        order = self._games.order(self._seed, _ORDER, begin.epoch)
+_PATIENCE = 8
+"""Epochs without a batch, one after the other, that are borne."""
+
+
+class _Reader:
+    """The windows of a stream. In a thread of its own; ``stop`` ends it, from any thread."""
+
+    def __init__(self, games: TrainingGames, buffer: int, sampling: float, seed: int) -> None:
+        self.games, self.sampling = games, sampling
+        self.counts = ReadCounts()
+        self.stop = threading.Event()
+        self._buffer, self._seed = buffer, seed
+        self._whole: Positions | None = None  # all there are, where they are in memory
+        self._may_fit = sampling < 1
+        # The game that did not fit into the last window, and those after it: no file is read anew.
+        self._ahead: tuple[_Taken, Iterator[_Taken]] | None = None
+
+    def read(self, begin: Place) -> _Window:
+        """The window at ``begin``: games until the buffer is full or the epoch at its end.
+
+        Raises CancelledError when it is stopped.
+        """
+        if self._may_fit and begin == Place(begin.epoch):
+            self._may_fit = False
+            positions, more = self._gather(self._epoch(begin, 1))
+            self._whole = None if more else positions
+        if self._whole is not None:
+            rows = self._whole.rows(partial(self._is_taken, begin.epoch))
+            return _Window(self._whole, rows, begin, Place(begin.epoch + 1))
+        if self._ahead is not None and self._ahead[0].place == begin:
+            first, games = [self._ahead[0]], self._ahead[1]
+        else:
+            first, games = [], self._epoch(begin, self.sampling)
+        positions, more = self._gather(chain(first, games))
+        self._ahead = (more, games) if more else None
+        following = more.place if more else Place(begin.epoch + 1)
+        window = _Window(positions, positions.rows(), begin, following)
+        if window.is_epoch and self.sampling == 1:
+            self._whole = positions
+        return window
+
+    def _gather(self, games: Iterator[_Taken]) -> tuple[Positions, _Taken | None]:
+        """Positions until the buffer is full; and the game that comes then, if one does."""
+        gathering, counts = Gathering(), BatchCounts()
+        more: _Taken | None = None
+
+        def chunks() -> Iterator[Chunk]:
+            nonlocal more
+            for taken in games:
+                if counts.positions >= self._buffer:
+                    more = taken
+                    return
+                gathering.add_game(taken.game, len(taken.chunk.records))
+                yield taken.chunk
+
+        for batch in batches_of(chunks(), None, 1, counts):
+            gathering.add(batch)
+        return gathering.positions(), more
+
+    def _epoch(self, begin: Place, share: float) -> Iterator[_Taken]:
+        """Games with a ``share`` of their positions, the epoch's own, from ``begin`` on."""
+        order = self.games.order(self._seed, _ORDER, begin.epoch)
         for turn in range(begin.file, len(order)):
             file = order[turn]
-            for number, chunk in enumerate(self._games.games_of(file, self._counts)):
-                if self._stop.is_set():
-                    return
-                if turn == begin.file and number < begin.game:
+            for number, chunk in enumerate(self.games.games_of(file, self.counts)):
+                if self.stop.is_set():
+                    raise CancelledError
+                if (turn == begin.file and number < begin.game) or self.games.is_held_out(chunk):
                     continue
-                if self._games.is_held_out(chunk):
-                    continue
-                dice = np.random.default_rng((self._seed, _SAMPLE, begin.epoch, file, number))
-                for taken in _sampled(iter([chunk]), self._sampling, dice):
-                    yield Place(begin.epoch, turn, number), file, taken
+                records = usable(chunk.records)
+                if share < 1:
+                    records = records[self._is_taken(begin.epoch, Game(file, number), len(records))]
+                if len(records):
+                    place = Place(begin.epoch, turn, number)
+                    yield _Taken(place, Game(file, number), replace(chunk, records=records))
 
-
-def _joined(pieces: list[Batch], begin: Place, following: Place) -> _Window:
-    """A window of all positions of ``pieces``, which is emptied meanwhile."""
-    nothing: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-    lengths = [np.diff(piece.offsets) for piece in pieces]
-
-    def whole(name: str, shape: tuple[int, ...], kind: type[np.generic]) -> NDArray[Any]:
-        parts = [np.asarray(getattr(piece, name)) for piece in pieces]
-        return np.concatenate([np.zeros((0, *shape), kind), *parts], dtype=kind)
-
-    return _Window(
-        masks=whole("masks", (PLANES,), np.uint64),
-        rule50=np.concatenate(
-            [np.zeros(0, np.float32), *(piece.values[:, planes.RULE50] for piece in pieces)]
-        ),
-        moves=whole("moves", (), np.uint16),
-        offsets=np.cumsum(np.concatenate([*nothing, *lengths])),
-        policy=whole("policy", (), np.float32),
-        result=whole("result", (3,), np.float32),
-        searched=whole("searched", (3,), np.float32),
-        plies_left=whole("plies_left", (), np.float32),
-        begin=begin,
-        following=following,
-    )
+    def _is_taken(self, epoch: int, game: Game, size: int) -> NDArray[np.bool_]:
+        """Which of a game's positions an epoch takes."""
+        if self.sampling == 1:
+            return np.ones(size, np.bool_)
+        dice = np.random.default_rng((self._seed, _SAMPLE, epoch, *game))
+        return np.asarray(dice.random(size) < self.sampling)
