@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swa.batchnorm import DEAD_VARIANCE
 from swa.evaluation import Estimate, Evaluation, NetEvaluation
-from swa.net import Net
-from swa.spec import norm_of, normed_convolutions
+from swa.net import Net, batch_norm_health
 
 BARRIER = 0.1
 """Nats by which the policy of the midpoint of two snapshots may be worse than the worse of theirs.
@@ -33,6 +31,9 @@ SAMPLE = 2048
 
 DEAD_SHARE = 0.1
 """Part of all channels that may be dead beyond those that are dead in the worst ingredient."""
+
+DEAD_SHARE_OF_LAYER = 0.5
+"""The same of the channels of a single batch norm."""
 
 EXPLOSION = 2.0
 """Times the policy loss of taking all legal moves as equally likely; beyond, a net is broken.
@@ -94,7 +95,11 @@ def straight_line(
 
 
 def broken_statistics(net: Net, ingredients: Sequence[Net]) -> list[Failure]:
-    """What is wrong with a net's numbers, its batch norms' above all."""
+    """What is wrong with a net's numbers, its batch norms' above all.
+
+    Channels that died are counted in the whole net and in each batch norm: one that is dead alone
+    lets nothing through, and is a small part of a deep net.
+    """
     failures = []
     for name, values in net.weights.items():
         if not np.isfinite(values).all():
@@ -103,24 +108,26 @@ def broken_statistics(net: Net, ingredients: Sequence[Net]) -> list[Failure]:
         elif name.endswith(".variance") and (values < 0).any():
             count, least = int(np.count_nonzero(values < 0)), float(values.min())
             failures.append(f"{name} holds {count} negative variances, down to {least:.3g}")
-    channels, dead = _channels(net)
-    before = max((_channels(ingredient)[1] for ingredient in ingredients), default=0)
-    if dead - before > DEAD_SHARE * channels:
-        failures.append(
-            f"{dead} of {channels} channels are dead (variance below {DEAD_VARIANCE:g}), in the "
-            f"ingredients at most {before}"
-        )
+    layers = batch_norm_health(net)
+    before = [[layer.dead for layer in batch_norm_health(other)] for other in ingredients]
+    channels, dead = sum(layer.channels for layer in layers), sum(layer.dead for layer in layers)
+    most = max(map(sum, before), default=0)
+    if dead - most > DEAD_SHARE * channels:
+        failures.append(_died(f"{dead} of {channels} channels", most))
+    else:
+        for place, layer in enumerate(layers):
+            most = max((dead[place] for dead in before), default=0)
+            if layer.dead - most > DEAD_SHARE_OF_LAYER * layer.channels:
+                failures.append(
+                    _died(f"{layer.dead} of {layer.channels} channels of {layer.name}", most)
+                )
     return [Failure("statistics", failure) for failure in failures]
 
 
-def _channels(net: Net) -> tuple[int, int]:
-    """Channels with a batch norm, and how many of them are dead."""
-    variances: list[NDArray[np.float32]] = [
-        net.weights[f"{norm_of(convolution)}.variance"]
-        for convolution in normed_convolutions(net.spec)
-    ]
-    dead = sum(int(np.count_nonzero(variance < DEAD_VARIANCE)) for variance in variances)
-    return sum(variance.size for variance in variances), dead
+def _died(which: str, before: int) -> str:
+    return (
+        f"{which} are dead (variance below {DEAD_VARIANCE:g}), in the ingredients at most {before}"
+    )
 
 
 def bad_losses(evaluation: Evaluation, ingredients: Sequence[NetEvaluation]) -> list[Failure]:

@@ -25,7 +25,9 @@ class Rebuilt:
 
     built: Built
     same_bytes: bool
-    same_net: bool  # the unpacked bytes are the same: another zlib packs them differently
+    # The unpacked bytes are the same: another zlib packs them differently, and so does a name with
+    # .gz beside one without.
+    same_net: bool
     versions: dict[str, tuple[str, str]]  # library: then and now, where they differ
 
 

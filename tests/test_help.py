@@ -7,6 +7,7 @@ After a change that is meant, renew the files and read the difference:
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def test_help(words, monkeypatch, capsys):
         assert max(map(len, text.splitlines())) <= 80
     else:
         assert text.split() == golden.split()
+
+
+@pytest.mark.parametrize("program", ["arena", "swa"])
+def test_python_runs_it_too(program):
+    words = [sys.executable, "-m", program, "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(program)
 
 
 def test_every_file_is_of_a_command():

@@ -202,5 +202,5 @@ def sameness(rebuilt: Rebuilt) -> list[str]:
     if rebuilt.same_bytes:
         return ["the same bytes as the first time", *note]
     if rebuilt.same_net:
-        return ["the same net, packed into other bytes by another zlib", *note]
+        return ["the same net, packed into other bytes: by another zlib, or gzipped or not", *note]
     return ["NOT the same net as the first time", *note]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from build_inputs import GAMES, PLIES, write_games, write_run
 from record_bytes import packed_game, record_bytes, tar_of
-from tiny_net import KINDS, calm_weights
+from tiny_net import KINDS, TINY, calm_weights
 
 import swa.build
 import swa.files
@@ -438,6 +438,23 @@ def test_statistics_that_are_broken(inputs: Path) -> None:
     assert "4 of 4 values that are not finite" in planted(np.inf)
     assert "4 negative variances, down to -0.5" in planted(-0.5)
     assert "20 of 20 channels are dead" in planted(1e-7)
+
+
+def test_a_layer_that_died_in_a_deep_net_is_a_reason() -> None:
+    deep = replace(TINY, blocks=20)
+    net = new_net(deep, calm_weights(deep))
+
+    def died(count: int) -> list[str]:
+        variance = net.weights["blocks.7.bn2.variance"].copy()
+        variance[:count] = 0
+        weights = {**net.weights, "blocks.7.bn2.variance": variance}
+        failures = broken_statistics(replace(net, weights=MappingProxyType(weights)), [net])
+        return [failure.reason for failure in failures]
+
+    assert died(2) == []
+    (reason,) = died(3)
+    assert reason.startswith("3 of 4 channels of blocks.7.bn2 are dead")
+    assert reason.endswith("in the ingredients at most 0")
 
 
 def test_channels_that_were_dead_before_are_no_reason(inputs: Path) -> None:

@@ -72,6 +72,10 @@ def test_words(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["build", "--from-manifest", str(inputs / "out.pb.gz.json")]
     assert main([*words, "-o", str(inputs / "again.pb.gz")]) == 0
     assert "the same bytes as the first time" in capsys.readouterr().out
+    assert main([*words, "-o", str(inputs / "bare.pb")]) == 0
+    assert "the same net, packed into other bytes: by another zlib, or gzipped or not" in (
+        capsys.readouterr().out
+    )
     assert main([*words, "-o", str(inputs / "third.pb.gz"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["same_bytes"], document["versions_differ"]) == (True, {})
