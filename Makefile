@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench book experiment-stats clean
+.PHONY: help demo test test-slow check format bench book experiment-stats experiment-swa clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,9 @@ book: $(READY)  ## make the book of openings anew (installs stockfish through ap
 
 experiment-stats: $(READY)  ## simulate what the statistics promise: reports/statistics
 	$(BIN)/python scripts/experiment_stats.py
+
+experiment-swa: $(READY)  ## train small nets, average, refresh, measure: reports/swa (an hour)
+	$(BIN)/python scripts/experiment_swa.py
 
 clean:  ## forget the environment and everything that was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
