@@ -143,7 +143,7 @@ def line_records(
         beyond = max(_plies(searches[-1].best.m), 1.0)
     records = _positions(line, first, kept)
     black = records["side_to_move"] != 0
-    records["result_q"] = np.where(black, -1, 1) * (2 * WHITE_POINTS[result] - 1)
+    records["result_q"] = np.where(black, -1, 1) * int(2 * WHITE_POINTS[result] - 1)  # no -0.0
     records["result_d"] = result == "1/2-1/2"
     records["plies_left"] = _plies_left(kept, count, beyond)
     records["played_idx"] = played[:kept]
