@@ -56,8 +56,12 @@ def before_the_start(start: chess.Board) -> chess.Board | None:
 
 
 def key_of(board: chess.Board) -> tuple[object, ...]:
-    """What makes two positions the same: lc0 knows en passant where a pawn attacks the square."""
-    passed = board.ep_square if board.has_pseudo_legal_en_passant() else None
+    """What makes two positions the same: lc0 knows en passant where a pawn attacks the square.
+
+    Of the start it knows what the FEN says, attacked or not.
+    """
+    known = board.has_pseudo_legal_en_passant() or not board.move_stack
+    passed = board.ep_square if known else None
     return (board.board_fen(), board.turn, board.clean_castling_rights(), passed)
 
 
