@@ -245,9 +245,12 @@ def _check_together(manifest: Manifest) -> None:
     """Raise _WrongError for values that do not go with each other."""
     data, weights = manifest.data, [item.rule_weight for item in manifest.ingredients]
     try:
-        shares(weights, len(weights))
+        portions = shares(weights, len(weights))
     except NetError as error:
         raise _WrongError(f"the ingredients' rule_weight: {error.reason}") from error
+    for place, (item, portion) in enumerate(zip(manifest.ingredients, portions, strict=True)):
+        same = math.isclose(item.weight, portion, rel_tol=1e-9)
+        _require(same, f"ingredients[{place}].weight", f"{portion:.6g}, its share by rule_weight")
     everything = (*data.files, *data.eval_files)
     for name, files in (
         ("refresh_positions", data.files),

@@ -130,6 +130,7 @@ def test_every_damage_is_refused_in_words_or_none(inputs: Path) -> None:
         (("data", "files", 0, "path"), "\ud800", r"data.files\[0\].path must be a path"),
         (("ingredients",), [], "the ingredients' rule_weight: an average of no nets"),
         (("ingredients", 0, "rule_weight"), -1, "the ingredients' rule_weight: a weight cannot"),
+        (("ingredients", 0, "weight"), 0.125, r"\[0\].weight must be .*, its share by rule_weight"),
         (("ingredients", 0, "rule_weight"), 10**400, r"\[0\].rule_weight must be a finite number"),
         (("ingredients", 0, "sha256"), "0", r"ingredients\[0\].sha256 must be 64 hexadecimal"),
         (("output", "encoding_asked"), "float8", "output.encoding_asked must be one of linear16"),
