@@ -29,6 +29,13 @@ openings): no match is gone on with by other rules than it began with."""
 NAMES_ONLY = frozenset({"nets.baseline.name", "nets.candidate.name", "openings.file"})
 """Keys that may differ: a net or a book that was renamed is still the same."""
 
+LATER = {
+    setting.name: setting.default
+    for setting in fields(SearchParams)
+    if setting.name.startswith(("reuse", "noise", "temp"))
+}
+"""Settings that came after the format, by name: left out where they are what was done before."""
+
 HEADER = "# What decides this match; written once by arena, and not to be changed.\n"
 
 Table = dict[str, Any]
@@ -190,7 +197,12 @@ def to_table(identity: MatchIdentity) -> Table:
     }
     if identity.sprt is not None:
         table["sprt"] = asdict(identity.sprt)
-    return _kebab(table | {"search": asdict(identity.search)})
+    search = {
+        name: value
+        for name, value in asdict(identity.search).items()
+        if name not in LATER or value != LATER[name]
+    }
+    return _kebab(table | {"search": search})
 
 
 def _kebab(table: Table) -> Table:
@@ -214,9 +226,14 @@ def from_table(table: Table) -> MatchIdentity:
         nets=(_net("baseline", nets), _net("candidate", nets)),
         openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
-        search=SearchParams(**_values_of(SearchParams, parts["search"], "search")),
+        search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
         **_checked(rest, top, "the first table"),
     )
+
+
+def _with_later(search: object) -> object:
+    defaults = _kebab(dict(LATER))
+    return defaults | search if isinstance(search, dict) else search
 
 
 def _net(role: Literal["baseline", "candidate"], nets: Table) -> NetIdentity:
