@@ -89,9 +89,9 @@ class GameRecord:
         return white if self.candidate_white else 1.0 - white
 
 
-def game_seed(run_seed: int, number: int) -> int:
-    """The seed of game ``number`` of a run: 64 bits that depend on these two alone."""
-    text = f"{run_seed} {number}"
+def game_seed(run_seed: int, number: int, purpose: str = "moves") -> int:
+    """The seed of game ``number`` of a run: 64 bits that depend on these arguments alone."""
+    text = f"{run_seed} {number} {purpose}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 

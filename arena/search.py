@@ -174,9 +174,7 @@ class Lane:
         keep_searches: bool = False,
     ):
         self._settings = SearchSettings.of(players)
-        self._flight = in_flight.InFlight.allocate(
-            slots, self._settings.most_visits, keep_searches
-        )
+        self._flight = in_flight.InFlight.allocate(slots, self._settings.most_visits, keep_searches)
         self._keep_searches = keep_searches
         self._questions = in_flight.Questions.allocate(len(self._settings.evaluators), slots)
         self._tasks = tasks
@@ -292,9 +290,7 @@ class Lane:
         notes = self._flight.notes[slot, : len(record.moves)].copy()
         used = int(notes["end"][-1]) if notes.size else 0
         known = {part.name: getattr(record, part.name) for part in fields(record)}
-        return SearchedGame(
-            **known, notes=notes, shares=self._flight.shares[slot, :used].copy()
-        )
+        return SearchedGame(**known, notes=notes, shares=self._flight.shares[slot, :used].copy())
 
 
 def _uci_moves(start: npt.NDArray[np.void], moves: npt.NDArray[np.uint16]) -> list[str]:

@@ -2,8 +2,8 @@
 
 Array letters, here and in ``games``: G games, T = 2G + 1 tree slots (a tree for each side of each
 game, and a spare to copy into), C children, N positions and E edges of a tree, L positions of a
-line, D depths of a search, P moves kept of a game, S shares of their searches, K evaluators, B leaves of a batch, M legal moves
-of a batch.
+line, D depths of a search, P moves kept of a game, S shares of their searches' visits, K
+evaluators, B leaves of a batch, M legal moves of a batch.
 """
 
 from __future__ import annotations

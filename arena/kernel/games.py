@@ -180,8 +180,10 @@ def _play(flight: InFlight, number: int, children: Children, params: Params) -> 
     settings = params[signed(game.players[signed(line[game.ply].black)])]
     best = best_place(children)
     q, d, _ = expected(children, best)
-    # Not before the first move: a game without a record would not be one.
-    if game.played > 0 and (q + np.float32(1.0)) / np.float32(2.0) < rules.resign:
+    # Not before the first move: a game without a record would be none. (A mean may drift below -1,
+    # so that a limit of 0 would not keep everybody from resigning.)
+    resigns = (q + np.float32(1.0)) / np.float32(2.0) < rules.resign
+    if resigns and rules.resign > 0.0 and game.played > 0:
         game.state = OVER
         game.termination = RESIGNATION
         game.result = 1 if line[game.ply].black else -1
