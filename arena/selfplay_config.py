@@ -37,7 +37,7 @@ class SelfplayConfig:
     """Games of a net against itself. From ``parallel`` on stands what does not decide them."""
 
     net: Path | None = option(None, "the net that plays", "NET", group="nets")  # noqa: RUF009
-    games: int = option(0, "how many games the folder is to hold", "N", group="games")
+    games: int = option(1000, "how many games the folder is to hold", "N", group="games")
     resign_percentage: float = option(
         0.0, "resign when the expected score falls below; 0: never", "PERCENT", group="games"
     )
@@ -86,9 +86,9 @@ class SelfplayConfig:
         """Refuse settings that no games can be played with."""
         for name in ("net", "out"):
             if getattr(self, name) is None:
-                raise ConfigError(f"--{name} is missing: self-play needs --net, --games and --out")
+                raise ConfigError(f"--{name} is missing: self-play needs a net and a folder")
         if self.games < 1:
-            raise ConfigError(f"--games {self.games}: say how many games, at least 1")
+            raise ConfigError(f"--games {self.games}: must be 1 or more")
         if self.search.visits < 2:
             raise ConfigError(
                 f"--visits {self.search.visits}: a target needs at least 2 visits, since the "

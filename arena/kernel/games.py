@@ -171,7 +171,7 @@ def _follow(flight: InFlight, number: int, side: int, move: int, params: Params)
         make_not_terminal(kept_children[ROOT], kept_children)
 
 
-@inline
+@kernel  # not inlined: once a move is no time, and what runs every visit stays small
 def _play(flight: InFlight, number: int, children: Children, params: Params) -> None:
     """Play a move of the mover's tree, note it, and let both trees follow; or resign."""
     game = flight.games[number]
