@@ -113,7 +113,7 @@ def write_identity(folder: Path, identity: MatchIdentity) -> None:
     temporary = folder / f".{MATCH_FILE}.tmp"
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(HEADER + to_toml(to_table(identity)))
+            file.write(HEADER + to_toml(_as_written(identity)))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -197,12 +197,16 @@ def to_table(identity: MatchIdentity) -> Table:
     }
     if identity.sprt is not None:
         table["sprt"] = asdict(identity.sprt)
-    search = {
-        name: value
-        for name, value in asdict(identity.search).items()
-        if name not in LATER or value != LATER[name]
-    }
-    return _kebab(table | {"search": search})
+    return _kebab(table | {"search": asdict(identity.search)})
+
+
+def _as_written(identity: MatchIdentity) -> Table:
+    """The table of the file, without later settings that are what was done before."""
+    table = to_table(identity)
+    for key, before in _kebab(dict(LATER)).items():
+        if table["search"][key] == before:
+            del table["search"][key]
+    return table
 
 
 def _kebab(table: Table) -> Table:

@@ -1,7 +1,8 @@
 """Self-play: games of a net against itself, written as training records as they end.
 
 ``OUT/00000/training.0.gz`` and so on, one a game; ``settings.json`` says what decides them and is
-written first, ``selfplay.json`` what became of them, and is written last. A game depends on the
+written first, ``selfplay.json`` what became of them, and is written last: without it the folder is
+not complete. A game depends on the
 settings and its own number alone. So a run that was killed plays the numbers that are not there
 yet, and the folder becomes what it would have been: no game is lost, none is there twice.
 """
@@ -86,6 +87,7 @@ def play_games(
             note(f"{config.out}: {resumed:,} of {config.games:,} games are there already.")
         search = Throughput()
         if missing:
+            (config.out / SUMMARY_FILE).unlink(missing_ok=True)  # of fewer games
             if not kernels_compiled(forward=choice.kind == "winograd"):
                 note("Compiling kernels once, up to a minute ...")
             evaluator = make_evaluator(net, choice, config.dtype)
@@ -97,6 +99,8 @@ def play_games(
                 search = lanes.throughput
                 seconds = time.monotonic() - began
                 notify(Progress(tally, resumed, config.games, seconds, search))
+        if missing:
+            os.sync()  # once for all: a file's own fsync takes longer than writing it
         write_whole(config.out / SUMMARY_FILE, _summary(tally))
     return Progress(tally, resumed, config.games, time.monotonic() - began, search)
 
