@@ -25,6 +25,8 @@ A position's target is the share of its search's visits; DIR gets a .gz of V6
 records a game, as lc0's tools read them, a folder for every thousand. Killed or
 interrupted, the same command goes on; with a larger --games it adds to them.
 With winograd the games are the same for the same seed, however many at a time.
+As in lc0, moves are left to chance all game long unless told otherwise: with
+--temp-cutoff-move won games are won, and resignations seldom wrong.
 
 exit codes:
   0    DIR holds all games
