@@ -28,7 +28,7 @@ from arena.search import BatchedSearch, FinishedGame, Player, SearchedGame, Thro
 from arena.selfplay_config import SelfplayConfig
 from arena.selfplay_records import ADJUDICATIONS, Tally, records_of, tally_of
 from arena.training_records import game_path, write_game
-from swa.chunks import pack_chunk, read_records
+from swa.chunks import ReadCounts, pack_chunk, read_records
 from swa.files import write_whole
 from swa.net import Net, load_net
 from swa.provenance import versions
@@ -195,8 +195,9 @@ def _count(config: SelfplayConfig, note: Callable[[str], None]) -> tuple[Tally, 
     tally, missing = Tally(), []
     for number in range(config.games):
         path = game_path(config.out, number)
-        chunks = list(read_records(path)) if path.is_file() else []
-        if len(chunks) == 1:
+        counts = ReadCounts()
+        chunks = list(read_records(path, counts)) if path.is_file() else []
+        if len(chunks) == 1 and not counts.truncated:  # of a torn one the beginning is read
             tally += _tally(config, number, chunks[0].records)
             continue
         if path.is_file():
@@ -205,11 +206,16 @@ def _count(config: SelfplayConfig, note: Callable[[str], None]) -> tuple[Tally, 
     return tally, missing
 
 
+def _is_empty(folder: Path) -> bool:
+    """Whether there is nothing in a folder but what a kill left of its first file."""
+    return folder.is_dir() and all(SETTINGS_FILE in path.name for path in folder.iterdir())
+
+
 @contextmanager
 def _open_folder(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
     """Hold the folder of a run, a new one or one that was begun with the same settings."""
     path = folder / SETTINGS_FILE
-    if folder.exists() and not path.is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not path.is_file() and not _is_empty(folder):
         what = "is not empty, and no folder of self-play" if folder.is_dir() else "is a file"
         raise SelfplayError(f"{folder} {what}\nName a new folder for the records (--out).")
     folder.mkdir(parents=True, exist_ok=True)

@@ -205,7 +205,8 @@ def test_what_a_crash_leaves_is_played_again(net: Path, played: Path, tmp_path: 
     few = files(out)
     assert few.items() <= files(played).items()
     torn = out / "00000" / "training.2.gz"
-    torn.write_bytes(torn.read_bytes()[:100])
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[: len(whole) * 3 // 5])  # some records can be read
     (out / "00000" / ".training.5.gz.tmp").write_bytes(b"half a file")
     notes: list[str] = []
     progress = play_games(config(net, out), note=notes.append)
