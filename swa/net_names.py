@@ -78,6 +78,8 @@ def choose_series(
     it is known which ``run`` a folder is of, only its own series count.
     """
     names = list(series)
+    if average == "":  # no average is called so
+        return []
     if run in names:
         return [name for name in names if name == (f"{run}-{average}" if average else run)]
     kind = SWA if average is None else average
