@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arena.commands import analyze, bench, doctor, import_pgn, plan, ratings, report, run, sprt
+from arena.commands import (
+    analyze,
+    bench,
+    doctor,
+    import_pgn,
+    plan,
+    ratings,
+    report,
+    run,
+    selfplay,
+    sprt,
+)
 from swa.command_line import Parser, ShowVersion, run_command
 
-COMMANDS = (run, report, ratings, plan, analyze, import_pgn, bench, doctor, sprt)
+COMMANDS = (run, report, ratings, plan, analyze, import_pgn, selfplay, bench, doctor, sprt)
 
 EPILOG = """\
 exit codes:

@@ -22,6 +22,17 @@ DEFAULT_DELTA = 10.0
 """Elo."""
 
 
+_MOST = {
+    "temperature": 100.0,
+    "temp_endgame": 100.0,
+    "temp_value_cutoff": 100.0,
+    "tempdecay_moves": 640,
+    "tempdecay_delay_moves": 100,
+    "temp_cutoff_move": 1000,
+}
+"""lc0's limits (src/search/classic/params.cc)."""
+
+
 class ConfigError(ValueError):
     """A setting that makes no sense: where it stands, what is wrong, what would be right."""
 
@@ -54,6 +65,25 @@ class SearchParams:
     moves_left_constant_factor: float = option(0.0, "constant part of their weight", "X")
     moves_left_scaled_factor: float = option(1.6521, "part of their weight linear in |Q|", "X")
     moves_left_quadratic_factor: float = option(-0.6521, "part of their weight quadratic in Q", "X")
+    reuse_tree: bool = option(True, "keep what the tree knows of the moves that were played")
+    noise_epsilon: float = option(0.0, "share of Dirichlet noise in the root's policy", "SHARE")
+    noise_alpha: float = option(0.3, "concentration of the noise; small: on few moves", "A")
+    temperature: float = option(
+        0.0, "a move is played by chance, its share visits^(1/T); 0: the best is", "T"
+    )
+    tempdecay_moves: int = option(
+        0, "the temperature falls to 0 evenly over so many moves; 0: it does not", "MOVES"
+    )
+    tempdecay_delay_moves: int = option(0, "moves before it begins to fall", "MOVES")
+    temp_cutoff_move: int = option(
+        0, "the move from which on it is --temp-endgame; 0: there is none", "MOVE"
+    )
+    temp_endgame: float = option(0.0, "temperature from there on, and the least it falls to", "T")
+    temp_value_cutoff: float = option(
+        100.0,
+        "moves whose winning chance is worse than the best one's by more are not played by chance",
+        "PERCENT",
+    )
 
     def __post_init__(self) -> None:
         """Refuse settings under which no search can run."""
@@ -71,6 +101,19 @@ class SearchParams:
             raise ConfigError(f"--policy-temperature {self.policy_temperature}: must be above 0")
         if self.cpuct_base <= 0:
             raise ConfigError(f"--cpuct-base {self.cpuct_base}: must be above 0")
+        self._refuse_chances()
+
+    def _refuse_chances(self) -> None:
+        """Refuse settings of what is left to chance that make no sense; limits are lc0's."""
+        if not 0.0 <= self.noise_epsilon <= 1.0:
+            raise ConfigError(f"--noise-epsilon {self.noise_epsilon:g}: must be from 0 to 1")
+        if not 0.001 <= self.noise_alpha <= 1e7:
+            raise ConfigError(f"--noise-alpha {self.noise_alpha:g}: must be from 0.001 to 1e7")
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                key = name.replace("_", "-")
+                raise ConfigError(f"--{key} {value:g}: must be from 0 to {most:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

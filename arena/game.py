@@ -35,6 +35,8 @@ class Termination(StrEnum):
     INSUFFICIENT_MATERIAL = "insufficient material"
     FIFTY_MOVES = "50-move rule"
     THREEFOLD = "3-fold repetition"
+    RESIGNATION = "resignation"  # these two only where games are played to be trained on
+    MAX_LENGTH = "maximal length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,20 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class GameTask:
-    """One game to be played: ``white`` and ``black`` index the players of the match."""
+    """One game to be played: ``white`` and ``black`` index the players of the match.
+
+    ``seed`` (64 bits) is that of all it leaves to chance. A player whose expected score is below
+    ``resign``, in [0, 1], resigns; after ``most_plies`` of the game, if not 0, it is a draw.
+    """
 
     pair: int
     candidate_white: bool
     opening: Opening
     white: int
     black: int
+    seed: int = 0
+    resign: float = 0.0
+    most_plies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,12 @@ class GameRecord:
         """1, 0.5 or 0, from the candidate's side."""
         white = WHITE_POINTS[self.result]
         return white if self.candidate_white else 1.0 - white
+
+
+def game_seed(run_seed: int, number: int, purpose: str = "moves") -> int:
+    """The seed of game ``number`` of a run: 64 bits that depend on these arguments alone."""
+    text = f"{run_seed} {number} {purpose}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 @dataclass(frozen=True, slots=True)

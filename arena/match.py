@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Protocol, Self
 
 from arena.config import DEFAULT_DELTA, MatchConfig
-from arena.game import GameRecord, GameTask, Opening, PairRecord
+from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
 from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
@@ -230,7 +230,10 @@ class _RunningMatch:
         """Play until the match is settled or stopped."""
         # Each lane has its own numbers from the start, not the next one free: what is evaluated
         # together in a lane then does not depend on how fast the other one is.
-        lanes = [_tasks(numbers[lane :: games.lanes], openings) for lane in range(games.lanes)]
+        seed = self._ledger.identity.seed
+        lanes = [
+            _tasks(numbers[lane :: games.lanes], openings, seed) for lane in range(games.lanes)
+        ]
         finished = games.play(lanes)
         try:
             for task, record in finished:
@@ -330,9 +333,10 @@ class _Dealer:
                 self._changed.notify_all()
 
 
-def _tasks(numbers: Iterable[int], openings: _Dealer) -> Iterator[GameTask]:
+def _tasks(numbers: Iterable[int], openings: _Dealer, seed: int) -> Iterator[GameTask]:
     """Yield both games of each pair, the candidate with white first."""
     for number in numbers:
         opening = openings.opening(number)
-        yield GameTask(number, True, opening, white=CANDIDATE, black=BASELINE)
-        yield GameTask(number, False, opening, white=BASELINE, black=CANDIDATE)
+        first, second = game_seed(seed, 2 * number), game_seed(seed, 2 * number + 1)
+        yield GameTask(number, True, opening, white=CANDIDATE, black=BASELINE, seed=first)
+        yield GameTask(number, False, opening, white=BASELINE, black=CANDIDATE, seed=second)

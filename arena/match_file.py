@@ -29,6 +29,13 @@ openings): no match is gone on with by other rules than it began with."""
 NAMES_ONLY = frozenset({"nets.baseline.name", "nets.candidate.name", "openings.file"})
 """Keys that may differ: a net or a book that was renamed is still the same."""
 
+LATER = {
+    setting.name: setting.default
+    for setting in fields(SearchParams)
+    if setting.name.startswith(("reuse", "noise", "temp"))
+}
+"""Settings that came after the format, by name: left out where they are what was done before."""
+
 HEADER = "# What decides this match; written once by arena, and not to be changed.\n"
 
 Table = dict[str, Any]
@@ -106,7 +113,7 @@ def write_identity(folder: Path, identity: MatchIdentity) -> None:
     temporary = folder / f".{MATCH_FILE}.tmp"
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(HEADER + to_toml(to_table(identity)))
+            file.write(HEADER + to_toml(_as_written(identity)))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -193,6 +200,15 @@ def to_table(identity: MatchIdentity) -> Table:
     return _kebab(table | {"search": asdict(identity.search)})
 
 
+def _as_written(identity: MatchIdentity) -> Table:
+    """The table of the file, without later settings that are what was done before."""
+    table = to_table(identity)
+    for key, before in _kebab(dict(LATER)).items():
+        if table["search"][key] == before:
+            del table["search"][key]
+    return table
+
+
 def _kebab(table: Table) -> Table:
     return {
         key.replace("_", "-"): _kebab(value) if isinstance(value, dict) else value
@@ -214,9 +230,14 @@ def from_table(table: Table) -> MatchIdentity:
         nets=(_net("baseline", nets), _net("candidate", nets)),
         openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
-        search=SearchParams(**_values_of(SearchParams, parts["search"], "search")),
+        search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
         **_checked(rest, top, "the first table"),
     )
+
+
+def _with_later(search: object) -> object:
+    defaults = _kebab(dict(LATER))
+    return defaults | search if isinstance(search, dict) else search
 
 
 def _net(role: Literal["baseline", "candidate"], nets: Table) -> NetIdentity:

@@ -24,7 +24,7 @@ from swa.net_names import within
 PROJECT_FILE = Path("pyproject.toml")
 """Its table ``[tool.arena]`` holds a project's own defaults."""
 
-GROUPS = ("nets", "match length", "openings", "search", "device", "output")
+GROUPS = ("nets", "games", "match length", "openings", "search", "device", "output")
 """Of the help, in its order."""
 
 Config = TypeVar("Config")

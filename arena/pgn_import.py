@@ -26,11 +26,11 @@ from typing import Any
 
 from arena.pgn_game import Broken, Converted, Filters, Unwanted, convert
 from arena.pgn_source import GameText, Reading, SourceError, check_source, read_games
+from arena.training_records import write_game
 from swa.files import write_whole
 from swa.provenance import versions
 
 SUMMARY_FILE = "import.json"
-GAMES_PER_FOLDER = 1000
 SCHEMA = 1
 
 _BATCH = 32  # games that a process is given at a time
@@ -116,7 +116,7 @@ def import_games(
     with closing(reading.games()) as games, _converter(workers, filters) as convert_all:
         for game, converted in convert_all(games):
             if converted.reason is None:
-                _write(out, counts.games, converted.data)
+                write_game(out, counts.games, converted.data)
                 counts.games += 1
                 counts.positions += converted.positions
             else:
@@ -156,21 +156,6 @@ class _Reading:
             except SourceError as error:
                 self._counts.damaged.append(printable(str(error).splitlines()[0]))
             self._before += size
-
-
-def _write(out: Path, number: int, data: bytes) -> None:
-    """Put a game in its place, whole or not at all."""
-    folder = out / f"{number // GAMES_PER_FOLDER:05}"
-    if number % GAMES_PER_FOLDER == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"training.{number}.gz"
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 # --- processes ---

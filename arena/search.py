@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import chess
@@ -34,7 +34,21 @@ _TERMINATIONS = {
     in_flight.INSUFFICIENT_MATERIAL: Termination.INSUFFICIENT_MATERIAL,
     in_flight.FIFTY_MOVES: Termination.FIFTY_MOVES,
     in_flight.THREEFOLD: Termination.THREEFOLD,
+    in_flight.RESIGNATION: Termination.RESIGNATION,
+    in_flight.MAX_LENGTH: Termination.MAX_LENGTH,
 }
+_CHANCES = (
+    "reuse_tree",
+    "noise_epsilon",
+    "noise_alpha",
+    "temperature",
+    "temp_endgame",
+    "temp_value_cutoff",
+    "temp_cutoff_move",
+    "tempdecay_moves",
+    "tempdecay_delay_moves",
+)
+"""Settings that the kernel calls as we do."""
 _RESULTS: dict[int, Result] = {1: "1-0", 0: "1/2-1/2", -1: "0-1"}
 
 
@@ -51,6 +65,14 @@ class FinishedGame(NamedTuple):
 
     task: GameTask
     record: GameRecord
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchedGame(GameRecord):
+    """A finished game with what its searches found."""
+
+    notes: npt.NDArray[np.void]  # kernel.notes.NOTE, one a move
+    shares: npt.NDArray[np.void]  # kernel.notes.SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +127,8 @@ class SearchSettings(NamedTuple):
             record.m_constant = chosen.moves_left_constant_factor
             record.m_scaled = chosen.moves_left_scaled_factor
             record.m_quadratic = chosen.moves_left_quadratic_factor
+            for name in _CHANCES:
+                record[name] = getattr(chosen, name)
             exploration[index] = exploration_table(
                 chosen.cpuct, chosen.cpuct_base, chosen.cpuct_factor, most_visits + 1
             )
@@ -138,6 +162,7 @@ class Lane:
     """A group of games that are searched in step.
 
     ``slots`` games are in flight; ``cache_positions`` answers of each evaluator are remembered.
+    With ``keep_searches`` a finished game's record is a SearchedGame.
     """
 
     def __init__(
@@ -146,9 +171,11 @@ class Lane:
         slots: int,
         tasks: Iterator[GameTask],
         cache_positions: int = 0,
+        keep_searches: bool = False,
     ):
         self._settings = SearchSettings.of(players)
-        self._flight = in_flight.InFlight.allocate(slots, self._settings.most_visits)
+        self._flight = in_flight.InFlight.allocate(slots, self._settings.most_visits, keep_searches)
+        self._keep_searches = keep_searches
         self._questions = in_flight.Questions.allocate(len(self._settings.evaluators), slots)
         self._tasks = tasks
         self._playing: dict[int, GameTask] = {}
@@ -231,11 +258,15 @@ class Lane:
             self._flight.games[slot].state = in_flight.IDLE
             return
         moves = task.opening.moves
-        line = line_from_game(chess.Board(task.opening.fen), moves, len(moves) + 1)
+        board = chess.Board(task.opening.fen)
+        line = line_from_game(board, moves, len(moves) + 1)
         kept = min(line.last + 1, in_flight.HISTORY_KEPT)
         self._flight.lines[slot, :kept] = line.positions[line.last + 1 - kept : line.last + 1]
         self._starts[slot] = line.positions[line.last]
         self._playing[slot] = task
+        rules = self._flight.rules[slot]
+        rules.seed, rules.resign, rules.most_plies = task.seed, task.resign, task.most_plies
+        rules.first_ply = board.ply() + len(moves)
         games.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
 
     def _finish(self, slot: int) -> FinishedGame:
@@ -251,7 +282,15 @@ class Lane:
             d=tuple(np.round(played["d"].astype(np.float64), 4).tolist()),
             visits=tuple(played["visits"].tolist()),
         )
+        if self._keep_searches:
+            record = self._with_searches(slot, record)
         return FinishedGame(task, record)
+
+    def _with_searches(self, slot: int, record: GameRecord) -> SearchedGame:
+        notes = self._flight.notes[slot, : len(record.moves)].copy()
+        used = int(notes["end"][-1]) if notes.size else 0
+        known = {part.name: getattr(record, part.name) for part in fields(record)}
+        return SearchedGame(**known, notes=notes, shares=self._flight.shares[slot, :used].copy())
 
 
 def _uci_moves(start: npt.NDArray[np.void], moves: npt.NDArray[np.uint16]) -> list[str]:
@@ -270,12 +309,19 @@ class BatchedSearch:
     Two lanes keep a device busy while trees are walked, and two cores busy where nets run on the
     CPU. ``cache_positions`` is
     how many answers of each evaluator to remember, 0 for none; each lane has its share of them.
+    ``keep_searches`` makes SearchedGame of the games' records.
     """
 
     def __init__(
-        self, players: Sequence[Player], parallel: int, lanes: int = 2, cache_positions: int = 0
+        self,
+        players: Sequence[Player],
+        parallel: int,
+        lanes: int = 2,
+        cache_positions: int = 0,
+        keep_searches: bool = False,
     ):
         self._players = players
+        self._keep_searches = keep_searches
         self.lanes = max(1, min(lanes, parallel))
         self._sizes = [(parallel + lane) // self.lanes for lane in range(self.lanes)]
         self._cache_positions = cache_positions // self.lanes
@@ -293,7 +339,7 @@ class BatchedSearch:
         step; an error in a lane is raised here.
         """
         self._running = [
-            Lane(self._players, size, lane_tasks, self._cache_positions)
+            Lane(self._players, size, lane_tasks, self._cache_positions, self._keep_searches)
             for size, lane_tasks in zip(self._sizes, tasks, strict=True)
         ]
         if self.lanes == 1:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import chess
@@ -33,6 +34,9 @@ so that its result is not known and stands as a draw."""
 
 LAST_RULE50 = 100
 """The most plies without capture or pawn move that a valid record can hold."""
+
+GAMES_PER_FOLDER = 1000
+"""For file systems and people alike."""
 
 _CASTLING = {
     "castling_us_ooo": planes.OUR_QUEENSIDE,
@@ -155,6 +159,28 @@ def line_records(
     if adjudicated or max_length:
         records["invariance_info"] |= ADJUDICATED | (MAX_LENGTH if max_length else 0)
     return records
+
+
+def game_path(folder: Path, number: int) -> Path:
+    """Where a game's records are in a folder of many games."""
+    return folder / f"{number // GAMES_PER_FOLDER:05}" / f"training.{number}.gz"
+
+
+def write_game(folder: Path, number: int, data: bytes) -> None:
+    """Put the packed records of a game in their place, whole or not at all.
+
+    They are not brought to the disk before this returns: that takes longer than all other work. A
+    crash of the machine may leave a file that is torn. Raises OSError where it cannot be written.
+    """
+    path = game_path(folder, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _plies_left(kept: int, count: int, last: float) -> NDArray[np.float32]:

@@ -2,8 +2,8 @@
 
 Array letters, here and in ``games``: G games, T = 2G + 1 tree slots (a tree for each side of each
 game, and a spare to copy into), C children, N positions and E edges of a tree, L positions of a
-line, D depths of a search, P moves kept of a game, K evaluators, B leaves of a batch, M legal moves
-of a batch.
+line, D depths of a search, P moves kept of a game, S shares of their searches' visits, K
+evaluators, B leaves of a batch, M legal moves of a batch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.kernel.movegen import Moves
+from arena.kernel.notes import NOTE, SHARE, SHARES_A_MOVE
 from arena.kernel.position import POSITION, Line
 from arena.kernel.puct import Floats
 from arena.kernel.tree import (
@@ -56,6 +57,20 @@ MOVE_PLAYED = np.dtype(
     )
 )
 
+RULES = np.dtype(
+    (
+        np.record,
+        [
+            ("seed", np.uint64),  # of what is left to chance
+            ("resign", np.float32),  # expected score in [0, 1] below which the mover resigns
+            ("first_ply", np.int32),  # plies of the game before its first move here
+            ("most_plies", np.int32),  # the game is a draw after so many; 0: there is no limit
+            ("unused", np.uint32),
+        ],
+    )
+)
+"""What a game has of its own beside its players."""
+
 Game = Any
 """A record of GAME."""
 Ints = npt.NDArray[np.int64]
@@ -63,12 +78,16 @@ Ints = npt.NDArray[np.int64]
 IDLE, SEARCHING, WAITING, OVER, HELD = 0, 1, 2, 3, 4
 
 CHECKMATE, STALEMATE, INSUFFICIENT_MATERIAL, FIFTY_MOVES, THREEFOLD = 1, 2, 3, 4, 5
+RESIGNATION, MAX_LENGTH = 6, 7
 
 NO_ROOM, GAME_OVER = 1, 2
 """What ``advance`` has to tell, as bits."""
 
 HISTORY_KEPT = 128
 """Positions of a game kept for repetitions and planes: the 50-move rule ends a game after 100."""
+
+MOVES_KEPT = 512
+"""Room for moves to begin with; a game that needs more gets it."""
 
 EDGES_A_POSITION = 48
 """Room for edges to begin with; a tree that needs more gets it (``InFlight.grown``)."""
@@ -78,12 +97,15 @@ class InFlight(NamedTuple):
     """The arrays of a group of games; everything that ``advance`` and ``receive`` change."""
 
     games: Any  # GAME [G]
+    rules: Any  # RULES [G]
     lines: Line  # POSITION [G, L]: the game so far, then the line of the search
     paths: npt.NDArray[np.int32]  # int32 [G, D]: child at each depth of the line
     known: npt.NDArray[
         np.int32
     ]  # int32 [G, D]: which of the tree's positions the line holds at each depth
     played: Any  # MOVE_PLAYED [G, P]
+    notes: Any  # NOTE [G, P]; [G, 0] where searches are not kept
+    shares: Any  # SHARE [G, S]; likewise
     trees: Any  # TREE [2G]: game g's tree for white is 2g, for black 2g + 1
     spare: npt.NDArray[np.int32]  # int32 [1]: the slot that no tree uses
     children: Children  # CHILD [T, C]
@@ -92,20 +114,25 @@ class InFlight(NamedTuple):
     visits: Ints  # [1]: made so far, by all games
     moves: Moves  # [256]: room to work in
     priors: Floats  # [256]: room to work in
+    noise: npt.NDArray[np.float64]  # [256]: room to work in
 
     @classmethod
-    def allocate(cls, games: int, most_visits: int) -> InFlight:
+    def allocate(cls, games: int, most_visits: int, keep_searches: bool = False) -> InFlight:
         """Room for ``games`` games whose roots get at most ``most_visits`` visits."""
+        moves_noted = MOVES_KEPT if keep_searches else 0
         slots = 2 * games + 1
         positions = depths = most_visits + 2
         trees = np.zeros(2 * games, TREE)
         trees["slot"] = np.arange(2 * games)
         return cls(
             games=np.zeros(games, GAME),
+            rules=np.zeros(games, RULES),
             lines=np.zeros((games, 2 * HISTORY_KEPT + depths), POSITION),
             paths=np.zeros((games, depths), np.int32),
             known=np.full((games, depths), NOT_EVALUATED, np.int32),
-            played=np.zeros((games, 512), MOVE_PLAYED),
+            played=np.zeros((games, MOVES_KEPT), MOVE_PLAYED),
+            notes=np.zeros((games, moves_noted), NOTE),
+            shares=np.zeros((games, moves_noted * SHARES_A_MOVE), SHARE),
             trees=trees,
             spare=np.array([2 * games], np.int32),
             children=np.empty((slots, 4 * positions + MOST_CHILDREN), CHILD),
@@ -114,6 +141,7 @@ class InFlight(NamedTuple):
             visits=np.zeros(1, np.int64),
             moves=np.empty(MOST_MOVES, np.uint16),
             priors=np.empty(MOST_MOVES, np.float32),
+            noise=np.empty(MOST_MOVES, np.float64),
         )
 
     def grown(self) -> InFlight:
@@ -123,6 +151,8 @@ class InFlight(NamedTuple):
             positions=_longer(self.positions),
             edges=_longer(self.edges),
             played=_longer(self.played),
+            notes=_longer(self.notes),
+            shares=_longer(self.shares),
         )
 
     @property

@@ -12,6 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.kernel.bitboard import EMPTY, bit, signed
+from arena.kernel.chance import (
+    MOVE,
+    NOISE,
+    add_noise,
+    place_by_chance,
+    stream,
+    temperature_at,
+)
 from arena.kernel.encode import pack_planes
 from arena.kernel.flight import (
     CHECKMATE,
@@ -20,8 +28,10 @@ from arena.kernel.flight import (
     HELD,
     HISTORY_KEPT,
     INSUFFICIENT_MATERIAL,
+    MAX_LENGTH,
     NO_ROOM,
     OVER,
+    RESIGNATION,
     SEARCHING,
     STALEMATE,
     THREEFOLD,
@@ -31,6 +41,7 @@ from arena.kernel.flight import (
     Questions,
 )
 from arena.kernel.movegen import Moves, legal_moves
+from arena.kernel.notes import expected, note_search
 from arena.kernel.position import (
     POSITION,
     Line,
@@ -132,12 +143,14 @@ def _judge(game: Game, line: Line, moves: Moves) -> None:
 
 
 @inline
-def _follow(flight: InFlight, number: int, side: int, move: int) -> None:
+def _follow(flight: InFlight, number: int, side: int, move: int, params: Params) -> None:
     """Keep what one side's tree knows about the position after ``move``."""
     tree = flight.trees[2 * number + side]
     old, new = signed(tree.slot), signed(flight.spare[0])
     children = flight.children[old]
     kept = find_child(children, move)
+    if params[signed(flight.games[number].players[side])].reuse_tree == 0:
+        kept = -1
     if kept < 0 or children[kept].position == NOT_EVALUATED:
         clear_tree(tree, children)
         return
@@ -158,24 +171,43 @@ def _follow(flight: InFlight, number: int, side: int, move: int) -> None:
         make_not_terminal(kept_children[ROOT], kept_children)
 
 
-@inline
-def _play(flight: InFlight, number: int, children: Children) -> None:
-    """Play the best move of the mover's tree, note it, and let both trees follow."""
+@kernel  # not inlined: once a move is no time, and what runs every visit stays small
+def _play(flight: InFlight, number: int, children: Children, params: Params) -> None:
+    """Play a move of the mover's tree, note it, and let both trees follow; or resign."""
     game = flight.games[number]
     line = flight.lines[number]
-    root = children[ROOT]
-    place = best_place(children)
+    rules = flight.rules[number]
+    settings = params[signed(game.players[signed(line[game.ply].black)])]
+    best = best_place(children)
+    q, d, _ = expected(children, best)
+    # Not before the first move: a game without a record would be none. (A mean may drift below -1,
+    # so that a limit of 0 would not keep everybody from resigning.)
+    resigns = (q + np.float32(1.0)) / np.float32(2.0) < rules.resign
+    if resigns and rules.resign > 0.0 and game.played > 0:
+        game.state = OVER
+        game.termination = RESIGNATION
+        game.result = 1 if line[game.ply].black else -1
+        return
+    place = best
+    temperature = temperature_at(settings, (rules.first_ply + game.played) // 2)
+    if temperature > 0.0:
+        state = stream(rules.seed, game.played, MOVE)
+        drawn = place_by_chance(
+            children, temperature, np.float64(settings.temp_value_cutoff), state
+        )
+        if drawn >= 0:
+            place = drawn
+            q, d, _ = expected(children, place)
     move = move_at(children, place)
     note = flight.played[number, game.played]
     note.move = move
-    note.visits = root.visits
-    note.q = np.float32(-root.wl)
-    note.d = root.d
-    if place < root.children:
-        child = children[root.first_child + place]
-        if child.visits > 0:
-            note.q = np.float32(child.wl)
-            note.d = child.d
+    note.visits = children[ROOT].visits
+    note.q = q
+    note.d = d
+    if flight.notes.shape[1] > 0:
+        start = _shares_end(flight, number)
+        searched = flight.notes[number, game.played]
+        note_search(children, best, place, start, searched, flight.shares[number])
     game.played += 1
 
     if game.ply + 1 + flight.paths.shape[1] >= line.size:
@@ -187,9 +219,44 @@ def _play(flight: InFlight, number: int, children: Children) -> None:
     game.ply += 1
     count_repetitions(line, game.ply)
     flight.known[number, :] = NOT_EVALUATED
-    _follow(flight, number, 0, move)
-    _follow(flight, number, 1, move)
+    _follow(flight, number, 0, move, params)
+    _follow(flight, number, 1, move, params)
     _judge(game, line, flight.moves)
+    if game.state == SEARCHING and 0 < rules.most_plies <= rules.first_ply + game.played:
+        game.state = OVER
+        game.termination = MAX_LENGTH
+        game.result = 0
+    if game.state == SEARCHING:
+        side = signed(line[game.ply].black)
+        settings = params[signed(game.players[side])]
+        tree = flight.trees[2 * number + side]
+        slot = signed(tree.slot)
+        if settings.noise_epsilon > 0.0 and flight.children[slot][ROOT].visits > 0:
+            _add_noise(flight, number, slot, settings)
+
+
+@inline
+def _shares_end(flight: InFlight, number: int) -> int:
+    """How many of a game's shares are in use."""
+    played = signed(flight.games[number].played)
+    return signed(flight.notes[number, played - 1].end) if played > 0 else 0
+
+
+@inline
+def _has_room(flight: InFlight, number: int) -> bool:
+    """Whether a game's next move can be noted."""
+    if flight.games[number].played == flight.played.shape[1]:
+        return False
+    if flight.notes.shape[1] == 0:
+        return True
+    return bool(_shares_end(flight, number) + MOST_MOVES <= flight.shares.shape[1])
+
+
+@inline
+def _add_noise(flight: InFlight, number: int, slot: int, settings: Params) -> None:
+    """Mix noise into the priors of a root that is to be searched."""
+    state = stream(flight.rules[number].seed, flight.games[number].played, NOISE)
+    add_noise(flight.children[slot], flight.edges[slot], settings, state, flight.noise)
 
 
 @inline
@@ -277,11 +344,11 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
             if root.visits >= settings.visits:
                 if game.hold:
                     game.state = HELD
-                elif game.played == flight.played.shape[1]:
+                elif not _has_room(flight, number):
                     news |= NO_ROOM
                     break
                 else:
-                    _play(flight, number, children)
+                    _play(flight, number, children, params)
                 continue
             if (
                 tree.positions >= positions.size
@@ -381,6 +448,7 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
         path = flight.paths[number]
         leaf = children[path[game.depth]]
         start, end = questions.offsets[evaluator, row], questions.offsets[evaluator, row + 1]
+        settings = params[signed(game.players[side])]
         finite &= expand(
             tree,
             leaf,
@@ -390,8 +458,10 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
             questions.moves[evaluator, start:end],
             questions.logits[evaluator, start:end],
             flight.priors,
-            params[signed(game.players[side])],
+            settings,
         )
+        if game.depth == 0 and settings.noise_epsilon > 0.0:
+            _add_noise(flight, number, slot, settings)
         flight.known[number, game.depth] = leaf.position
         win, draw, loss = questions.wdl[evaluator, row]
         plies = questions.moves_left[evaluator, row]

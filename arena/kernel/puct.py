@@ -53,6 +53,15 @@ PARAMS = np.dtype(
             ("m_constant", np.float32),
             ("m_scaled", np.float32),
             ("m_quadratic", np.float32),
+            ("reuse_tree", np.uint8),
+            ("noise_epsilon", np.float32),
+            ("noise_alpha", np.float32),
+            ("temperature", np.float32),
+            ("temp_endgame", np.float32),
+            ("temp_value_cutoff", np.float32),
+            ("temp_cutoff_move", np.int32),
+            ("tempdecay_moves", np.int32),
+            ("tempdecay_delay_moves", np.int32),
         ],
     )
 )

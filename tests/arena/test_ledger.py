@@ -154,7 +154,13 @@ identities = st.builds(
     ),
     evaluator=texts,
     dtype=texts,
-    search=st.builds(SearchParams, cpuct=st.floats(0, 1e9), two_fold_draws=st.booleans()),
+    search=st.builds(
+        SearchParams,
+        cpuct=st.floats(0, 1e9),
+        two_fold_draws=st.booleans(),
+        temperature=st.floats(0, 100),
+        reuse_tree=st.booleans(),
+    ),
     sprt=st.none()
     | st.builds(
         Sprt, st.floats(-99, 0), st.floats(1, 99), shares, shares, st.sampled_from(EloModel)
@@ -197,6 +203,7 @@ name = "raw"
     assert text.startswith(start)
     assert "\n[sprt]\nelo0 = 0.0\nelo1 = 10.0\nalpha = 0.05\n" in text
     assert "\n[search]\nvisits = 100\ncpuct = 1.745\ncpuct-base = 38739.0\n" in text
+    assert text.endswith("moves-left-quadratic-factor = -0.6521\n")  # as before there was noise
     assert os.listdir(folder).count(MATCH_FILE) == 1
     assert len(os.listdir(folder)) == 2
 
@@ -239,6 +246,10 @@ def test_a_match_toml_that_was_changed_is_refused(change: dict[str, Any], messag
         (replace(IDENTITY, pairs=60), "pairs: 50 -> 60"),
         (replace(IDENTITY, dtype="float16"), "dtype: float32 -> float16"),
         (replace(IDENTITY, search=SearchParams(visits=800)), "search.visits: 100 -> 800"),
+        (
+            replace(IDENTITY, search=SearchParams(temperature=0.5)),
+            "search.temperature: 0.0 -> 0.5",
+        ),
         (replace(IDENTITY, sprt=None), "sprt.elo0: 0.0 -> none"),
         (
             replace(IDENTITY, nets=(NETS[0], replace(NETS[1], sha256="d" * 64))),

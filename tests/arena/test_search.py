@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import chess
@@ -71,11 +72,28 @@ def test_every_game_is_one_the_referee_accepts() -> None:
 
 
 @pytest.mark.parametrize(("parallel", "lanes"), [(16, 1), (16, 2), (128, 2)])
-def test_games_do_not_depend_on_how_many_are_in_flight(parallel: int, lanes: int) -> None:
-    tasks = tasks_of(openings(12))
-    alone = played(BatchedSearch(players(), 1), tasks)
-    together = played(BatchedSearch(players(), parallel, lanes), tasks)
+@pytest.mark.parametrize("chance", [{}, {"temperature": 1.0, "noise_epsilon": 0.25}])
+def test_games_do_not_depend_on_how_many_are_in_flight(
+    parallel: int, lanes: int, chance: dict[str, float]
+) -> None:
+    pair = players(SearchParams(visits=6, **chance))
+    tasks = [replace(task, seed=seed) for seed, task in enumerate(tasks_of(openings(12)))]
+    alone = played(BatchedSearch(pair, 1), tasks)
+    together = played(BatchedSearch(pair, parallel, lanes), tasks)
     assert together == alone
+
+
+def test_a_seed_matters_where_something_is_left_to_chance_and_nowhere_else() -> None:
+    tasks = tasks_of(openings(3))
+    others = [replace(task, seed=1) for task in tasks]
+
+    def games(params: SearchParams, asked: list[GameTask]) -> dict[tuple[int, bool], GameRecord]:
+        return played(BatchedSearch(players(params), 6), asked)
+
+    assert games(FEW, tasks) == games(FEW, others)
+    chancy = SearchParams(visits=6, temperature=1.0)
+    assert games(chancy, tasks) == games(chancy, list(tasks))
+    assert all(record != games(chancy, others)[key] for key, record in games(chancy, tasks).items())
 
 
 def test_players_that_share_an_evaluator_share_its_batches_and_nothing_else() -> None:

@@ -40,6 +40,11 @@ tasks = [GameTask(pair, True, endgame, 0, 1) for pair in range(2)]
 lane = Lane([few, few], 2, iter(tasks))
 for game in itertools.islice((game for game in lane.run() if game is not None), 2):
     print(game.record)
+chancy = SearchParams(visits=8, temperature=0.8, tempdecay_moves=30, noise_epsilon=0.25)
+task = GameTask(0, True, Opening(chess.STARTING_FEN), 0, 0, seed=11, resign=0.3, most_plies=12)
+for game in Lane([Player("hash", HashEvaluator(3), chancy)], 1, iter([task]), 0, True).run():
+    if game is not None:
+        print(game.record.moves, game.record.notes.tolist(), game.record.shares.tolist())
 """
 
 
@@ -57,7 +62,7 @@ def test_the_plain_python_form_gives_the_same_searches_and_games() -> None:
         return done.stdout
 
     compiled = run()
-    assert len(compiled.splitlines()) == 6
+    assert len(compiled.splitlines()) == 7
     assert run(NUMBA_DISABLE_JIT="1") == compiled
 
 
