@@ -3,7 +3,7 @@
 An epoch goes through all files in an order of its own, and takes of each game's positions a share
 that is drawn anew. What it takes comes in *windows* of ``buffer`` positions: a window is read,
 shuffled as a whole and cut into batches, while a thread reads the next. So two windows are in
-memory, and data of any size can be trained on.
+memory, and data of any size can be trained on; what fits into one is read once and stays.
 
 Which batch comes depends on the files, the seed and the *place* alone; a place says where the
 window began and how many batches of it are done. To go on from a place is to read one window again.

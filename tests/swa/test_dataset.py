@@ -75,7 +75,7 @@ def held_out_games(held_out: float) -> set[int]:
 # The same from any place on
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     batch=st.integers(1, 30),
     buffer=st.integers(1, TOTAL + 40),
@@ -156,7 +156,7 @@ def test_seeds_and_epochs_have_orders_of_their_own(mixed):
 # Everything once, nothing that is held out
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     batch=st.integers(1, 30),
     buffer=st.integers(1, TOTAL + 40),
