@@ -77,7 +77,7 @@ def held_out_games(held_out: float) -> set[int]:
 
 @settings(max_examples=15)
 @given(
-    batch=st.integers(1, 30),
+    batch=st.integers(1, 20),
     buffer=st.integers(1, TOTAL + 40),
     sampling=st.sampled_from([1.0, 0.6, 0.25]),
     seed=st.integers(0, 2**63 - 1),
@@ -99,11 +99,12 @@ def test_any_place_leads_on_to_the_same_batches(
 
 
 @pytest.mark.parametrize("sampling", [1.0, 0.4])
-@pytest.mark.parametrize("buffer", [30, TOTAL])
+@pytest.mark.parametrize("buffer", [30, TOTAL - 1, TOTAL - 5, TOTAL - 20, TOTAL])
 def test_killed_after_every_batch_over_epochs(mixed, sampling, buffer):
+    # A little less than all: whether the last game makes an epoch two windows is by its order.
     games, options = games_in(mixed), {"batch": 16, "buffer": buffer, "sampling": sampling}
     found, place = [], Place()
-    while place.epoch < 3:
+    while place.epoch < 4:
         with closing(stream(games, place, **options)) as one:
             found.append(contents(next(one)))
             place = one.place
