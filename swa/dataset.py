@@ -3,7 +3,7 @@
 An epoch goes through all files in an order of its own, and takes of each game's positions a share
 that is drawn anew. What it takes comes in *windows* of ``buffer`` positions: a window is read,
 shuffled as a whole and cut into batches, while a thread reads the next. So two windows are in
-memory, and data of any size can be trained on.
+memory, and data of any size can be trained on; what fits into one is read once and stays.
 
 Which batch comes depends on the files, the seed and the *place* alone; a place says where the
 window began and how many batches of it are done. To go on from a place is to read one window again.
@@ -280,7 +280,7 @@ class TrainingStream:
         return self._thread.submit(self._reader.read, place._replace(batches=0))
 
 
-_PATIENCE = 8
+_PATIENCE = 100
 """Epochs without a batch, one after the other, that are borne."""
 
 
@@ -305,7 +305,7 @@ class _Reader:
         if self._may_fit and begin == Place(begin.epoch):
             self._may_fit = False
             positions, more = self._gather(self._epoch(begin, 1))
-            self._whole = None if more else positions
+            self._keep(positions, more)
         if self._whole is not None:
             rows = self._whole.rows(partial(self._is_taken, begin.epoch))
             return _Window(self._whole, rows, begin, Place(begin.epoch + 1))
@@ -317,9 +317,17 @@ class _Reader:
         self._ahead = (more, games) if more else None
         following = more.place if more else Place(begin.epoch + 1)
         window = _Window(positions, positions.rows(), begin, following)
-        if window.is_epoch and self.sampling == 1:
-            self._whole = positions
+        if self.sampling == 1 and window.is_epoch:
+            self._keep(positions, more)
         return window
+
+    def _keep(self, positions: Positions, more: _Taken | None) -> None:
+        """Keep all there are for later epochs, if each of them is a single window in any order.
+
+        The last game may not have fitted whole: in another order the buffer is full before the end.
+        """
+        if more is None and len(positions.rule50) <= self._buffer:
+            self._whole = positions
 
     def _gather(self, games: Iterator[_Taken]) -> tuple[Positions, _Taken | None]:
         """Positions until the buffer is full; and the game that comes then, if one does."""

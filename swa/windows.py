@@ -47,10 +47,6 @@ class Positions(NamedTuple):
     games: tuple[Game, ...]
     bounds: NDArray[np.int64]  # [games + 1] game g has the positions bounds[g] : bounds[g + 1]
 
-    def __len__(self) -> int:
-        """How many positions there are."""
-        return len(self.rule50)
-
     def rows(
         self, take: Callable[[Game, int], NDArray[np.bool_]] | None = None
     ) -> NDArray[np.int64]:

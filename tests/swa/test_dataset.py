@@ -75,9 +75,9 @@ def held_out_games(held_out: float) -> set[int]:
 # The same from any place on
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
-    batch=st.integers(1, 30),
+    batch=st.integers(1, 20),
     buffer=st.integers(1, TOTAL + 40),
     sampling=st.sampled_from([1.0, 0.6, 0.25]),
     seed=st.integers(0, 2**63 - 1),
@@ -99,11 +99,12 @@ def test_any_place_leads_on_to_the_same_batches(
 
 
 @pytest.mark.parametrize("sampling", [1.0, 0.4])
-@pytest.mark.parametrize("buffer", [30, TOTAL])
+@pytest.mark.parametrize("buffer", [30, TOTAL - 1, TOTAL - 5, TOTAL - 20, TOTAL])
 def test_killed_after_every_batch_over_epochs(mixed, sampling, buffer):
+    # A little less than all: whether the last game makes an epoch two windows is by its order.
     games, options = games_in(mixed), {"batch": 16, "buffer": buffer, "sampling": sampling}
     found, place = [], Place()
-    while place.epoch < 3:
+    while place.epoch < 4:
         with closing(stream(games, place, **options)) as one:
             found.append(contents(next(one)))
             place = one.place
@@ -156,7 +157,7 @@ def test_seeds_and_epochs_have_orders_of_their_own(mixed):
 # Everything once, nothing that is held out
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     batch=st.integers(1, 30),
     buffer=st.integers(1, TOTAL + 40),
@@ -466,13 +467,14 @@ def test_two_windows_are_in_memory(tmp_path, monkeypatch, sampling):
     for number in range(300):
         (tmp_path / f"{number:03}.gz").write_bytes(packed)
     games, buffer = games_in(tmp_path), 1000
-    with closing(stream(games, batch=100, buffer=buffer, sampling=sampling)) as found:
-        tracemalloc.start()
-        try:
+    # CPython crashes where tracing begins or ends while another thread allocates.
+    tracemalloc.start()
+    try:
+        with closing(stream(games, batch=100, buffer=buffer, sampling=sampling)) as found:
             while not found.place.epoch:
                 next(found)
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     # Of 15,000 positions that take 15 MB; a file that is being read takes 2 MB.
     assert peak < 2 * buffer * 1100 * 1.2 + 3e6
