@@ -150,11 +150,12 @@ def execute(arguments: argparse.Namespace) -> int:
         low, high = getattr(arguments, f"min_{what}"), getattr(arguments, f"max_{what}")
         if low is not None and high is not None and low > high:
             arguments.parser.error(f"--min-{what} {low} is above --max-{what} {high}")
-    if arguments.since and arguments.until and arguments.since > arguments.until:
-        arguments.parser.error("--since is after --until")
+    from arena.pgn_game import is_before
     from arena.pgn_import import import_games
     from swa.cores import usable_cores
 
+    if is_before(arguments.until, arguments.since):
+        arguments.parser.error("--since is after --until")
     began = time.monotonic()
     with _progress(arguments) as notify:
         counts = import_games(
