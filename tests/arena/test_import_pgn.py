@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_filters_and_limits(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     document = json.loads(capsys.readouterr().out)
     assert (document["games"], document["unwanted"]) == (4, {"rating": 6})
     assert main([*words, "b", "--results", "1/2-1/2", "--since", "1900"]) == 2
-    assert "nothing was imported; 10 games were left out (date: 10)" in capsys.readouterr().err
+    assert "nothing was imported: none is left of 10 games (date: 10)" in capsys.readouterr().err
     assert main([*words, "c", "--max-games", "3"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["games"], document["games_read"]) == (3, 5)
@@ -135,6 +136,15 @@ def test_stdin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(packed))))
     assert main(["import-pgn", "-", "--out", "r", "--workers", "1", "-q"]) == 0
     assert len(files_of(Path("r"))) == 3
+
+
+def test_a_pipe_is_read_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_text, args=(WON * 2,))
+    writer.start()
+    assert main(["import-pgn", "pipe", "games.pgn", "--out", "r", "--workers", "1"]) == 0
+    writer.join()
+    assert capsys.readouterr().out.startswith("5 games")
 
 
 def test_games_of_a_match_come_back(folder: Path) -> None:
@@ -191,7 +201,7 @@ def test_bad_input(refused: Refused, folder: Path) -> None:
     assert "there are no games in these files" in refused("empty.pgn", "--out", "r")
     (folder / "bad.pgn").write_text(ILLEGAL)
     said = refused("bad.pgn", "--out", "r")
-    assert "1 games were left out (illegal or unreadable move: 1)" in said
+    assert "none is left of 1 games (illegal or unreadable move: 1)" in said
     assert "bad.pgn, game 1 (line 1): 2. Ke3 is not a legal move" in said
     (folder / "cut.pgn.gz").write_bytes(gzip.compress(WON.encode())[:-20])
     assert "cannot be read to its end" in refused("cut.pgn.gz", "--out", "r")
@@ -255,6 +265,18 @@ def test_a_full_disk_is_said_and_leaves_whole_games(
     assert main(["import-pgn", "games.pgn", "--out", "r", "--workers", "1"]) == 2
     assert "no space left on device" in capsys.readouterr().err
     assert files_of(Path("r")).keys() == {"00000/training.0.gz"}
+
+
+def test_a_killed_worker_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("arena.pgn_import._begin_worker", _dies)
+    assert main(["import-pgn", "games.pgn", "--out", "r", "--workers", "2"]) == 2
+    assert "a process of the import was killed" in capsys.readouterr().err
+
+
+def _dies() -> None:
+    os._exit(9)
 
 
 def test_progress(
