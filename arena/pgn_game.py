@@ -170,7 +170,7 @@ def _check_tags(tags: Mapping[str, str], filters: Filters) -> None:
             raise _LeftOut(Unwanted.RATING)
     if filters.since or filters.until:
         date = date_of(tags.get("utcdate") or tags.get("date", ""))
-        if not date or _before(date, filters.since) or _before(filters.until, date):
+        if not date or is_before(date, filters.since) or is_before(filters.until, date):
             raise _LeftOut(Unwanted.DATE)
     if filters.min_clock is not None:
         seconds = clock_of(tags.get("timecontrol", ""))
@@ -197,7 +197,7 @@ def date_of(text: str) -> Date:
     return tuple(parts)
 
 
-def _before(one: Date | None, other: Date | None) -> bool:
+def is_before(one: Date | None, other: Date | None) -> bool:
     """Whether a date is before another as far as both are known; None is never so."""
     if one is None or other is None:
         return False

@@ -16,6 +16,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -38,7 +39,7 @@ _EXAMPLE = 200  # characters
 
 
 class PgnImportError(ValueError):
-    """An import that cannot be made: what, why, what to do."""
+    """An import that cannot be made or ended: what, why, what to do."""
 
 
 @dataclass(slots=True)
@@ -198,7 +199,14 @@ def _in_pool(
         if not waiting:
             return
         batch, future = waiting.popleft()
-        yield from zip(batch, future.result(), strict=True)
+        try:
+            converted = future.result()
+        except BrokenProcessPool:
+            raise PgnImportError(
+                "a process of the import was killed, as happens where memory runs out\n"
+                "Ask for fewer with --workers."
+            ) from None
+        yield from zip(batch, converted, strict=True)
 
 
 def _begin_worker() -> None:
@@ -258,4 +266,4 @@ def _nothing(counts: Counts) -> str:
     reasons = [*counts.unwanted.most_common(), *counts.broken.most_common()]
     told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons)
     example = next(iter(counts.examples.values()), "Ask for less with the filters.")
-    return f"nothing was imported; {counts.seen:,} games were left out ({told})\n{example}"
+    return f"nothing was imported: none is left of {counts.seen:,} games ({told})\n{example}"

@@ -70,10 +70,10 @@ class Reading:
 
 
 def check_source(path: Path) -> int:
-    """The size of a file in bytes, 0 for stdin; raises SourceError if it cannot be opened."""
-    if path == STDIN:
-        return 0
+    """The size of a file in bytes, 0 for a pipe; raises SourceError if it cannot be opened."""
     try:
+        if path == STDIN or path.is_fifo():  # to open it would be to begin reading
+            return 0
         with path.open("rb"):
             return path.stat().st_size
     except IsADirectoryError:
@@ -94,7 +94,7 @@ def read_games(path: Path, reading: Reading | None = None) -> Iterator[GameText]
     with ExitStack() as stack:
         try:
             raw = _open(path, stack)
-            if reading is not None and path != STDIN:
+            if reading is not None and raw.seekable():
                 reading.done = raw.tell
             for name, stream in _texts(path, raw, stack):
                 yield from _split(name, stream)
@@ -129,7 +129,7 @@ def _texts(path: Path, raw: io.BufferedReader, stack: ExitStack) -> Iterator[tup
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         yield name, _zstandard(path, raw, stack)
     elif head.startswith(b"PK\x03\x04"):
-        if path == STDIN:
+        if not raw.seekable():
             raise SourceError(name, "a zip cannot be read from a pipe", "Name the file.")
         archive = stack.enter_context(zipfile.ZipFile(raw))
         members = [each for each in archive.namelist() if each.lower().endswith(".pgn")]

@@ -21,6 +21,9 @@ RESULTS = ("1-0", "0-1", "1/2-1/2")
 LIVE_SECONDS, LOG_SECONDS = 0.5, 10.0
 """Between two lines of progress: on a terminal, where the line is redrawn, and elsewhere."""
 
+MOST_WORKERS = 8
+"""Unless asked for: more than this wait for the one process that splits files and writes games."""
+
 EXAMPLES = """\
 A position's target is the move that was played, as in Maia's training: 1 for
 it, 0 for the other legal ones, -1 for the rest; q and d are the game's result,
@@ -66,7 +69,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--workers",
         type=_count,
         metavar="N",
-        help="processes; the records do not depend on it (default: one a core)",
+        help="processes; the records do not depend on it (default: one a core, at most "
+        f"{MOST_WORKERS})",
     )
     output = parser.add_argument_group("output")
     add_output_flags(output, json_help="counts and rates on stdout, as one JSON document")
@@ -150,11 +154,12 @@ def execute(arguments: argparse.Namespace) -> int:
         low, high = getattr(arguments, f"min_{what}"), getattr(arguments, f"max_{what}")
         if low is not None and high is not None and low > high:
             arguments.parser.error(f"--min-{what} {low} is above --max-{what} {high}")
-    if arguments.since and arguments.until and arguments.since > arguments.until:
-        arguments.parser.error("--since is after --until")
+    from arena.pgn_game import is_before
     from arena.pgn_import import import_games
     from swa.cores import usable_cores
 
+    if is_before(arguments.until, arguments.since):
+        arguments.parser.error("--since is after --until")
     began = time.monotonic()
     with _progress(arguments) as notify:
         counts = import_games(
@@ -162,7 +167,7 @@ def execute(arguments: argparse.Namespace) -> int:
             arguments.out,
             _filters(arguments),
             max_games=arguments.max_games,
-            workers=arguments.workers or usable_cores(),
+            workers=arguments.workers or min(usable_cores(), MOST_WORKERS),
             notify=notify,
         )
     seconds = time.monotonic() - began
@@ -207,7 +212,10 @@ def _progress(arguments: argparse.Namespace) -> Iterator[Callable[[Progress], No
         yield show
     except KeyboardInterrupt:
         clear()
-        sys.stderr.write(f"what is in {arguments.out} are whole games; remove it to import anew\n")
+        if arguments.out.exists():
+            sys.stderr.write(
+                f"what is in {arguments.out} are whole games; remove it to import anew\n"
+            )
         raise
     clear()
 
