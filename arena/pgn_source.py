@@ -177,7 +177,8 @@ class _Pending:
         self.line = line
         self.lines: list[bytes] = []
         self.size = 0
-        self.has_tags = self.has_event = self.has_moves = self.in_comment = False
+        self.has_tags = self.has_event = self.has_text = self.has_moves = False
+        self.in_comment = False
 
     def add(self, line: bytes) -> None:
         if self.size <= MAX_TEXT:
@@ -189,7 +190,8 @@ def _split(source: str, stream: BinaryIO) -> Iterator[GameText]:
     """Find the games of a text, tags included.
 
     A game ends with its result at the end of a line, or where another one's tags begin; an
-    ``Event`` at the beginning of a line does so inside a comment, too, which then was never closed.
+    ``Event`` at the beginning of a line does so inside a comment, too, which then was never closed,
+    and behind anything that is no tag.
     Blank lines mean nothing: many programs write them between moves.
     """
     number, pending = 0, _Pending(1)
@@ -204,16 +206,18 @@ def _split(source: str, stream: BinaryIO) -> Iterator[GameText]:
             continue
         is_event = _EVENT.match(text) is not None
         if is_event or (not pending.in_comment and _TAG.match(text)):
-            if pending.has_moves or (is_event and pending.has_event):
+            if pending.has_moves or (is_event and (pending.has_event or pending.has_text)):
                 number += 1
                 yield game()
                 pending = _Pending(place)
             elif not pending.has_tags:  # what stood before it belongs to no game
                 pending = _Pending(place)
             pending.has_tags, pending.has_event = True, pending.has_event or is_event
+            pending.has_text |= not text.endswith(b"]")  # a tag that ends in something else
             pending.add(line)
             continue
         pending.add(line)
+        pending.has_text |= pending.has_tags and bool(text)
         moves, pending.in_comment = without_comments(text, pending.in_comment)
         pending.has_moves |= bool(moves)
         if moves and RESULT_AT_END.search(moves):

@@ -15,7 +15,7 @@ import chess
 import chess.pgn
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from arena.pgn_game import (
@@ -401,6 +401,8 @@ PIECES = (
         max_size=6,
     )
 )
+@example(cuts=[(0, 0, b"{"), (0, 0, b"{"), (0, 3, b""), (130, 9, b"{"), (185, 0, b"{")])
+@example(cuts=[(0, 0, b"}"), (129, 12, b"{"), (172, 12, b"{"), (178, 12, b"{")])
 @settings(max_examples=150)
 def test_a_damaged_game_harms_no_other(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[tuple[int, int, bytes]]
