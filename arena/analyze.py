@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from arena.boards import legal_uci, line_from_game, uci
 from arena.kernel import flight as in_flight
-from arena.kernel import games
+from arena.kernel import games, turns
 from arena.kernel.position import Position
 from arena.kernel.puct import best_place, move_at
 from arena.kernel.tree import ROOT, move_of, prior_of
@@ -99,7 +99,7 @@ class Analysis:
             raise ValueError(f"no legal move after {len(moves)} moves from {fen}: the game is over")
         kept = min(line.last + 1, in_flight.HISTORY_KEPT)
         self._flight.lines[number, :kept] = line.positions[line.last + 1 - kept :]
-        games.start_game(self._flight, number, 0, 0, line.fill, kept - 1, 1)
+        turns.start_game(self._flight, number, 0, 0, line.fill, kept - 1, 1)
         return position
 
     def _advance(self) -> None:

@@ -24,7 +24,7 @@ from arena.config import SearchParams
 from arena.evaluator import Evaluation, EvaluationError, Evaluator, Leaves
 from arena.game import GameRecord, GameTask, Result, Termination
 from arena.kernel import flight as in_flight
-from arena.kernel import games
+from arena.kernel import games, turns
 from arena.kernel.puct import PARAMS, exploration_table
 from swa.jit import compiled_for
 
@@ -267,7 +267,7 @@ class Lane:
         rules = self._flight.rules[slot]
         rules.seed, rules.resign, rules.most_plies = task.seed, task.resign, task.most_plies
         rules.first_ply = board.ply() + len(moves)
-        games.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
+        turns.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
 
     def _finish(self, slot: int) -> FinishedGame:
         task = self._playing[slot]

@@ -25,13 +25,12 @@ from swa.build_checks import (
     broken_statistics,
     straight_line,
 )
-from swa.build_config import BuildConfig, BuildError, manifest_of
+from swa.build_config import BuildConfig, BuildError
 from swa.build_data import BuildData, survey
+from swa.build_files import check_outputs, write_build
 from swa.build_records import describe
-from swa.chunks import read_records
 from swa.cores import usable_cores
 from swa.evaluation import Evaluation, evaluate
-from swa.files import write_together
 from swa.ingredients import (
     SAME_RUN_COSINE,
     AveragedNet,
@@ -43,7 +42,7 @@ from swa.ingredients import (
     check_same_run,
 )
 from swa.manifest import Manifest, RuleRecord
-from swa.net import Net, PackedNet, SavedNet, check_no_input, check_output, load_net, pack_net
+from swa.net import Net, SavedNet, load_net, pack_net
 from swa.refresh import Dtype, Method, Planes, Progress, Report, refresh
 from swa.rules import make_rule
 from swa.spec import NetError
@@ -193,36 +192,6 @@ def _read_nets(
     if config.licence is None:
         check_licences(used)
     return nets, rule, weights
-
-
-def check_outputs(output: Path, inputs: Sequence[Path], overwrite: bool) -> None:
-    """Raise NetError where the net or its manifest cannot be written, or something is there.
-
-    With ``overwrite`` something may be, but never one of ``inputs``, nor training records: a game
-    that no build takes, as a copy of another, is lost like any other.
-    """
-    check_output(output, inputs=inputs, overwrite=overwrite)
-    if output.exists() and next(read_records(output), None) is not None:
-        reason = "holds training records: they would be lost"
-        raise NetError(reason, "Choose another name.", str(output))
-    manifest = manifest_of(output)
-    check_no_input(manifest, inputs)
-    if manifest.exists() and not overwrite:
-        remedy = "Choose another name, or add --overwrite."
-        raise NetError("is there already, where the manifest goes", remedy, str(manifest))
-    if manifest.exists() and not manifest.is_file():
-        raise NetError("cannot write the manifest: is no file", "", str(manifest))
-
-
-def write_build(packed: PackedNet, manifest: Manifest, manifest_path: Path) -> None:
-    """Write net and manifest, both or none. Raises NetError where that fails."""
-    contents = {packed.saved.path: packed.data, manifest_path: manifest.to_json().encode()}
-    try:
-        write_together(contents)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        where = str(packed.saved.path)
-        raise NetError(f"cannot write the net and its manifest: {reason}", "", where) from error
 
 
 def _rule_of(config: BuildConfig, count: int) -> tuple[RuleRecord, tuple[float, ...]]:

@@ -33,6 +33,9 @@ LONGEST_REASON = 300
 """Characters that are shown of an unforeseen error; a compiler's can be pages long."""
 
 
+_MOST_DIGITS = 1000  # Python itself refuses 4300 of them
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are two lines, and which tells the option that was probably meant.
 
@@ -117,6 +120,14 @@ def run_command(make_parser: Callable[[], Parser], argv: Sequence[str] | None) -
         with contextlib.suppress(OSError):  # stderr may be gone or full as well
             sys.stderr.write(message_of(error, verbose) + "\n")
         return BAD_INPUT
+
+
+def whole_number(word: str, lowest: int = 1) -> int:
+    """A flag's value as a whole number, for argparse. Raises ArgumentTypeError below ``lowest``."""
+    is_number = word.isascii() and word.isdigit() and len(word) <= _MOST_DIGITS
+    if not is_number or int(word) < lowest:
+        raise argparse.ArgumentTypeError(f"{word[:40]!r} is no whole number from {lowest}")
+    return int(word)
 
 
 def message_of(error: Exception, verbose: bool) -> str:

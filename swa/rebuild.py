@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from swa import provenance
-from swa.build import Built, Notify, RefreshSettings, Step, check_outputs, refresh_net, write_build
+from swa.build import Built, Notify, RefreshSettings, Step, refresh_net
 from swa.build_config import BuildError, manifest_of, progress_of
 from swa.build_data import BuildData, DataFile
+from swa.build_files import check_outputs, write_build
 from swa.build_records import output_record, refresh_record, relative_to
 from swa.ingredients import average_nets
 from swa.manifest import FileRecord, Manifest, damaged, read_manifest

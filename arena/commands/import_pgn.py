@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arena.commands.output import add_output_flags, write_json, write_text
+from swa.command_line import whole_number
 
 if TYPE_CHECKING:
     from arena.pgn_game import Date, Filters
@@ -67,7 +68,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     speed = parser.add_argument_group("speed")
     speed.add_argument(
         "--workers",
-        type=_count,
+        type=whole_number,
         metavar="N",
         help="processes; the records do not depend on it (default: one a core, at most "
         f"{MOST_WORKERS})",
@@ -81,8 +82,12 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "filters", "A game that does not say what a filter asks for is left out."
     )
-    group.add_argument("--min-elo", type=_count, metavar="ELO", help="lowest rating of a player")
-    group.add_argument("--max-elo", type=_count, metavar="ELO", help="highest rating of a player")
+    group.add_argument(
+        "--min-elo", type=whole_number, metavar="ELO", help="lowest rating of a player"
+    )
+    group.add_argument(
+        "--max-elo", type=whole_number, metavar="ELO", help="highest rating of a player"
+    )
     group.add_argument(
         "--elo-of",
         choices=("both", "either"),
@@ -90,9 +95,9 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         help="players whose rating has to be within these (default: both)",
     )
     group.add_argument(
-        "--min-plies", type=_count, default=1, metavar="N", help="shortest game (default: 1)"
+        "--min-plies", type=whole_number, default=1, metavar="N", help="shortest game (default: 1)"
     )
-    group.add_argument("--max-plies", type=_count, metavar="N", help="longest game")
+    group.add_argument("--max-plies", type=whole_number, metavar="N", help="longest game")
     group.add_argument(
         "--results",
         choices=RESULTS,
@@ -105,7 +110,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--until", type=_date, metavar="DATE", help="likewise, and included")
     group.add_argument(
         "--min-clock",
-        type=_count,
+        type=whole_number,
         metavar="SECONDS",
         help="shortest time for 40 moves of a player, increments included; 180 leaves out bullet",
     )
@@ -116,22 +121,11 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="moves at a game's beginning that are not learned, but seen as history (default: 0)",
     )
-    group.add_argument("--max-games", type=_count, metavar="N", help="stop after so many")
+    group.add_argument("--max-games", type=whole_number, metavar="N", help="stop after so many")
 
 
-def _count(text: str) -> int:
-    return _whole(text, 1)
-
-
-def _not_negative(text: str) -> int:
-    return _whole(text, 0)
-
-
-def _whole(text: str, lowest: int) -> int:
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
-    if number < lowest:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {lowest}")
-    return number
+def _not_negative(word: str) -> int:
+    return whole_number(word, 0)
 
 
 def _date(text: str) -> Date:

@@ -12,43 +12,25 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.kernel.bitboard import EMPTY, bit, signed
-from arena.kernel.chance import (
-    MOVE,
-    NOISE,
-    add_noise,
-    place_by_chance,
-    stream,
-    temperature_at,
-)
 from arena.kernel.encode import pack_planes
 from arena.kernel.flight import (
-    CHECKMATE,
-    FIFTY_MOVES,
     GAME_OVER,
     HELD,
-    HISTORY_KEPT,
-    INSUFFICIENT_MATERIAL,
-    MAX_LENGTH,
     NO_ROOM,
     OVER,
-    RESIGNATION,
     SEARCHING,
-    STALEMATE,
-    THREEFOLD,
     WAITING,
     Game,
     InFlight,
     Questions,
 )
 from arena.kernel.movegen import Moves, legal_moves
-from arena.kernel.notes import expected, note_search
 from arena.kernel.position import (
     POSITION,
     Line,
     Position,
     cache_key,
     count_repetitions,
-    game_occurrences,
     in_check,
     insufficient_material,
     make_move,
@@ -58,11 +40,8 @@ from arena.kernel.puct import (
     Params,
     Path,
     back_up,
-    best_place,
     expand,
-    make_not_terminal,
     make_terminal,
-    move_at,
     select_child,
     take_back_two_fold,
 )
@@ -79,11 +58,9 @@ from arena.kernel.tree import (
     Edges,
     Tree,
     add_child,
-    clear_tree,
-    copy_subtree,
-    find_child,
     move_of,
 )
+from arena.kernel.turns import has_room, mix_noise, play_move
 from swa.jit import allocating, inline, kernel
 from swa.policy_map import BISHOP, FROM, NO_PROMOTION, PROMOTION, QUEEN, ROOK, TO
 
@@ -92,171 +69,6 @@ _PROMOTED_TO[NO_PROMOTION] = 2
 _PROMOTED_TO[BISHOP] = 3
 _PROMOTED_TO[ROOK] = 4
 _PROMOTED_TO[QUEEN] = 5
-
-
-@kernel
-def start_game(
-    flight: InFlight, number: int, white: int, black: int, fill: int, ply: int, hold: int
-) -> None:
-    """Begin game ``number`` at the position that stands in its line at ``ply``.
-
-    With ``hold`` the first move is searched and not played: an analysis.
-    """
-    game = flight.games[number]
-    game.ply = ply
-    game.players[0] = white
-    game.players[1] = black
-    game.history_fill = fill
-    game.played = 0
-    game.hold = hold
-    game.state = SEARCHING
-    for side in range(2):
-        tree = flight.trees[2 * number + side]
-        clear_tree(tree, flight.children[tree.slot])
-    flight.known[number, :] = NOT_EVALUATED
-    if not hold:
-        _judge(game, flight.lines[number], flight.moves)
-
-
-@inline
-def _judge(game: Game, line: Line, moves: Moves) -> None:
-    """End the game if its current position ends it by the rules of chess."""
-    position = line[game.ply]
-    loss_of_mover = 1 if position.black else -1
-    termination = 0
-    result = 0
-    if legal_moves(position, moves) == 0:
-        if in_check(position):
-            termination, result = CHECKMATE, loss_of_mover
-        else:
-            termination = STALEMATE
-    elif insufficient_material(position):
-        termination = INSUFFICIENT_MATERIAL
-    elif position.rule50 >= 100:
-        termination = FIFTY_MOVES
-    elif game_occurrences(line, game.ply) >= 3:
-        termination = THREEFOLD
-    if termination != 0:
-        game.state = OVER
-        game.termination = termination
-        game.result = result
-
-
-@inline
-def _follow(flight: InFlight, number: int, side: int, move: int, params: Params) -> None:
-    """Keep what one side's tree knows about the position after ``move``."""
-    tree = flight.trees[2 * number + side]
-    old, new = signed(tree.slot), signed(flight.spare[0])
-    children = flight.children[old]
-    kept = find_child(children, move)
-    if params[signed(flight.games[number].players[side])].reuse_tree == 0:
-        kept = -1
-    if kept < 0 or children[kept].position == NOT_EVALUATED:
-        clear_tree(tree, children)
-        return
-    kept_children = flight.children[new]
-    copy_subtree(
-        children,
-        flight.positions[old],
-        flight.edges[old],
-        kept,
-        tree,
-        kept_children,
-        flight.positions[new],
-        flight.edges[new],
-    )
-    tree.slot = new
-    flight.spare[0] = old
-    if kept_children[ROOT].terminal != NOT_TERMINAL:
-        make_not_terminal(kept_children[ROOT], kept_children)
-
-
-@kernel  # not inlined: once a move is no time, and what runs every visit stays small
-def _play(flight: InFlight, number: int, children: Children, params: Params) -> None:
-    """Play a move of the mover's tree, note it, and let both trees follow; or resign."""
-    game = flight.games[number]
-    line = flight.lines[number]
-    rules = flight.rules[number]
-    settings = params[signed(game.players[signed(line[game.ply].black)])]
-    best = best_place(children)
-    q, d, _ = expected(children, best)
-    # Not before the first move: a game without a record would be none. (A mean may drift below -1,
-    # so that a limit of 0 would not keep everybody from resigning.)
-    resigns = (q + np.float32(1.0)) / np.float32(2.0) < rules.resign
-    if resigns and rules.resign > 0.0 and game.played > 0:
-        game.state = OVER
-        game.termination = RESIGNATION
-        game.result = 1 if line[game.ply].black else -1
-        return
-    place = best
-    temperature = temperature_at(settings, (rules.first_ply + game.played) // 2)
-    if temperature > 0.0:
-        state = stream(rules.seed, game.played, MOVE)
-        drawn = place_by_chance(
-            children, temperature, np.float64(settings.temp_value_cutoff), state
-        )
-        if drawn >= 0:
-            place = drawn
-            q, d, _ = expected(children, place)
-    move = move_at(children, place)
-    note = flight.played[number, game.played]
-    note.move = move
-    note.visits = children[ROOT].visits
-    note.q = q
-    note.d = d
-    if flight.notes.shape[1] > 0:
-        start = _shares_end(flight, number)
-        searched = flight.notes[number, game.played]
-        note_search(children, best, place, start, searched, flight.shares[number])
-    game.played += 1
-
-    if game.ply + 1 + flight.paths.shape[1] >= line.size:
-        first = game.ply + 1 - HISTORY_KEPT
-        for index in range(HISTORY_KEPT):
-            line[index] = line[first + index]
-        game.ply = HISTORY_KEPT - 1
-    make_move(line[game.ply], move, line[game.ply + 1])
-    game.ply += 1
-    count_repetitions(line, game.ply)
-    flight.known[number, :] = NOT_EVALUATED
-    _follow(flight, number, 0, move, params)
-    _follow(flight, number, 1, move, params)
-    _judge(game, line, flight.moves)
-    if game.state == SEARCHING and 0 < rules.most_plies <= rules.first_ply + game.played:
-        game.state = OVER
-        game.termination = MAX_LENGTH
-        game.result = 0
-    if game.state == SEARCHING:
-        side = signed(line[game.ply].black)
-        settings = params[signed(game.players[side])]
-        tree = flight.trees[2 * number + side]
-        slot = signed(tree.slot)
-        if settings.noise_epsilon > 0.0 and flight.children[slot][ROOT].visits > 0:
-            _add_noise(flight, number, slot, settings)
-
-
-@inline
-def _shares_end(flight: InFlight, number: int) -> int:
-    """How many of a game's shares are in use."""
-    played = signed(flight.games[number].played)
-    return signed(flight.notes[number, played - 1].end) if played > 0 else 0
-
-
-@inline
-def _has_room(flight: InFlight, number: int) -> bool:
-    """Whether a game's next move can be noted."""
-    if flight.games[number].played == flight.played.shape[1]:
-        return False
-    if flight.notes.shape[1] == 0:
-        return True
-    return bool(_shares_end(flight, number) + MOST_MOVES <= flight.shares.shape[1])
-
-
-@inline
-def _add_noise(flight: InFlight, number: int, slot: int, settings: Params) -> None:
-    """Mix noise into the priors of a root that is to be searched."""
-    state = stream(flight.rules[number].seed, flight.games[number].played, NOISE)
-    add_noise(flight.children[slot], flight.edges[slot], settings, state, flight.noise)
 
 
 @inline
@@ -344,11 +156,11 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
             if root.visits >= settings.visits:
                 if game.hold:
                     game.state = HELD
-                elif not _has_room(flight, number):
+                elif not has_room(flight, number):
                     news |= NO_ROOM
                     break
                 else:
-                    _play(flight, number, children, params)
+                    play_move(flight, number, children, params)
                 continue
             if (
                 tree.positions >= positions.size
@@ -461,7 +273,7 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
             settings,
         )
         if game.depth == 0 and settings.noise_epsilon > 0.0:
-            _add_noise(flight, number, slot, settings)
+            mix_noise(flight, number, slot, settings)
         flight.known[number, game.depth] = leaf.position
         win, draw, loss = questions.wdl[evaluator, row]
         plies = questions.moves_left[evaluator, row]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swa.command_line import whole_number
 from swa.commands.build_output import as_json, lines_of, rebuilt_as_json, sameness
 from swa.commands.output import (
     add_file_flags,
@@ -88,7 +89,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--positions",
         metavar="N",
-        type=_count,
+        type=whole_number,
         help="refresh on the first N only, reading on until 30 games, or --eval-positions, are "
         "held out (default: all)",
     )
@@ -109,7 +110,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--eval-positions",
         metavar="N",
-        type=_count,
+        type=whole_number,
         help="losses on the first N held-out ones only (default: all that are read)",
     )
 
@@ -126,7 +127,7 @@ def _add_refresh(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--device", help="auto, cpu, cuda, mps or torch's name (default: auto)")
     group.add_argument(
-        "--threads", metavar="N", type=_count, help="of the CPU (default: all cores)"
+        "--threads", metavar="N", type=whole_number, help="of the CPU (default: all cores)"
     )
     group.add_argument(
         "--work-dir",
@@ -156,13 +157,6 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="with --from-manifest: where to look for nets and data that were moved",
     )
-
-
-def _count(word: str) -> int:
-    number = int(word) if word.isascii() and word.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1")
-    return number
 
 
 def execute(arguments: argparse.Namespace) -> int:

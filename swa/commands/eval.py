@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swa.command_line import whole_number
 from swa.commands.output import add_output_flags, take_nets, write_json, write_text
 
 if TYPE_CHECKING:
@@ -62,12 +63,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="training records, V3 to V7: folders, .gz files of a game each, tars of these",
     )
     parser.add_argument(
-        "--positions", metavar="N", type=_count, help="take the first N only (default: all)"
+        "--positions", metavar="N", type=whole_number, help="take the first N only (default: all)"
     )
     parser.add_argument(
         "--every",
         metavar="K",
-        type=_count,
+        type=whole_number,
         default=1,
         help="take one position in K, the same ones each time, chosen by a hash (default: 1)",
     )
@@ -96,13 +97,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_output_flags(parser)
     parser.set_defaults(execute=execute)
-
-
-def _count(word: str) -> int:
-    number = int(word) if word.isascii() and word.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1")
-    return number
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from swa.command_line import whole_number
 from swa.commands.output import add_output_flags, note, write_json, write_text
 
 DESCRIPTION = """\
@@ -44,17 +45,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--average", metavar="NAME", help="of this average's nets, RUN-NAME-STEPS.pb.gz"
     )
     parser.add_argument(
-        "--last", metavar="K", type=_count, help="the last K of the series, the oldest first"
+        "--last", metavar="K", type=whole_number, help="the last K of the series, the oldest first"
     )
     add_output_flags(parser)
     parser.set_defaults(execute=execute)
-
-
-def _count(word: str) -> int:
-    number = int(word) if word.isascii() and word.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1")
-    return number
 
 
 def execute(arguments: argparse.Namespace) -> int:

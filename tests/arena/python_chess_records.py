@@ -6,25 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import chess
 import numpy as np
-
-from swa.policy_map import MOVES
+from policy_index import index_of
 
 ALL = 0xFFFF_FFFF_FFFF_FFFF
 PIECES = (chess.PAWN, chess.KNIGHT, chess.BISHOP, chess.ROOK, chess.QUEEN, chess.KING)
-INDEX = {name: index for index, name in enumerate(MOVES)}
-
-
-def index_of(board: chess.Board, move: chess.Move) -> int:
-    """A move's place in the policy: seen by its side, castling onto the rook."""
-    target = move.to_square
-    if board.is_castling(move):
-        file = 7 if chess.square_file(target) == 6 else 0
-        target = chess.square(file, chess.square_rank(target))
-    flip = 56 if board.turn == chess.BLACK else 0
-    name = chess.square_name(move.from_square ^ flip) + chess.square_name(target ^ flip)
-    if move.promotion and move.promotion != chess.KNIGHT:
-        name += chess.piece_symbol(move.promotion)
-    return INDEX[name]
 
 
 def thirteen_planes(board: chess.Board, viewer: chess.Color, repeated: bool) -> list[int]:

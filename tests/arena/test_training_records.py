@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from python_chess_records import expected_records, index_of
+from policy_index import index_of
+from python_chess_records import expected_records
 
 from arena.boards import MoveError, PositionError, replay
 from arena.game import WHITE_POINTS

@@ -8,29 +8,14 @@ from pathlib import Path
 import chess
 import chess.pgn
 import numpy as np
+from policy_index import index_of
 from test_record_planes import Replay
 
 from swa.chunks import write_chunk
-from swa.policy_map import MOVES
 from swa.records import V6
-
-INDEX = {name: index for index, name in enumerate(MOVES)}
 
 RESULTS = {"1-0": 1, "1/2-1/2": 0, "0-1": -1}
 """As white sees it."""
-
-
-def index_of(board: chess.Board, move: chess.Move) -> int:
-    """A move's place in the policy: seen by its side, castling onto the rook."""
-    target = move.to_square
-    if board.is_castling(move):
-        file = 7 if chess.square_file(target) == 6 else 0
-        target = chess.square(file, chess.square_rank(target))
-    flip = 56 if board.turn == chess.BLACK else 0
-    name = chess.square_name(move.from_square ^ flip) + chess.square_name(target ^ flip)
-    if move.promotion and move.promotion != chess.KNIGHT:
-        name += chess.piece_symbol(move.promotion)
-    return INDEX[name]
 
 
 def write_games(pgn: Path, folder: Path, games: int) -> None:

@@ -20,6 +20,7 @@ from record_bytes import packed_game, record_bytes, tar_of
 from tiny_net import KINDS, TINY, calm_weights
 
 import swa.build
+import swa.build_files
 import swa.files
 from swa.averaging import weighted_mean
 from swa.bootstrap import FEW_GAMES
@@ -589,7 +590,8 @@ def test_a_failure_at_any_stage_writes_nothing(
         raise MemoryError(stage)
 
     before = files_in(inputs)
-    monkeypatch.setattr(swa.build, stage, fail)
+    module = swa.build_files if stage == "write_together" else swa.build
+    monkeypatch.setattr(module, stage, fail)
     config = config_of(inputs)
     with pytest.raises(MemoryError, match=stage):
         build(config)
