@@ -29,8 +29,8 @@ a configuration, NAME.toml; what is not said is as in lczero-training:
   filters = 32
   [data]
   input = ["games/"]
-  sampling = 1.0                      # of a game's positions, each epoch; a small
-                                      # share reads more than a net learns from
+  sampling = 1.0                      # share of a game's positions an epoch;
+                                      # a small one costs much reading
   [training]
   batch-size = 256
   total-steps = 10000
