@@ -39,6 +39,10 @@ class Termination(StrEnum):
     MAX_LENGTH = "maximal length"
 
 
+ADJUDICATIONS = (Termination.RESIGNATION, Termination.MAX_LENGTH)
+"""Ends by a rule of the run and not of chess."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """Where a pair starts: a position and the moves played from it before the nets take over."""

@@ -26,7 +26,7 @@ from arena.openings import Book, default_book, read_book, shuffled
 from arena.referee import check_game
 from arena.search import BatchedSearch, FinishedGame, Player, SearchedGame, Throughput
 from arena.selfplay_config import SelfplayConfig
-from arena.selfplay_records import ADJUDICATIONS, Tally, records_of, tally_of
+from arena.selfplay_records import Tally, records_of, tally_of
 from arena.training_records import game_path, write_game
 from swa.chunks import ReadCounts, pack_chunk, read_records
 from swa.files import write_whole
@@ -175,8 +175,7 @@ def _keep(
 ) -> Tally:
     """Check a game, write it and count it."""
     assert config.out is not None
-    if game.termination not in ADJUDICATIONS:
-        check_game(opening, game, where=f"game {number}")
+    check_game(opening, game, where=f"game {number}")
     records = records_of(opening, game, evaluator)
     write_game(config.out, number, pack_chunk(records))
     return _tally(config, number, records)

@@ -16,15 +16,13 @@ import numpy.typing as npt
 
 from arena.boards import GameLine, replay
 from arena.evaluator import Evaluation, Evaluator, Leaves
-from arena.game import Opening, Termination
+from arena.game import ADJUDICATIONS, Opening, Termination
 from arena.kernel.game_planes import pack_game
 from arena.kernel.movegen import MAX_MOVES
 from arena.search import SearchedGame
 from arena.training_records import MAX_LENGTH, Expectation, SearchedPosition, line_records
 from swa.records import ADJUDICATED, Records
 from swa.spec import PLANES
-
-ADJUDICATIONS = (Termination.RESIGNATION, Termination.MAX_LENGTH)
 
 
 def records_of(opening: Opening, game: SearchedGame, evaluator: Evaluator) -> Records:

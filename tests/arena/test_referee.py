@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from conftest import read_jsonl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.game import GameRecord, Opening, PairRecord, Result, Termination
+from arena.game import ADJUDICATIONS, GameRecord, Opening, PairRecord, Result, Termination
 from arena.referee import RefereeError, check_game, check_pair, position_key
 
 START = chess.STARTING_FEN
@@ -79,8 +80,28 @@ def test_games_that_end_by_the_rules_are_accepted(opening: Opening, seed: int) -
 
 def test_every_termination_was_among_them() -> None:
     seen = {random_game(opening, seed).termination for opening in OPENINGS for seed in range(12)}
-    by_rule_of_the_run = {Termination.RESIGNATION, Termination.MAX_LENGTH}
-    assert seen == set(Termination) - by_rule_of_the_run
+    assert seen == set(Termination) - set(ADJUDICATIONS)
+
+
+@pytest.mark.parametrize(
+    ("moves", "result", "termination", "accepted"),
+    [
+        ("e2e4 e7e5", "0-1", Termination.RESIGNATION, True),  # white is to move
+        ("e2e4 e7e5", "1-0", Termination.RESIGNATION, False),
+        ("e2e4", "1-0", Termination.RESIGNATION, True),
+        ("e2e4", "1/2-1/2", Termination.MAX_LENGTH, True),
+        ("e2e4", "1-0", Termination.MAX_LENGTH, False),
+        ("e2e5", "1-0", Termination.RESIGNATION, False),  # no legal move
+        ("f2f3 e7e5 g2g4 d8h4", "0-1", Termination.RESIGNATION, False),  # mate
+        ("f2f3 e7e5 g2g4 d8h4", "1/2-1/2", Termination.MAX_LENGTH, False),
+    ],
+)
+def test_ends_by_a_rule_of_the_run(
+    moves: str, result: Result, termination: Termination, accepted: bool
+) -> None:
+    """They are of games that chess has not ended; who resigns is to move."""
+    with nullcontext() if accepted else pytest.raises(RefereeError):
+        check_game(Opening(START), game(moves, result, termination))
 
 
 @given(st.sampled_from(OPENINGS), st.integers(0, 10**6))
