@@ -137,6 +137,37 @@ def position_of(board: chess.Board) -> Position:
     return position
 
 
+def board_of(position: Position, plies: int) -> chess.Board:
+    """The board of a position, without the moves before it; ``plies`` of the game came before."""
+    black = bool(position.black)
+    seen = chess.flip_vertical if black else int
+    ours, theirs = int(position.ours), int(position.theirs)
+    pawns, kings = int(position.pawns), int(position.kings)
+    diagonals, straights = int(position.diagonals), int(position.straights)
+    board = chess.Board(None)
+    board.pawns, board.kings = seen(pawns), seen(kings)
+    board.queens = seen(diagonals & straights)
+    board.bishops, board.rooks = seen(diagonals & ~straights), seen(straights & ~diagonals)
+    board.occupied = seen(ours | theirs)
+    board.knights = seen((ours | theirs) & ~(pawns | kings | diagonals | straights))
+    board.turn = chess.BLACK if black else chess.WHITE
+    board.occupied_co[board.turn], board.occupied_co[not board.turn] = seen(ours), seen(theirs)
+    for side, rank in (
+        (OUR_QUEENSIDE, 0),
+        (OUR_KINGSIDE, 0),
+        (THEIR_QUEENSIDE, 56),
+        (THEIR_KINGSIDE, 56),
+    ):
+        right = castling_right(position, side)
+        if right:
+            board.castling_rights |= chess.BB_SQUARES[_mirrored((right & 7) + rank, board.turn)]
+    if position.ep != NO_SQUARE:
+        board.ep_square = _mirrored(int(position.ep), board.turn)
+    board.halfmove_clock = int(position.rule50)
+    board.fullmove_number = plies // 2 + 1
+    return board
+
+
 def is_standard_start(board: chess.Board) -> bool:
     """Whether it is the start position: pieces, side to move, castling rights, en passant."""
     return board.epd(en_passant="fen") == chess.Board().epd()

@@ -35,12 +35,39 @@ class Termination(StrEnum):
     INSUFFICIENT_MATERIAL = "insufficient material"
     FIFTY_MOVES = "50-move rule"
     THREEFOLD = "3-fold repetition"
-    RESIGNATION = "resignation"  # these two only where games are played to be trained on
+    # By a rule of the run and not of chess:
+    RESIGNATION = "resignation"
+    DRAW_ADJUDICATION = "draw adjudication"
+    TABLEBASE = "tablebase adjudication"
     MAX_LENGTH = "maximal length"
+    # By a fault of an engine, which loses the game:
+    TIME_FORFEIT = "time forfeit"
+    ILLEGAL_MOVE = "illegal move"
+    CRASH = "engine crashed"
+    STALL = "engine stalled"
+    BABBLE = "engine flooded its output"
 
 
-ADJUDICATIONS = (Termination.RESIGNATION, Termination.MAX_LENGTH)
+ADJUDICATIONS = frozenset(
+    {
+        Termination.RESIGNATION,
+        Termination.DRAW_ADJUDICATION,
+        Termination.TABLEBASE,
+        Termination.MAX_LENGTH,
+    }
+)
 """Ends by a rule of the run and not of chess."""
+
+FORFEITS = frozenset(
+    {
+        Termination.TIME_FORFEIT,
+        Termination.ILLEGAL_MOVE,
+        Termination.CRASH,
+        Termination.STALL,
+        Termination.BABBLE,
+    }
+)
+"""Ends by a fault of an engine: the side to move loses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +97,34 @@ class GameTask:
     most_plies: int = 0
 
 
+class Remark(NamedTuple):
+    """What is known of a move beyond q, d and visits, where players are engines or have clocks."""
+
+    score: str = ""  # as PGN comments have it, of the mover: "+0.35", "-M3"; "": q says it
+    depth: int = 0  # 0: not known
+    seconds: float = 0.0  # spent on the move
+    clock: float | None = None  # seconds left after it, increment included; None: there is none
+
+
+NO_REMARK = Remark()
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedOn:
+    """How an adjudicated game went on when it was played to its end, for an audit."""
+
+    moves: tuple[str, ...]  # from the adjudication on
+    result: Result
+    termination: Termination
+
+
 @dataclass(frozen=True, slots=True)
 class GameRecord:
-    """One finished game, from the first move that a net chose.
+    """One finished game, from the first move that a player chose.
 
     ``q``, ``d`` and ``visits`` have one entry a move: the mover's expected result in [-1, 1], its
-    draw probability in [0, 1] and the root's visits when the move was chosen.
+    draw probability in [0, 1] and the root's visits (an engine's nodes) when the move was chosen.
+    ``remarks`` has one a move, or none at all.
     """
 
     candidate_white: bool
@@ -85,6 +134,8 @@ class GameRecord:
     q: tuple[float, ...]
     d: tuple[float, ...]
     visits: tuple[int, ...]
+    remarks: tuple[Remark, ...] = ()
+    played_on: PlayedOn | None = None
 
     @property
     def candidate_points(self) -> float:

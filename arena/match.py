@@ -25,6 +25,7 @@ from enum import StrEnum
 from typing import Protocol, Self
 
 from arena.config import DEFAULT_DELTA, MatchConfig
+from arena.external import Fault
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
@@ -101,7 +102,9 @@ class PlaysGames(Protocol):
     def lanes(self) -> int:
         """Groups of games that are played side by side."""
 
-    def play(self, tasks: Sequence[Iterator[GameTask]], /) -> Iterator[tuple[GameTask, GameRecord]]:
+    def play(
+        self, tasks: Sequence[Iterator[GameTask]], /
+    ) -> Iterator[tuple[GameTask, GameRecord | Fault]]:
         """Play each lane's tasks, taken in order as games end; yield games in whatever order."""
 
 
@@ -239,6 +242,8 @@ class _RunningMatch:
             for task, record in finished:
                 if stop.is_set():
                     return
+                if isinstance(record, Fault):
+                    raise MatchError(f"pair {task.pair}: {record.what}")
                 self._take(task, record)
                 if self._judgement.settled:
                     return

@@ -15,7 +15,7 @@ from collections.abc import Hashable
 
 import chess
 
-from arena.game import ADJUDICATIONS, GameRecord, Opening, PairRecord, Result, Termination
+from arena.game import ADJUDICATIONS, FORFEITS, GameRecord, Opening, PairRecord, Result, Termination
 
 FIFTY_MOVES_PLIES = 100
 
@@ -69,8 +69,8 @@ def _check_end(board: chess.Board, drawn: Termination | None, game: GameRecord, 
     ending = _without_moves(board)
     if ending is None and drawn:
         ending = "1/2-1/2", drawn
-    if ending is None and game.termination in ADJUDICATIONS:
-        ending = _by_the_run(board, game.termination)
+    if ending is None and game.termination in ADJUDICATIONS | FORFEITS:
+        ending = _by_the_run(board, game)
     if ending is None:
         what = f"{claim}, but the game is not over: {board.fen()}"
         raise RefereeError(where, len(game.moves), what)
@@ -79,11 +79,19 @@ def _check_end(board: chess.Board, drawn: Termination | None, game: GameRecord, 
         raise RefereeError(where, len(game.moves), what)
 
 
-def _by_the_run(board: chess.Board, termination: Termination) -> tuple[Result, Termination]:
-    """Return how the run ends a game that chess has not: the side to move resigns, or neither."""
-    if termination is Termination.RESIGNATION:
-        return ("0-1" if board.turn else "1-0"), termination
-    return "1/2-1/2", termination
+def _by_the_run(board: chess.Board, game: GameRecord) -> tuple[Result, Termination]:
+    """Return how the run ends a game that chess has not.
+
+    A fault loses for the side to move; anybody may have resigned; what tablebases say is theirs.
+    """
+    result: Result = "1/2-1/2"
+    if game.termination in FORFEITS:
+        result = "0-1" if board.turn else "1-0"
+    elif game.termination is Termination.RESIGNATION:
+        result = "1-0" if game.result == "1-0" else "0-1"
+    elif game.termination is Termination.TABLEBASE:
+        result = game.result
+    return result, game.termination
 
 
 def position_key(board: chess.Board) -> Hashable:

@@ -11,18 +11,21 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import chess
 import numpy as np
 import numpy.typing as npt
 
-from arena.boards import line_from_game
+from arena.adjudication import GameJudge, JudgeOf, MovedGame
+from arena.boards import MoveError, board_of, line_from_game, policy_index
 from arena.cache import CachedEvaluator
 from arena.config import SearchParams
 from arena.evaluator import Evaluation, EvaluationError, Evaluator, Leaves
-from arena.game import GameRecord, GameTask, Result, Termination
+from arena.external import Answer, ExternalPlayer, Fault, Forfeit, FoundMove, GameState
+from arena.game import NO_REMARK, GameRecord, GameTask, Remark, Result, Termination
 from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
 from arena.kernel.puct import PARAMS, exploration_table
@@ -49,6 +52,9 @@ _CHANCES = (
     "tempdecay_delay_moves",
 )
 """Settings that the kernel calls as we do."""
+ANSWER_SECONDS = 0.1
+"""How long a lane without anything to do waits for an answer before it looks around."""
+
 _RESULTS: dict[int, Result] = {1: "1-0", 0: "1/2-1/2", -1: "0-1"}
 
 
@@ -60,19 +66,33 @@ class Player(NamedTuple):
     params: SearchParams
 
 
+class Visitor(NamedTuple):
+    """A player whose moves come from elsewhere."""
+
+    name: str
+    moves: ExternalPlayer
+
+
 class FinishedGame(NamedTuple):
-    """A task and the game that came of it."""
+    """A task and the game that came of it, or the fault that made it void."""
 
     task: GameTask
-    record: GameRecord
+    outcome: GameRecord | Fault
+
+    @property
+    def record(self) -> GameRecord:
+        """The game where no fault is possible: no player comes from outside."""
+        if isinstance(self.outcome, Fault):
+            raise RuntimeError(self.outcome.what)
+        return self.outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchedGame(GameRecord):
     """A finished game with what its searches found."""
 
-    notes: npt.NDArray[np.void]  # kernel.notes.NOTE, one a move
-    shares: npt.NDArray[np.void]  # kernel.notes.SHARE
+    notes: npt.NDArray[np.void] = field(kw_only=True)  # kernel.notes.NOTE, one a move
+    shares: npt.NDArray[np.void] = field(kw_only=True)  # kernel.notes.SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +124,21 @@ class SearchSettings(NamedTuple):
     evaluators: list[Evaluator]  # each once: players that share one share its batches
 
     @classmethod
-    def of(cls, players: Sequence[Player]) -> SearchSettings:
+    def of(cls, players: Sequence[Player | Visitor]) -> SearchSettings:
         """Pack the players' settings; whether there are moves left is for the evaluator to say."""
-        most_visits = max(player.params.visits for player in players)
+        nets = [player for player in players if isinstance(player, Player)]
+        most_visits = max((player.params.visits for player in nets), default=1)
         params = np.zeros(len(players), PARAMS)
         exploration = np.zeros((len(players), most_visits + 2), np.float32)
         evaluators: list[Evaluator] = []
-        for index, (_, evaluator, chosen) in enumerate(players):
+        for index, player in enumerate(players):
+            record = params[index]
+            if isinstance(player, Visitor):
+                record.external = 1
+                continue
+            _, evaluator, chosen = player
             if evaluator not in evaluators:
                 evaluators.append(evaluator)
-            record = params[index]
             record.evaluator = evaluators.index(evaluator)
             record.visits = chosen.visits
             record.fpu_value = chosen.fpu_value
@@ -158,28 +183,48 @@ def put_answers(questions: in_flight.Questions, evaluator: int, answers: Evaluat
     questions.moves_left[evaluator, : moves_left.size] = moves_left
 
 
+@dataclass(slots=True)
+class _Playing:
+    """What a lane knows of a game in flight, beside what stands in the kernel's arrays."""
+
+    task: GameTask
+    number: int  # of all games of the lane, from 0
+    start: npt.NDArray[np.void]  # POSITION: where the players took over
+    judge: GameJudge | None
+    remarks: dict[int, Remark]  # by move, of those that came from outside
+    asked: bool = False  # whether a move from outside is on its way
+    ended: Termination | None = None  # by whom the kernel knows nothing of
+    fault: Fault | None = None
+
+
 class Lane:
     """A group of games that are searched in step.
 
     ``slots`` games are in flight; ``cache_positions`` answers of each evaluator are remembered.
-    With ``keep_searches`` a finished game's record is a SearchedGame.
+    With ``keep_searches`` a finished game's record is a SearchedGame. ``judge_of`` makes a judge
+    for each game.
     """
 
     def __init__(
         self,
-        players: Sequence[Player],
+        players: Sequence[Player | Visitor],
         slots: int,
         tasks: Iterator[GameTask],
         cache_positions: int = 0,
         keep_searches: bool = False,
+        judge_of: JudgeOf | None = None,
     ):
+        self._players = players
+        self._visited = any(isinstance(player, Visitor) for player in players)
         self._settings = SearchSettings.of(players)
         self._flight = in_flight.InFlight.allocate(slots, self._settings.most_visits, keep_searches)
         self._keep_searches = keep_searches
+        self._judge_of = judge_of
         self._questions = in_flight.Questions.allocate(len(self._settings.evaluators), slots)
         self._tasks = tasks
-        self._playing: dict[int, GameTask] = {}
-        self._starts = self._flight.lines[:, 0].copy()
+        self._playing: dict[int, _Playing] = {}
+        self._games = 0
+        self._answers: queue.SimpleQueue[tuple[int, int, Answer]] = queue.SimpleQueue()
         evaluators = self._settings.evaluators
         self._caches = (
             [CachedEvaluator(evaluator, cache_positions) for evaluator in evaluators]
@@ -200,8 +245,14 @@ class Lane:
     def run(self) -> Iterator[FinishedGame | None]:
         """Play until the tasks are used up; yields each game as it ends, None after each step."""
         while self._playing:
-            if self._step():
-                for slot in np.flatnonzero(self._flight.games["state"] == in_flight.OVER):
+            answered = self._take_answers() if self._visited else False
+            if self._step() or answered:
+                states = self._flight.games["state"]
+                for slot in np.flatnonzero(states == in_flight.MOVED):
+                    self._judge(int(slot))
+                for slot in np.flatnonzero(states == in_flight.AWAY):
+                    self._ask(int(slot))
+                for slot in np.flatnonzero(states == in_flight.OVER):
                     yield self._finish(int(slot))
                     self._refill(int(slot))
             yield None
@@ -238,7 +289,7 @@ class Lane:
                     f"{self._evaluators[self._turn].name}: an evaluation is not a finite number\n"
                     "Half precision overflows with some nets: try --dtype float32."
                 )
-        return bool(news & in_flight.GAME_OVER)
+        return bool(news & in_flight.NEWS)
 
     def _next_turn(self) -> int:
         """Whose leaves are answered next: the last one's, until few of the waiting leaves are its.
@@ -262,28 +313,134 @@ class Lane:
         line = line_from_game(board, moves, len(moves) + 1)
         kept = min(line.last + 1, in_flight.HISTORY_KEPT)
         self._flight.lines[slot, :kept] = line.positions[line.last + 1 - kept : line.last + 1]
-        self._starts[slot] = line.positions[line.last]
-        self._playing[slot] = task
+        judge = self._judge_of(task) if self._judge_of else None
+        self._playing[slot] = _Playing(task, self._games, line.positions[line.last], judge, {})
+        self._games += 1
         rules = self._flight.rules[slot]
         rules.seed, rules.resign, rules.most_plies = task.seed, task.resign, task.most_plies
         rules.first_ply = board.ply() + len(moves)
+        rules.watched = judge is not None
         turns.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
 
+    def _judge(self, slot: int) -> None:
+        """Let a game's judge look at its last move; it goes on or is over."""
+        playing = self._playing[slot]
+        game, rules = self._flight.games[slot], self._flight.rules[slot]
+        assert playing.judge is not None
+        played = self._flight.played[slot, game.played - 1]
+        position = self._flight.lines[slot, game.ply]
+        plies = int(rules.first_ply) + int(game.played)
+        ruling = playing.judge.moved(
+            MovedGame(
+                ply=len(playing.task.opening.moves) + int(game.played),
+                move_number=(plies + 1) // 2,
+                white_moved=bool(position.black),
+                q=float(played.q),
+                d=float(played.d),
+                rule50=int(position.rule50),
+                pieces=(int(position.ours) | int(position.theirs)).bit_count(),
+                castling=bool(position.castling),
+                board=lambda: board_of(position, plies),
+            )
+        )
+        game.state = in_flight.SEARCHING
+        if ruling is not None:
+            self._end(slot, ruling.termination, ruling.result)
+
+    def _end(self, slot: int, termination: Termination, result: Result) -> None:
+        self._playing[slot].ended = termination
+        game = self._flight.games[slot]
+        game.state, game.termination = in_flight.OVER, in_flight.OUTSIDE
+        game.result = next(points for points, word in _RESULTS.items() if word == result)
+
+    def _ask(self, slot: int) -> None:
+        """Ask a player from outside for the move of a game, once."""
+        playing = self._playing[slot]
+        if playing.asked:
+            return
+        playing.asked = True
+        player = self._players[self._mover(slot)]
+        assert isinstance(player, Visitor)
+        number, answers = playing.number, self._answers
+        state = GameState(number, playing.task, self._moves(slot))
+        player.moves.find_move(state, lambda answer: answers.put((slot, number, answer)))
+
+    def _mover(self, slot: int) -> int:
+        """Which player is to move in a game."""
+        game = self._flight.games[slot]
+        return int(game.players[int(self._flight.lines[slot, game.ply].black)])
+
+    def _take_answers(self) -> bool:
+        """Play the moves that came from outside; wait for one where no game has anything to do."""
+        states = self._flight.games["state"]
+        idle = not np.isin(states, (in_flight.SEARCHING, in_flight.WAITING)).any()
+        answered = False
+        with suppress(queue.Empty):
+            while True:
+                wait = ANSWER_SECONDS if idle and not answered else 0.0
+                slot, number, answer = (
+                    self._answers.get(timeout=wait) if wait else (self._answers.get_nowait())
+                )
+                if slot in self._playing and self._playing[slot].number == number:
+                    self._take(slot, answer)
+                    answered = True
+        return answered
+
+    def _take(self, slot: int, answer: Answer) -> None:
+        playing = self._playing[slot]
+        playing.asked = False
+        game = self._flight.games[slot]
+        position = self._flight.lines[slot, game.ply]
+        if isinstance(answer, FoundMove):
+            try:
+                move = policy_index(position, answer.move)
+            except MoveError:
+                answer = Forfeit(Termination.ILLEGAL_MOVE, f"played {answer.move}")
+        match answer:
+            case FoundMove(_, q, d, visits, remark):
+                playing.remarks[int(game.played)] = remark
+                if not turns.has_room(self._flight, slot):
+                    self._flight = self._flight.grown()
+                turns.play_given(self._flight, slot, move, visits, q, d, self._settings.params)
+            case Forfeit(termination, _):
+                self._end(slot, termination, "1-0" if position.black else "0-1")
+            case Fault():
+                playing.fault = answer
+                game.state = in_flight.OVER
+
+    def _moves(self, slot: int) -> tuple[str, ...]:
+        """The moves of a game since the opening, UCI."""
+        played = self._flight.played[slot, : self._flight.games[slot].played]
+        return tuple(_uci_moves(self._playing[slot].start, played["move"]))
+
     def _finish(self, slot: int) -> FinishedGame:
-        task = self._playing[slot]
+        playing = self._playing[slot]
+        task = playing.task
+        if self._visited:
+            for player in {task.white, task.black}:
+                if isinstance(visitor := self._players[player], Visitor):
+                    visitor.moves.game_over(playing.number)
+        if playing.fault is not None:
+            return FinishedGame(task, playing.fault)
         game = self._flight.games[slot]
         played = self._flight.played[slot, : game.played]
         record = GameRecord(
             candidate_white=task.candidate_white,
-            moves=tuple(_uci_moves(self._starts[slot], played["move"])),
+            moves=self._moves(slot),
             result=_RESULTS[int(game.result)],
-            termination=_TERMINATIONS[int(game.termination)],
+            termination=playing.ended or _TERMINATIONS[int(game.termination)],
             q=tuple(np.round(played["q"].astype(np.float64), 4).tolist()),
             d=tuple(np.round(played["d"].astype(np.float64), 4).tolist()),
             visits=tuple(played["visits"].tolist()),
         )
+        if playing.remarks:
+            count = len(record.moves)
+            remarks = tuple(playing.remarks.get(move, NO_REMARK) for move in range(count))
+            record = replace(record, remarks=remarks)
         if self._keep_searches:
             record = self._with_searches(slot, record)
+        if playing.judge is not None:
+            record = playing.judge.record(record)
         return FinishedGame(task, record)
 
     def _with_searches(self, slot: int, record: GameRecord) -> SearchedGame:
@@ -309,19 +466,22 @@ class BatchedSearch:
     Two lanes keep a device busy while trees are walked, and two cores busy where nets run on the
     CPU. ``cache_positions`` is
     how many answers of each evaluator to remember, 0 for none; each lane has its share of them.
-    ``keep_searches`` makes SearchedGame of the games' records.
+    ``keep_searches`` makes SearchedGame of the games' records. ``judge_of`` makes a judge for each
+    game, who may end it before chess does.
     """
 
     def __init__(
         self,
-        players: Sequence[Player],
+        players: Sequence[Player | Visitor],
         parallel: int,
         lanes: int = 2,
         cache_positions: int = 0,
         keep_searches: bool = False,
+        judge_of: JudgeOf | None = None,
     ):
         self._players = players
         self._keep_searches = keep_searches
+        self._judge_of = judge_of
         self.lanes = max(1, min(lanes, parallel))
         self._sizes = [(parallel + lane) // self.lanes for lane in range(self.lanes)]
         self._cache_positions = cache_positions // self.lanes
@@ -339,7 +499,14 @@ class BatchedSearch:
         step; an error in a lane is raised here.
         """
         self._running = [
-            Lane(self._players, size, lane_tasks, self._cache_positions, self._keep_searches)
+            Lane(
+                self._players,
+                size,
+                lane_tasks,
+                self._cache_positions,
+                self._keep_searches,
+                self._judge_of,
+            )
             for size, lane_tasks in zip(self._sizes, tasks, strict=True)
         ]
         if self.lanes == 1:

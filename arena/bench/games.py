@@ -215,8 +215,8 @@ class GamesInFlight:
 def _wait(end: float, finished: queue.SimpleQueue[FinishedGame], referee: bool) -> None:
     while (left := end - time.perf_counter()) > 0:
         try:
-            task, record = finished.get(timeout=left)
+            game = finished.get(timeout=left)
         except queue.Empty:
             return
         if referee:
-            check_game(task.opening, record)
+            check_game(game.task.opening, game.record)

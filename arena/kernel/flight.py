@@ -39,7 +39,8 @@ GAME = np.dtype(
             ("result", np.int8),  # 1, 0, -1 for white, once over
             ("termination", np.uint8),
             ("hold", np.uint8),  # 1: stop when the root has its visits, instead of playing
-            ("unused", np.uint8),
+            ("stop", np.uint8),  # 1: the move is played at the next visit, its time is up
+            ("allowed", np.int16),  # entries of ``allowed`` in use; 0: all legal moves
         ],
     )
 )
@@ -65,7 +66,10 @@ RULES = np.dtype(
             ("resign", np.float32),  # expected score in [0, 1] below which the mover resigns
             ("first_ply", np.int32),  # plies of the game before its first move here
             ("most_plies", np.int32),  # the game is a draw after so many; 0: there is no limit
-            ("unused", np.uint32),
+            (
+                "watched",
+                np.uint32,
+            ),  # 1: after each move it is MOVED, until the caller lets it go on
         ],
     )
 )
@@ -75,12 +79,17 @@ Game = Any
 """A record of GAME."""
 Ints = npt.NDArray[np.int64]
 
-IDLE, SEARCHING, WAITING, OVER, HELD = 0, 1, 2, 3, 4
+IDLE, SEARCHING, WAITING, OVER, HELD, MOVED, AWAY = 0, 1, 2, 3, 4, 5, 6
+"""States of a game. WAITING is for a net; HELD, MOVED and AWAY are for the caller: a search that is
+done, a move that was played, a player whose move comes from elsewhere. A game that is MOVED goes on
+when the caller makes it SEARCHING."""
 
 CHECKMATE, STALEMATE, INSUFFICIENT_MATERIAL, FIFTY_MOVES, THREEFOLD = 1, 2, 3, 4, 5
 RESIGNATION, MAX_LENGTH = 6, 7
+OUTSIDE = 8
+"""Ended by the caller, who knows why."""
 
-NO_ROOM, GAME_OVER = 1, 2
+NO_ROOM, NEWS = 1, 2
 """What ``advance`` has to tell, as bits."""
 
 HISTORY_KEPT = 128
@@ -106,6 +115,7 @@ class InFlight(NamedTuple):
     played: Any  # MOVE_PLAYED [G, P]
     notes: Any  # NOTE [G, P]; [G, 0] where searches are not kept
     shares: Any  # SHARE [G, S]; likewise
+    allowed: Moves  # [G, 256]: the root's moves that may be searched, where there are such
     trees: Any  # TREE [2G]: game g's tree for white is 2g, for black 2g + 1
     spare: npt.NDArray[np.int32]  # int32 [1]: the slot that no tree uses
     children: Children  # CHILD [T, C]
@@ -133,6 +143,7 @@ class InFlight(NamedTuple):
             played=np.zeros((games, MOVES_KEPT), MOVE_PLAYED),
             notes=np.zeros((games, moves_noted), NOTE),
             shares=np.zeros((games, moves_noted * SHARES_A_MOVE), SHARE),
+            allowed=np.zeros((games, MOST_MOVES), np.uint16),
             trees=trees,
             spare=np.array([2 * games], np.int32),
             children=np.empty((slots, 4 * positions + MOST_CHILDREN), CHILD),

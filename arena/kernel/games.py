@@ -14,8 +14,9 @@ import numpy.typing as npt
 from arena.kernel.bitboard import EMPTY, bit, signed
 from arena.kernel.encode import pack_planes
 from arena.kernel.flight import (
-    GAME_OVER,
+    AWAY,
     HELD,
+    NEWS,
     NO_ROOM,
     OVER,
     SEARCHING,
@@ -60,7 +61,7 @@ from arena.kernel.tree import (
     add_child,
     move_of,
 )
-from arena.kernel.turns import has_room, mix_noise, play_move
+from arena.kernel.turns import has_room, mix_noise, play_move, restrict_root
 from swa.jit import allocating, inline, kernel
 from swa.policy_map import BISHOP, FROM, NO_PROMOTION, PROMOTION, QUEEN, ROOK, TO
 
@@ -133,13 +134,13 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
 
     ``params`` PARAMS [players] and ``exploration`` float32 [players, visits + 2] are the players'
     search settings. Returns NO_ROOM if a tree was full (the caller then gives more and calls again)
-    plus GAME_OVER if a game has ended or is held.
+    plus NEWS if a game is over, held, moved or away.
     """
     news = 0
     for number in range(flight.games.size):
         game = flight.games[number]
         if game.state == OVER:  # before its first move
-            news |= GAME_OVER
+            news |= NEWS
         if game.state != SEARCHING:
             continue
         line = flight.lines[number]
@@ -148,12 +149,15 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
             side = signed(line[game.ply].black)
             player = signed(game.players[side])
             settings = params[player]
+            if settings.external:
+                game.state = AWAY
+                break
             tree = flight.trees[2 * number + side]
             slot = signed(tree.slot)
             children, positions = flight.children[slot], flight.positions[slot]
             edges = flight.edges[slot]
             root = children[ROOT]
-            if root.visits >= settings.visits:
+            if root.visits >= settings.visits or (game.stop and root.visits > 0):
                 if game.hold:
                     game.state = HELD
                 elif not has_room(flight, number):
@@ -194,8 +198,8 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                 sticky = settings.sticky_endgames != 0 and child.visits == 0
                 back_up(children, path, depth, child.wl, child.d, child.m, sticky)
                 flight.visits[0] += 1
-        if game.state == OVER or game.state == HELD:
-            news |= GAME_OVER
+        if game.state != SEARCHING and game.state != WAITING:
+            news |= NEWS
     return news
 
 
@@ -272,6 +276,8 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
             flight.priors,
             settings,
         )
+        if game.depth == 0 and game.allowed > 0:
+            restrict_root(leaf, flight.edges[slot], flight.allowed[number, : game.allowed])
         if game.depth == 0 and settings.noise_epsilon > 0.0:
             mix_noise(flight, number, slot, settings)
         flight.known[number, game.depth] = leaf.position

@@ -47,6 +47,7 @@ PARAMS = np.dtype(
             ("two_fold_draws", np.uint8),
             ("sticky_endgames", np.uint8),
             ("moves_left", np.uint8),  # whether the net has such a head
+            ("external", np.uint8),  # 1: its moves come from elsewhere, it has no tree to search
             ("m_slope", np.float32),
             ("m_cap", np.float32),
             ("m_threshold", np.float32),

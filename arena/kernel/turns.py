@@ -22,6 +22,7 @@ from arena.kernel.flight import (
     HISTORY_KEPT,
     INSUFFICIENT_MATERIAL,
     MAX_LENGTH,
+    MOVED,
     OVER,
     RESIGNATION,
     SEARCHING,
@@ -51,10 +52,14 @@ from arena.kernel.tree import (
     NOT_EVALUATED,
     NOT_TERMINAL,
     ROOT,
+    Child,
     Children,
+    Edges,
+    bring_forward,
     clear_tree,
     copy_subtree,
     find_child,
+    move_of,
 )
 from swa.jit import inline, kernel
 
@@ -74,6 +79,8 @@ def start_game(
     game.history_fill = fill
     game.played = 0
     game.hold = hold
+    game.stop = 0
+    game.allowed = 0
     game.state = SEARCHING
     for side in range(2):
         tree = flight.trees[2 * number + side]
@@ -190,7 +197,68 @@ def play_move(flight: InFlight, number: int, children: Children, params: Params)
         start = _shares_end(flight, number)
         searched = flight.notes[number, game.played]
         note_search(children, best, place, start, searched, flight.shares[number])
+    _make_move(flight, number, move, params)
+
+
+@kernel
+def play_given(
+    flight: InFlight, number: int, move: int, visits: int, q: float, d: float, params: Params
+) -> None:
+    """Play a move that was found elsewhere, in a game that is AWAY, and note it.
+
+    There must be room for it (``has_room``), and the move must be legal: nothing looks at it.
+    """
+    game = flight.games[number]
+    note = flight.played[number, game.played]
+    note.move = move
+    note.visits = visits
+    note.q = q
+    note.d = d
+    game.state = SEARCHING
+    _make_move(flight, number, move, params)
+
+
+@kernel
+def allow_only(flight: InFlight, number: int, moves: Moves) -> None:
+    """Let the next search of a game have no other root moves than ``moves`` (policy indices)."""
+    game = flight.games[number]
+    side = signed(flight.lines[number, game.ply].black)
+    tree = flight.trees[2 * number + side]
+    clear_tree(tree, flight.children[tree.slot])  # it may have searched others
+    flight.known[number, :] = NOT_EVALUATED
+    flight.allowed[number, : moves.size] = moves
+    game.allowed = moves.size
+
+
+@inline
+def restrict_root(root: Child, edges: Edges, allowed: Moves) -> None:
+    """Take the edges from a root without children whose moves are not among ``allowed``.
+
+    The others keep their priors, as where lc0 filters root moves.
+    """
+    first = signed(root.first_edge)
+    kept = first
+    for index in range(first, first + root.edges):
+        edge = edges[index]
+        found = False
+        for move in allowed:
+            found |= move_of(edge) == signed(move)
+        if found:
+            edges[kept] = edge
+            kept += 1
+    root.edges = kept - first
+    root.next_edge = bring_forward(edges, first, kept)
+
+
+@inline
+def _make_move(flight: InFlight, number: int, move: int, params: Params) -> None:
+    """Carry a game over a move that was noted, to its end or to its next search."""
+    game = flight.games[number]
+    line = flight.lines[number]
+    rules = flight.rules[number]
     game.played += 1
+    game.stop = 0
+    game.allowed = 0
 
     _make_room(game, line, flight.paths.shape[1])
     make_move(line[game.ply], move, line[game.ply + 1])
@@ -211,6 +279,8 @@ def play_move(flight: InFlight, number: int, children: Children, params: Params)
         slot = signed(tree.slot)
         if settings.noise_epsilon > 0.0 and flight.children[slot][ROOT].visits > 0:
             mix_noise(flight, number, slot, settings)
+        if rules.watched != 0:
+            game.state = MOVED
 
 
 @inline

@@ -1,0 +1,60 @@
+"""Players whose moves come from outside of the batched search, such as UCI engines.
+
+A lane asks for a move and goes on with its other games; the answer comes when it comes, from any
+thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from arena.game import NO_REMARK, GameTask, Remark, Termination
+
+
+class GameState(NamedTuple):
+    """A game whose move is asked for."""
+
+    game: int  # a number of this very game, not used again for another one
+    task: GameTask
+    moves: tuple[str, ...]  # since the opening
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMove:
+    """A move with what its player says of it; see GameRecord."""
+
+    move: str
+    q: float
+    d: float
+    visits: int
+    remark: Remark = NO_REMARK
+
+
+@dataclass(frozen=True, slots=True)
+class Forfeit:
+    """The player has lost the game by a fault of its own."""
+
+    termination: Termination  # one of game.FORFEITS
+    what: str  # one line for the report
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Harness or machine failed, not a player: the pair is void and has to be played again."""
+
+    what: str
+
+
+Answer = FoundMove | Forfeit | Fault
+
+
+class ExternalPlayer(Protocol):
+    """Finds moves; asked from a lane's thread, answers from any other one."""
+
+    def find_move(self, state: GameState, answer: Callable[[Answer], None]) -> None:
+        """Begin to look for a move and return; ``answer`` is called once, when it is found."""
+
+    def game_over(self, game: int) -> None:
+        """A game in which it was asked for moves has ended, perhaps while it is still looking."""
