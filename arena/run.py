@@ -19,7 +19,15 @@ from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
 from arena.evaluator import Choice, choose_evaluator, make_evaluator
 from arena.ledger import GAMES_FILE, Ledger
-from arena.match import Ending, MatchError, MatchObserver, deck_of, match_identity, run_match
+from arena.match import (
+    Ending,
+    MatchError,
+    MatchObserver,
+    MatchState,
+    deck_of,
+    match_identity,
+    run_match,
+)
 from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity
 from arena.openings import default_book, read_book
 from arena.report.block import Heading
@@ -63,6 +71,7 @@ class Played:
     run: Run
     summary: Summary
     ending: Ending
+    state: MatchState
 
 
 def play(
@@ -104,6 +113,11 @@ def play(
                 note(line)
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
+        if ledger.raised_from is not None:
+            note(
+                f"{folder}: at most {identity.pairs:,} pairs from here on, instead of "
+                f"{ledger.raised_from:,}; its report says so."
+            )
         if not kernels_compiled(forward=any(choice.kind == "winograd" for choice in choices)):
             note(COMPILING)  # nothing is left that could be refused
         session = _session(config, command, choices, nets, len(ledger.results))
@@ -119,13 +133,13 @@ def play(
         clock = _Clock(games, ledger)
         with show(heading_of(identity), clock.pace) as observer:
             try:
-                outcome = run_match(ledger, deck, games, observer)
+                outcome = run_match(ledger, deck, games, observer, part=config.part)
             finally:
                 # Of a full disk the ledger or the report tells; this line is not worth an error.
                 with suppress(OSError):
                     session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
-    return Played(run, summary, outcome.ending)
+    return Played(run, summary, outcome.ending, outcome.state)
 
 
 def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:
@@ -190,6 +204,7 @@ def _session(
         versions=provenance.versions(),
         device=f"{device} ({provenance.device_name(device)})",
         parallel=config.parallel,
+        part=config.part,
         pairs_before=pairs_before,
         evaluator=", ".join(dict.fromkeys(map(str, choices))),
         nets=tuple(

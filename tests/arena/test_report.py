@@ -196,7 +196,7 @@ def test_sessions_give_the_conditions_that_do_not_decide(folder):
     summary = summarize(read_run(folder))
     assert summary["evaluator"] == "torch (runs on cuda)"
     assert (summary["date"], summary["sessions"]) == ("2025-01-31", 2)
-    assert summary["device"] == "cuda:0 (a GPU)"
+    assert summary["device"] == "cpu (a processor), then cuda:0 (a GPU)"
     assert summary["throughput"]["pairs_per_minute"] == 3.0
     assert summary["throughput"]["batch_fill"] == 0.75
     assert [net["training_steps"] for net in summary["nets"]] == [None, 12000]
