@@ -179,7 +179,7 @@ def test_a_match_has_two_nets(nets: list[str]) -> None:
 )
 def test_what_is_no_part_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentError, match="is not a part such as 2/3"):
-        load("--nets", *NETS, "--part", text)
+        load("--nets", *NETS, f"--part={text}")
     with pytest.raises(ConfigError, match="is not a part"):
         Part.parse(text)
 
