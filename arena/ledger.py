@@ -182,7 +182,7 @@ class Ledger:
                 f"  {shown}{f'; and {more} more' if more > 0 else ''}\n{advice}"
             )
         earlier = {*before.earlier_limits, *asked.earlier_limits, before.pairs} - {asked.pairs}
-        self.identity = replace(asked, earlier_limits=tuple(sorted(earlier)))
+        self.identity = replace(before, pairs=asked.pairs, earlier_limits=tuple(sorted(earlier)))
         return before
 
     def _raise_limit(self, before: MatchIdentity) -> None:

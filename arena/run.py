@@ -131,7 +131,7 @@ def play(
         ]
         games = BatchedSearch(players, config.parallel, LANES, config.nncache)
         clock = _Clock(games, ledger)
-        with show(heading_of(identity), clock.pace) as observer:
+        with show(heading_of(ledger.identity), clock.pace) as observer:
             try:
                 outcome = run_match(ledger, deck, games, observer, part=config.part)
             finally:

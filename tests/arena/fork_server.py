@@ -3,9 +3,9 @@
 A process of its own takes seconds to start; to kill a match a hundred times, that is too long. The
 fork is a process like any other: it can be killed, and its limits are its own.
 
-As a program it reads one JSON object a line, {"words": [...], "largest_file": BYTES or null,
-"errors": FILE}, and answers with two lines: the fork's process id, and how it ended (negative: the
-signal that killed it).
+As a program it reads one JSON object a line, {"words": [...], "largest_file": BYTES or null}, and
+answers with two: the fork's process id; how it ended (negative: the signal that killed it) and
+what it had written to stderr.
 """
 
 from __future__ import annotations
@@ -17,22 +17,20 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 
 class Running:
     """One run of ``arena`` in a fork."""
 
-    def __init__(self, server: subprocess.Popen[str], errors: Path):
-        assert server.stdout is not None
-        self._answers = server.stdout
-        self._errors = errors
-        self.pid = int(self._answers.readline())
+    def __init__(self, answers: IO[str]):
+        self._answers = answers
+        self.pid: int = json.loads(answers.readline())
 
     def wait(self) -> tuple[int, str]:
         """Wait for the end: the exit code, and what was written to stderr."""
-        code = int(self._answers.readline())
-        return code, self._errors.read_text()
+        code, errors = json.loads(self._answers.readline())
+        return code, errors
 
 
 class ForkServer:
@@ -40,7 +38,6 @@ class ForkServer:
 
     def __init__(self, folder: Path, warm_up: Sequence[str]):
         """``warm_up``: words of a short run that loads and compiles what the others need."""
-        self._folder = folder
         self._process = subprocess.Popen(
             [sys.executable, __file__, *warm_up],
             cwd=folder,
@@ -51,12 +48,12 @@ class ForkServer:
 
     def start(self, *words: str, largest_file: int | None = None) -> Running:
         """Begin a run; no other one may be running. No file of it grows beyond ``largest_file``."""
-        errors = self._folder / "stderr.txt"
-        request = {"words": words, "largest_file": largest_file, "errors": str(errors)}
+        request = {"words": words, "largest_file": largest_file}
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return Running(self._process, errors)
+        return Running(self._process.stdout)
 
     def run(self, *words: str, largest_file: int | None = None) -> tuple[int, str]:
         """Begin a run and wait for its end."""
@@ -80,19 +77,25 @@ def serve() -> None:
     if main(sys.argv[1:]) != 0:
         sys.exit("the run that loads everything has failed")
     for line in sys.stdin:
+        reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
+            os.dup2(writing, sys.stderr.fileno())
+            os.closerange(reading, writing + 1)
             os._exit(_run(json.loads(line)))
-        print(pid, file=answers, flush=True)
+        os.close(writing)
+        answers.write(f"{pid}\n")
+        answers.flush()
+        with os.fdopen(reading) as errors:
+            text = errors.read()
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        answers.write(json.dumps([os.waitstatus_to_exitcode(status), text]) + "\n")
+        answers.flush()
 
 
 def _run(request: dict[str, Any]) -> int:
     from arena.cli import main
 
-    with open(request["errors"], "w") as errors:
-        os.dup2(errors.fileno(), sys.stderr.fileno())
     if request["largest_file"] is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"], hard))
