@@ -124,7 +124,7 @@ def _difference(one: PairRecord, other: PairRecord) -> str:
         return "another opening"
     for number, games in enumerate(zip(one.games, other.games, strict=True), start=1):
         if where := _ply_of_difference(*games):
-            return f"game {number} differs from ply {where} on"
+            return f"game {number} differs from ply {where} after the opening"
     return ""
 
 
