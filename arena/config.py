@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from arena.players import Entrant, NetPlayer
+
 MOST_VISITS = 1_000_000
 """A tree of so many takes some 500 MB, and there are two for each game in flight."""
 
@@ -144,13 +146,20 @@ class SearchParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchConfig:
-    """A match of two nets. Behind ``search`` stands what does not decide its result."""
+    """A match of two players. Behind ``search`` stands what does not decide its result."""
 
     nets: tuple[Path, ...] = option(
         (),
         "the nets: the baseline, then the candidate; more than two play a tournament; latest:DIR "
         "is the newest of a training run (swa latest --help)",
         "NET",
+        group="nets",
+    )
+    players: tuple[Entrant, ...] = option(
+        (),
+        "a net with settings of its own, in quotation marks: path=NET [name=TEXT] and settings of "
+        "the search, such as visits=200 cpuct=2; tc= and st= as for an engine",
+        "KEY=VALUE",
         group="nets",
     )
     tournament: Literal["roundrobin", "gauntlet"] = option(
@@ -240,9 +249,12 @@ class MatchConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings that no match can be played with."""
-        if len(self.nets) < 2:
+        if self.nets and self.players:
+            raise ConfigError("nets and players contradict each other: name all in players")
+        if len(self.lineup) < 2:
+            flags, who = ("--net, --engine", "players") if self.players else ("--nets", "nets")
             raise ConfigError(
-                f"--nets: a match is between two nets, not {len(self.nets)}\n"
+                f"{flags}: a match is between two {who}, not {len(self.lineup)}\n"
                 "Name the baseline, then the candidate."
             )
         self._refuse_contradictions()
@@ -267,6 +279,11 @@ class MatchConfig:
         if self.nncache < 0:
             raise ConfigError(f"--nncache {self.nncache}: must be 0 or more")
 
+    @property
+    def lineup(self) -> tuple[Entrant, ...]:
+        """Who plays: the baseline, then the candidate, then what others there are."""
+        return self.players or tuple(NetPlayer(path=path) for path in self.nets)
+
     def _refuse_contradictions(self) -> None:
         """Refuse settings of the test that do not go together."""
         asked = self.sprt is not DEFAULT_SPRT
@@ -285,14 +302,16 @@ class MatchConfig:
                 "--certified and --overshoot: the correction belongs to the LLR, which does not "
                 "decide a certified test: use one"
             )
-        if len(self.nets) > 2 and self.part is not None:
+        if len(self.lineup) > 2 and self.part is not None:
             raise ConfigError(
                 f"--part {self.part}: a match of two nets has parts, a tournament has matches\n"
                 "Play the tournament's matches one by one, each with two nets."
             )
         bounds = self.preset is not None or (asked and self.sprt is not None)
-        if len(self.nets) > 2 and (bounds or self.certified or self.overshoot):
+        if len(self.lineup) > 2 and (bounds or self.certified or self.overshoot):
+            flags, who = ("--net, --engine", "players") if self.players else ("--nets", "nets")
             raise ConfigError(
-                f"--nets: {len(self.nets)} nets play a tournament, in which all pairs are played\n"
-                "A test is between two nets: leave out --sprt, --preset, --certified, --overshoot."
+                f"{flags}: {len(self.lineup)} {who} play a tournament, in which all pairs are "
+                f"played\nA test is between two {who}: leave out --sprt, --preset, --certified, "
+                "--overshoot."
             )
