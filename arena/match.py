@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from arena.config import DEFAULT_DELTA, MatchConfig, SearchParams
+from arena.config import DEFAULT_DELTA, MatchConfig, Part, SearchParams
 from arena.external import Fault
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
@@ -51,6 +51,7 @@ class Ending(StrEnum):
 
     DECIDED = "decided"
     LIMIT = "limit"
+    PART = "part"  # all pairs of the part that was asked for are there, though not of the match
     INTERRUPTED = "interrupted"
 
 
@@ -64,6 +65,20 @@ class MatchState:
     games: int = 0  # those of unfinished pairs included
     plies: int = 0  # without those of the openings
     seconds: float = 0.0
+    part: Part | None = None  # None: all of the match is played
+    part_left: int = 0  # pairs of the part that are not finished
+
+    @property
+    def progress(self) -> int:
+        """Pairs that are done with: put to the test, or of a part, finished."""
+        return self.judgement.seen if self.part is None else self.finished
+
+    @property
+    def left(self) -> int:
+        """Pairs that may still have to be played."""
+        if self.part is not None:
+            return self.part_left
+        return 0 if self.judgement.settled else self.judgement.limit - self.judgement.seen
 
     @property
     def beyond(self) -> int:
@@ -86,7 +101,10 @@ class MatchObserver(Protocol):
         """Show the match before its first game, or that there is none left to play."""
 
     def pair_counted(self, state: MatchState) -> None:
-        """Show the match after the next pair in the order of issue was put to the test."""
+        """Show the match after the next pair in the order of issue was put to the test.
+
+        Of a part of a match also after a pair that cannot be put to it yet.
+        """
 
     def finished(self, outcome: MatchOutcome) -> None:
         """Show how the match ended; no game is being played any more."""
@@ -177,8 +195,12 @@ def run_match(
     games: PlaysGames,
     observer: MatchObserver,
     stop: threading.Event | None = None,
+    part: Part | None = None,
 ) -> MatchOutcome:
     """Play the pairs that the ledger lacks, until the match is settled or interrupted.
+
+    ``part``: the pairs to play are among these only. As a rule a part decides nothing by itself,
+    since pairs count in the order of issue; ``arena.merge`` puts parts together.
 
     An interrupt (KeyboardInterrupt, or ``stop``, which is looked at whenever a game ends) drops the
     games that are being played and the halves of pairs; the same call goes on later. A match that
@@ -188,7 +210,7 @@ def run_match(
     played from (within seconds, whichever pair's it is), RefereeError for a game that breaks the
     rules, LedgerError where a pair cannot be written. The ledger still holds every pair before.
     """
-    match = _RunningMatch(ledger, observer)
+    match = _RunningMatch(ledger, observer, part)
     missing = match.missing()
     if missing:
         deck.require(ledger.identity.pairs)
@@ -202,7 +224,8 @@ def run_match(
 class _RunningMatch:
     """The state of ``run_match``."""
 
-    def __init__(self, ledger: Ledger, observer: MatchObserver):
+    def __init__(self, ledger: Ledger, observer: MatchObserver, part: Part | None):
+        self._part = part
         self._ledger = ledger
         self._observer = observer
         self._began = time.monotonic()
@@ -211,9 +234,11 @@ class _RunningMatch:
         self._halves: dict[int, GameRecord] = {}
         identity = ledger.identity
         self._repeats = Repeats()
-        self._judgement = Judgement.start(identity.sprt, identity.pairs)
+        raised = bool(identity.earlier_limits)
+        self._judgement = Judgement.start(identity.sprt, identity.pairs, raised=raised)
         while self._next_counts():
             pass
+        self._left = len(self.missing())
 
     def state(self) -> MatchState:
         return MatchState(
@@ -223,6 +248,8 @@ class _RunningMatch:
             self._games,
             self._plies,
             time.monotonic() - self._began,
+            self._part,
+            self._left if self._part else 0,
         )
 
     def missing(self) -> list[int]:
@@ -230,7 +257,8 @@ class _RunningMatch:
         if self._judgement.settled:
             return []
         limit = self._ledger.identity.pairs
-        return [number for number in range(limit) if number not in self._ledger.results]
+        numbers = self._part.numbers(limit) if self._part else range(limit)
+        return [number for number in numbers if number not in self._ledger.results]
 
     def play(
         self,
@@ -259,7 +287,8 @@ class _RunningMatch:
         finally:
             if isinstance(finished, Generator):
                 finished.close()
-        raise MatchError("the players stopped before the match was settled")
+        if self._left:
+            raise MatchError("the players stopped before the match was settled")
 
     def _take(self, task: GameTask, record: GameRecord) -> None:
         """Note a finished game; with the other one of its pair, write and count the pair."""
@@ -273,12 +302,17 @@ class _RunningMatch:
         pair = PairRecord(task.pair, task.opening, both)
         check_pair(pair)
         self._ledger.append(pair)
-        self.count()
-
-    def count(self) -> None:
-        """Count every pair in the ledger that is next in the order of issue."""
-        while self._next_counts():
+        self._left -= 1
+        if not self.count() and self._part:
             self._observer.pair_counted(self.state())
+
+    def count(self) -> bool:
+        """Count every pair in the ledger that is next in the order of issue; whether any was."""
+        counted = False
+        while self._next_counts():
+            counted = True
+            self._observer.pair_counted(self.state())
+        return counted
 
     def _next_counts(self) -> bool:
         """Judge the next pair in the order of issue, if it is there and anything is open."""
@@ -293,8 +327,10 @@ class _RunningMatch:
         self.count()  # an interrupt may have come between the ledger and the count
         if self._judgement.decided_at is not None:
             ending = Ending.DECIDED
+        elif self._judgement.settled:
+            ending = Ending.LIMIT
         else:
-            ending = Ending.LIMIT if self._judgement.settled else Ending.INTERRUPTED
+            ending = Ending.PART if self._part and not self.missing() else Ending.INTERRUPTED
         outcome = MatchOutcome(self.state(), ending)
         self._observer.finished(outcome)
         return outcome
