@@ -13,15 +13,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import chess
-import chess.engine
 import pytest
 
 from arena import engine_process, engines
 from arena.config import SearchParams
 from arena.engine_process import Heartbeat, expected_of
-from arena.engines import EngineError, EnginePool, engine_player
-from arena.external import Answer, Fault, FoundMove
+from arena.engines import EngineError, engine_player
+from arena.external import Fault
 from arena.game import GameTask, Remark, Termination
 from arena.openings import default_book, final_position
 from arena.referee import check_game
@@ -61,7 +59,7 @@ class Spec:
     directory: Path | None = None
     name: str | None = None
     options: Sequence[tuple[str, str]] = ()
-    limits: Limits = Limits(nodes=7)  # noqa: RUF009 - frozen
+    limits: Limits = Limits(nodes=7)
 
 
 def fake(script: str, *args: object, **settings: object) -> Spec:
