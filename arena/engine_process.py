@@ -53,6 +53,9 @@ KEPT_COMPLAINTS = 3
 logging.getLogger("chess.engine").addHandler(logging.NullHandler())
 
 
+Playing = asyncio.Future[chess.engine.PlayResult]
+
+
 class Task(NamedTuple):
     """A move that is asked of an engine."""
 
@@ -65,7 +68,7 @@ class Task(NamedTuple):
 class Heartbeat:
     """Notices when this process was held up: stopped, starved, or suspended with its machine.
 
-    An engine is not to lose by that. ``stolen`` is the sum of all delays in seconds since ``since``.
+    An engine is not to lose by that.
     """
 
     def __init__(self) -> None:
@@ -81,7 +84,7 @@ class Heartbeat:
                 self._delays.append((now, late))
 
     def stolen(self, since: float) -> float:
-        """Seconds."""
+        """All delays since a moment of time.monotonic, in seconds."""
         return sum(delay for when, delay in self._delays if when > since)
 
 
@@ -273,9 +276,7 @@ class EngineProcess:
             async with asyncio.timeout(GRACE):
                 await asyncio.shield(self._wire.returncode)
 
-    async def _watch(
-        self, play: asyncio.Future[chess.engine.PlayResult], task: Task
-    ) -> Answer | None:
+    async def _watch(self, play: Playing, task: Task) -> Answer | None:
         """Wait for a move; returns what is wrong if it does not come."""
         asked = False
         while True:
@@ -309,9 +310,7 @@ class EngineProcess:
             return wire.heard + 0.5 * self._patience, True
         return wire.heard + self._patience, False
 
-    async def _silent(
-        self, play: asyncio.Future[chess.engine.PlayResult], clock: Clock | None
-    ) -> Answer:
+    async def _silent(self, play: Playing, clock: Clock | None) -> Answer:
         """No move came in time: tell one who is late from one who is gone."""
         wire = self._wire
         if wire.went is None:
@@ -326,7 +325,7 @@ class EngineProcess:
             return Forfeit(Termination.TIME_FORFEIT, late)
         return await self._stalled(f"{late}, and did not obey stop")
 
-    async def _stop(self, play: asyncio.Future[chess.engine.PlayResult]) -> bool:
+    async def _stop(self, play: Playing) -> bool:
         """Make the engine stop searching; returns whether it has."""
         if not play.done():
             play.cancel()  # chess.engine sends ``stop``

@@ -368,12 +368,10 @@ class Lane:
         side = self._side(slot)
         if clocks.press(side, seconds):
             return Remark(seconds=round(seconds, 3), clock=clocks.shown(side))
-        most = clocks.clocks[side]
-        assert most is not None
-        self._forfeit(
-            slot,
-            Forfeit(Termination.TIME_FORFEIT, f"moved after {seconds:.3f} of {most.left:.3f} s"),
-        )
+        clock = clocks.clocks[side]
+        assert clock is not None
+        late = f"moved after {seconds:.3f} of {clock.left:.3f} s"
+        self._forfeit(slot, Forfeit(Termination.TIME_FORFEIT, late))
         return None
 
     def _play_held(self, slot: int) -> None:

@@ -18,7 +18,7 @@ def babble(board: chess.Board, limits: dict[str, int]) -> None:
         say(f"info depth {depth} score cp -900 lowerbound nodes {depth} pv e2e4 zz")
         say(f"info depth {depth} multipv 2 score cp -100 nodes {depth}")
         say(f"info string depth {depth} score cp 1")
-    print("a word on stderr", file=sys.stderr, flush=True)
+    sys.stderr.write("a word on stderr\n")
     play(board, limits)
 
 

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 import sys
 
-print("hello", flush=True)
+sys.stdout.write("hello\n")
+sys.stdout.flush()
 sys.stdin.read()

@@ -31,10 +31,9 @@ def move_of(board: chess.Board) -> str:
 
 def play(board: chess.Board, limits: dict[str, int]) -> None:
     nodes = limits.get("nodes", 7)
-    say(
-        f"info depth 3 multipv 1 score cp 35 wdl 100 800 100 nodes {nodes} time 1 pv {move_of(board)}"
-    )
-    say(f"bestmove {move_of(board)}")
+    move = move_of(board)
+    say(f"info depth 3 multipv 1 score cp 35 wdl 100 800 100 nodes {nodes} time 1 pv {move}")
+    say(f"bestmove {move}")
 
 
 def serve(search: Search = play, ready: Callable[[], None] = lambda: say("readyok")) -> None:
