@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from arena.players import Entrant, NetPlayer
+
 MOST_VISITS = 1_000_000
 """A tree of so many takes some 500 MB, and there are two for each game in flight."""
 
@@ -118,13 +120,20 @@ class SearchParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchConfig:
-    """A match of two nets. Behind ``search`` stands what does not decide its result."""
+    """A match of two players. Behind ``search`` stands what does not decide its result."""
 
     nets: tuple[Path, ...] = option(
         (),
         "the nets: the baseline, then the candidate; more than two play a tournament; latest:DIR "
         "is the newest of a training run (swa latest --help)",
         "NET",
+        group="nets",
+    )
+    players: tuple[Entrant, ...] = option(
+        (),
+        "a net with settings of its own, in quotation marks: path=NET [name=TEXT] and settings of "
+        "the search, such as visits=200 cpuct=2; tc= and st= as for an engine",
+        "KEY=VALUE",
         group="nets",
     )
     tournament: Literal["roundrobin", "gauntlet"] = option(
@@ -207,9 +216,12 @@ class MatchConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings that no match can be played with."""
-        if len(self.nets) < 2:
+        if self.nets and self.players:
+            raise ConfigError("nets and players contradict each other: name all in players")
+        if len(self.lineup) < 2:
+            flags, who = ("--net, --engine", "players") if self.players else ("--nets", "nets")
             raise ConfigError(
-                f"--nets: a match is between two nets, not {len(self.nets)}\n"
+                f"{flags}: a match is between two {who}, not {len(self.lineup)}\n"
                 "Name the baseline, then the candidate."
             )
         self._refuse_contradictions()
@@ -232,6 +244,11 @@ class MatchConfig:
         if self.nncache < 0:
             raise ConfigError(f"--nncache {self.nncache}: must be 0 or more")
 
+    @property
+    def lineup(self) -> tuple[Entrant, ...]:
+        """Who plays: the baseline, then the candidate, then what others there are."""
+        return self.players or tuple(NetPlayer(path=path) for path in self.nets)
+
     def _refuse_contradictions(self) -> None:
         """Refuse settings of the test that do not go together."""
         asked = self.sprt is not DEFAULT_SPRT
@@ -251,8 +268,10 @@ class MatchConfig:
                 "decide a certified test: use one"
             )
         bounds = self.preset is not None or (asked and self.sprt is not None)
-        if len(self.nets) > 2 and (bounds or self.certified or self.overshoot):
+        if len(self.lineup) > 2 and (bounds or self.certified or self.overshoot):
+            flags, who = ("--net, --engine", "players") if self.players else ("--nets", "nets")
             raise ConfigError(
-                f"--nets: {len(self.nets)} nets play a tournament, in which all pairs are played\n"
-                "A test is between two nets: leave out --sprt, --preset, --certified, --overshoot."
+                f"{flags}: {len(self.lineup)} {who} play a tournament, in which all pairs are "
+                f"played\nA test is between two {who}: leave out --sprt, --preset, --certified, "
+                "--overshoot."
             )

@@ -20,16 +20,16 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from arena.config import DEFAULT_DELTA, MatchConfig
+from arena.config import DEFAULT_DELTA, MatchConfig, SearchParams
 from arena.external import Fault
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
-from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
+from arena.match_file import BookIdentity, EngineIdentity, MatchIdentity, PlayerIdentity
 from arena.openings import Book, Deck, shuffled
 from arena.referee import check_pair
 from arena.stats.presets import preset
@@ -109,19 +109,20 @@ class PlaysGames(Protocol):
 
 
 def match_identity(
-    config: MatchConfig, nets: Sequence[NetIdentity], book: Book, evaluator: str = "net"
+    config: MatchConfig, nets: Sequence[PlayerIdentity], book: Book, evaluator: str = "net"
 ) -> MatchIdentity:
     """Put together all that decides a match: match.toml.
 
     ``nets``: baseline, candidate. ``evaluator`` names the stand-in that plays for the nets, if any.
-    Raises MatchError where the nets are the same, or the bounds make no test.
+    Raises MatchError where both are the same under the same settings, or the bounds make no test.
     """
-    baseline, candidate = nets
-    if baseline.sha256 == candidate.sha256:
+    baseline, candidate = (_without_the_match_s(net, config.search) for net in nets)
+    if baseline.key == candidate.key:
+        kind = "engine" if isinstance(baseline, EngineIdentity) else "net"
         raise MatchError(
-            f"{baseline.name} and {candidate.name} are the same net (sha256 "
-            f"{baseline.sha256[:12]}...)\nA net has no strength relative to itself: name another "
-            "one (--nets)."
+            f"{baseline.name} and {candidate.name} are the same {kind} (sha256 "
+            f"{baseline.sha256[:12]}...)\nIt has no strength relative to itself: name another one, "
+            "or give one of them settings of its own."
         )
     return MatchIdentity(
         nets=(baseline, candidate),
@@ -133,6 +134,14 @@ def match_identity(
         openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
         seed=config.seed,
     )
+
+
+def _without_the_match_s(player: PlayerIdentity, search: SearchParams) -> PlayerIdentity:
+    """A player without settings of its own that are the match's anyway."""
+    if isinstance(player, EngineIdentity) or not player.own:
+        return player
+    own = tuple((name, value) for name, value in player.own if value != getattr(search, name))
+    return replace(player, own=own)
 
 
 def _test_of(config: MatchConfig) -> Sprt | None:

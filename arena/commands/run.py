@@ -92,7 +92,7 @@ def execute(arguments: argparse.Namespace) -> int:
             stream=sys.stderr,
         )
 
-    if len(config.nets) > 2:
+    if len(config.lineup) > 2:
         tournament = play_tournament(config, command, show, note)
         folder, ending = tournament.folder, tournament.ending
         if arguments.json:

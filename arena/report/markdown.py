@@ -14,9 +14,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from arena.config import SearchParams
+from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
+from arena.report.players import effort
 from arena.report.schema import NetSummary, Summary
 from arena.report.summary import Run
 from arena.report.verdict import heading_of, sprt_name, verdict_sentence
@@ -54,7 +56,7 @@ def markdown(run: Run, summary: Summary) -> str:
         f"# {escape(heading.candidate)} against {escape(heading.baseline)}",
         f"**{escape(verdict_sentence(heading, run.judgement))}**",
         "\n".join(["```text", *block, "```"]),
-        "## Nets",
+        "## Nets" if all("engine" not in net for net in summary["nets"]) else "## Players",
         table(["role", "name", "file", "net", "training steps", "sha256"], _nets(summary["nets"])),
         "## Conditions",
         table(["what", "value"], _conditions(run, summary)),
@@ -148,6 +150,11 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "
             "are nearly equal."
         )
+    if any(player.limits.timed for player in run.identity.nets):
+        yield (
+            "Players had clocks: their moves depend on how fast the machine was and on what else "
+            "it did, and the same match played again has other games."
+        )
     yield (
         "The figures hold for these conditions; at other visits or from other openings the same "
         "nets may differ by another amount."
@@ -161,7 +168,7 @@ def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
             net["role"],
             escape(net["name"]),
             escape(net["file"] or "-"),
-            escape(net["architecture"] or "-"),
+            escape(net["architecture"] or net.get("engine") or "-"),
             "-" if steps is None else f"{steps:,}",
             f"`{net['sha256'][:SHOWN_HASH]}`",
         ]
@@ -169,8 +176,12 @@ def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
 
 def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     identity, openings = run.identity, summary["openings"]
-    yield ["visits a move", str(identity.search.visits)]
-    yield ["search", _search(identity.search)]
+    if identity.plain:
+        yield ["visits a move", str(identity.search.visits)]
+        yield ["search", _search(identity.search)]
+    else:
+        for player in identity.nets:
+            yield [escape(player.name), _plays(identity, player)]
     if identity.sprt is not None:
         sprt = identity.sprt
         yield ["test", f"{sprt_name(sprt)}, alpha {sprt.alpha:g}, beta {sprt.beta:g}"]
@@ -197,6 +208,21 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     yield from _speed(summary)
     if summary["command"] is not None:
         yield ["command", escape(shlex.join(summary["command"]))]
+
+
+def _plays(identity: MatchIdentity, player: PlayerIdentity) -> str:
+    """Say how long a player thinks, and how: a net's search, an engine's command and options."""
+    words = [effort(identity, player)]
+    if player.limits.timemargin:
+        words.append(f"timemargin {player.limits.timemargin} ms")
+    if isinstance(player, NetIdentity):
+        return "; ".join([*words, _search(identity.search_of(player))])
+    own = (f"{key} {value}" for key, value in player.settings.items())
+    words += (escape(text) for text in own if text.split()[0] not in player.limits.words)
+    for file in player.files:
+        name, _, sha256 = file.rpartition(" ")
+        words.append(f"with {escape(name)} (sha256 `{sha256[:SHOWN_HASH]}`)")
+    return "; ".join(words)
 
 
 def _search(search: SearchParams) -> str:

@@ -9,7 +9,7 @@ an alpha-beta engine has its depth, stand the visits of the root.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -35,6 +35,8 @@ class MatchTags:
     candidate: str
     visits: int
     date: str | None = None  # ISO: "2025-01-31"
+    of_sides: tuple[Mapping[str, str], Mapping[str, str]] | None = None
+    """Tags of baseline and candidate, without White or Black; None: ``visits`` says it all."""
 
 
 def write_pgn(path: Path, pairs: Iterable[PairRecord], tags: MatchTags) -> None:
@@ -83,7 +85,17 @@ def _headers(
         yield "FEN", start
     yield "PlyCount", str(len(pair.opening.moves) + len(game.moves))
     yield "Termination", game.termination.value
-    yield "Visits", str(tags.visits)
+    if tags.of_sides is None:
+        yield "Visits", str(tags.visits)
+        return
+    sides = tags.of_sides[::-1] if game.candidate_white else tags.of_sides
+    clocks = {side.get("TimeControl") for side in sides}
+    if len(clocks) == 1 and (clock := clocks.pop()) is not None:
+        yield "TimeControl", clock
+    for colour, side in zip(("White", "Black"), sides, strict=True):
+        for name, value in side.items():
+            if name != "TimeControl" or clocks:
+                yield f"{colour}{name}", value
 
 
 def header_value(text: str) -> str:

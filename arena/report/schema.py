@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 FORMAT = 2
 """Version of the document; raised when a key changes its meaning or goes."""
@@ -11,7 +11,10 @@ State = Literal["decided", "limit", "unfinished"]
 
 
 class NetSummary(TypedDict):
-    """One of the two nets; what only its file tells is null where no session noted it."""
+    """One of the two players; what only a net's file tells is null where no session noted it.
+
+    The last three keys are there where players are not two nets under the same settings.
+    """
 
     name: str
     role: Literal["baseline", "candidate"]
@@ -19,6 +22,9 @@ class NetSummary(TypedDict):
     file: str | None
     architecture: str | None  # "6x64 SE 8 relu, convolution policy, wdl value"
     training_steps: int | None
+    engine: NotRequired[str]  # what a UCI engine calls itself; a net has none
+    settings: NotRequired[dict[str, str]]  # its own: {"visits": "200"}, {"option.Hash": "16"}
+    effort: NotRequired[str]  # "100 visits", "5,000 nodes"
 
 
 class ColourSummary(TypedDict):

@@ -16,9 +16,10 @@ from pathlib import Path
 from arena.game import GameRecord, PairRecord
 from arena.judgement import Judgement, in_issue_order, judge
 from arena.ledger import read_pairs
-from arena.match_file import MatchIdentity, read_identity, to_table
+from arena.match_file import EngineIdentity, MatchIdentity, read_identity, to_table
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
+from arena.report.players import effort
 from arena.report.schema import (
     FORMAT,
     AnytimeSummary,
@@ -179,16 +180,19 @@ def _nets(run: Run) -> list[NetSummary]:
     nets = []
     for net in run.identity.nets:
         file = files.get(net.sha256)
-        nets.append(
-            NetSummary(
-                name=net.name,
-                role=net.role,
-                sha256=net.sha256,
-                file=file.file if file else None,
-                architecture=file.architecture if file else None,
-                training_steps=file.training_steps if file else None,
-            )
+        known = NetSummary(
+            name=net.name,
+            role=net.role,
+            sha256=net.sha256,
+            file=file.file if file else None,
+            architecture=file.architecture if file else None,
+            training_steps=file.training_steps if file else None,
         )
+        if isinstance(net, EngineIdentity):
+            known["file"], known["engine"] = net.file, net.id
+        if not run.identity.plain:
+            known["settings"], known["effort"] = net.settings, effort(run.identity, net)
+        nets.append(known)
     return nets
 
 

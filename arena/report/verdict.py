@@ -10,17 +10,26 @@ from arena.judgement import Judgement
 from arena.match_file import MatchIdentity
 from arena.report.block import Heading, counted, plain, printable, results_block
 from arena.report.headline import WORDS, headline, headline_lines, interval
+from arena.report.players import efforts
 from arena.stats.sprt import Method, Sprt, Verdict
 
 
 def heading_of(identity: MatchIdentity) -> Heading:
     """Whose match it is, and the conditions that a reader needs to judge its figures by."""
     baseline, candidate = (printable(net.name) for net in identity.nets)
-    conditions = [counted(identity.search.visits, "visit"), identity.dtype]
+    return Heading(candidate, baseline, _conditions(identity, efforts(identity)))
+
+
+def conditions_of(identity: MatchIdentity) -> str:
+    """Return the conditions that are not one player's own."""
+    return _conditions(identity, counted(identity.search.visits, "visit"))
+
+
+def _conditions(identity: MatchIdentity, effort: str) -> str:
+    conditions = [effort, identity.dtype]
     if identity.evaluator != "net":
         conditions.append(identity.evaluator)
-    conditions.append(identity.openings.file)
-    return Heading(candidate, baseline, printable(", ".join(conditions)))
+    return printable(", ".join([*conditions, identity.openings.file]))
 
 
 def outcome(identity: MatchIdentity, judgement: Judgement) -> list[str]:
