@@ -8,7 +8,9 @@ the waiting for a batch included, as that is how the net thinks.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Self
+
+from arena.players import Limits
 
 MOVES_EXPECTED = 30
 """Moves for which a net saves time where no control is in sight."""
@@ -18,38 +20,6 @@ INCREMENT_USED = 0.75
 
 MOST_OF_THE_REST = 0.5
 """Share of its time that a net spends on a move at most, however few moves are to go."""
-
-
-class TimeControl(Protocol):
-    """A clock for ``moves`` moves, 0 for the whole game: ``40/60+0.6``."""
-
-    @property
-    def seconds(self) -> float:
-        """For so many moves."""
-
-    @property
-    def increment(self) -> float:
-        """Seconds that each move adds."""
-
-    @property
-    def moves(self) -> int:
-        """After which ``seconds`` come again; 0: never."""
-
-
-class TimeLimits(Protocol):
-    """What of a player's limits is time: one of ``tc`` and ``st``, or neither."""
-
-    @property
-    def tc(self) -> TimeControl | None:
-        """A clock for the game."""
-
-    @property
-    def st(self) -> float | None:
-        """Seconds for each move."""
-
-    @property
-    def timemargin(self) -> int:
-        """Milliseconds past its time that a player is forgiven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +40,7 @@ class Clock:
     margin: float = 0.0
 
     @classmethod
-    def start(cls, limits: TimeLimits | None) -> Self | None:
+    def start(cls, limits: Limits | None) -> Self | None:
         """A clock before the first move; None for a player without one."""
         if limits is None:
             return None
@@ -124,7 +94,7 @@ class GameClocks:
     Times are those of one monotonic clock, in seconds.
     """
 
-    def __init__(self, white: TimeLimits | None, black: TimeLimits | None, now: float):
+    def __init__(self, white: Limits | None, black: Limits | None, now: float):
         self.clocks = [Clock.start(white), Clock.start(black)]
         self._began = now
 

@@ -10,96 +10,35 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import os
-import shutil
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import chess
 import chess.engine
 
-from arena.clocks import Clock, TimeLimits
+from arena.clocks import Clock
 from arena.engine_process import PATIENCE, STARTING, EngineProcess, Heartbeat, Task
 from arena.external import Answer, Fault, Forfeit, GameState
 from arena.game import Termination
 from arena.openings import final_position
+from arena.players import EnginePlayer
 
 T = TypeVar("T")
-
-GAMES_FOLDERS = ("/usr/games", "/usr/local/games")
-"""Where Debian puts engines, and where the PATH of a service does not look."""
 
 START_FAILURES = 3
 """Games in a row that an engine may lose by not starting, before it is taken for the machine."""
 
 
-class EngineError(ValueError):
-    """An engine that no match can be played with: what, why, what to do."""
-
-
-class EngineLimits(TimeLimits, Protocol):
-    """How long an engine may think."""
-
-    @property
-    def nodes(self) -> int | None:
-        """For a move."""
-
-    @property
-    def depth(self) -> int | None:
-        """For a move."""
-
-
-class EngineSpec(Protocol):
-    """How an engine is started and what is asked of it."""
-
-    @property
-    def command(self) -> str:
-        """A program's name or path."""
-
-    @property
-    def args(self) -> Sequence[str]:
-        """Its arguments."""
-
-    @property
-    def directory(self) -> Path | None:
-        """To run in."""
-
-    @property
-    def name(self) -> str | None:
-        """To be shown; None: the program's."""
-
-    @property
-    def options(self) -> Sequence[tuple[str, str]]:
-        """UCI options, by the engine's names."""
-
-    @property
-    def limits(self) -> EngineLimits:
-        """For each of its moves."""
-
-
-def program(spec: EngineSpec) -> Path:
-    """The file that is started: as a shell finds it, from the engine's directory, or of Debian's.
-
-    Raises EngineError where there is none.
-    """
-    places = os.pathsep.join([os.environ.get("PATH", os.defpath), *GAMES_FOLDERS])
-    found = shutil.which(spec.command, path=places)
-    if found is None and spec.directory is not None:
-        found = shutil.which(str(spec.directory / spec.command))
-    if found is None:
-        raise EngineError(
-            f"{spec.command}: no such program\n"
-            "Give the path of the engine's file (cmd=), or install it."
-        )
-    return Path(found).absolute()
+class EngineError(Exception):
+    """An engine that cannot play: what, why, what to do."""
 
 
 @contextlib.contextmanager
 def engine_player(
-    spec: EngineSpec, concurrency: int, patience: float = PATIENCE
+    spec: EnginePlayer, concurrency: int, patience: float = PATIENCE
 ) -> Iterator[EnginePool]:
     """Start an engine for at most ``concurrency`` games at once; all its processes end with it.
 
@@ -128,10 +67,9 @@ class _Seat:
 class EnginePool:
     """An ``ExternalPlayer``; see ``engine_player``."""
 
-    def __init__(self, spec: EngineSpec, concurrency: int, patience: float):
+    def __init__(self, spec: EnginePlayer, concurrency: int, patience: float):
         self._spec = spec
-        self._program = program(spec)
-        self.name = spec.name or self._program.name
+        self.name = spec.name or Path(spec.command).name
         self.own_name = ""
         """What the engine calls itself."""
         self._patience = patience
@@ -165,13 +103,13 @@ class EnginePool:
             process = self._wait(self._start())
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise EngineError(f"{self._program}: cannot be started: {reason}") from None
+            raise EngineError(f"{self._spec.command}: cannot be started: {reason}") from None
         except TimeoutError:
             raise EngineError(
-                f"{self._program}: no answer within {STARTING:g} s: is it a UCI engine?"
+                f"{self._spec.command}: no answer within {STARTING:g} s: is it a UCI engine?"
             ) from None
         except chess.engine.EngineTerminatedError as error:
-            raise EngineError(f"{self._program}: {error}") from None
+            raise EngineError(f"{self._spec.command}: {error}") from None
         except chess.engine.EngineError as error:
             raise EngineError(f"{self.name}: {error}") from None
         self.own_name = process.own_name
@@ -201,11 +139,14 @@ class EnginePool:
     # --- in the loop ---
 
     async def _start(self) -> EngineProcess:
-        command = [str(self._program), *self._spec.args]
-        options = dict(self._spec.options)
-        folder = self._spec.directory
+        spec = self._spec
         return await EngineProcess.start(
-            self.name, command, folder, options, self._heartbeat, self._patience
+            self.name,
+            spec.argv,
+            spec.directory,
+            dict(spec.options),
+            self._heartbeat,
+            self._patience,
         )
 
     async def _find(

@@ -186,12 +186,13 @@ def _players(
             if sha256 not in evaluators:
                 evaluators[sha256] = make_evaluator(seat.net, choices[sha256], config.dtype)
             params = seat.search(config.search)
-            players.append(Player(seat.name, evaluators[sha256], params))
+            limits = seat.player.limits
+            players.append(Player(seat.name, evaluators[sha256], params, limits))
             continue
-        from arena.engines import engine_player  # type: ignore[import-not-found,unused-ignore]
+        from arena.engines import engine_player
 
         moves = running.enter_context(engine_player(seat.player, config.parallel))
-        players.append(Visitor(seat.name, moves))
+        players.append(Visitor(seat.name, moves, seat.player.limits))
     return players
 
 

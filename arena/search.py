@@ -24,7 +24,7 @@ import numpy.typing as npt
 from arena.adjudication import GameJudge, JudgeOf, MovedGame
 from arena.boards import MoveError, board_of, line_from_game, policy_index
 from arena.cache import CachedEvaluator
-from arena.clocks import Clock, GameClocks, TimeLimits
+from arena.clocks import Clock, GameClocks
 from arena.config import SearchParams
 from arena.evaluator import Evaluation, EvaluationError, Evaluator, Leaves
 from arena.external import Answer, ExternalPlayer, Fault, Forfeit, FoundMove, GameState
@@ -32,6 +32,7 @@ from arena.game import NO_REMARK, GameRecord, GameTask, Remark, Result, Terminat
 from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
 from arena.kernel.puct import PARAMS, exploration_table
+from arena.players import Limits
 from swa.jit import compiled_for
 
 _TERMINATIONS = {
@@ -70,7 +71,7 @@ class Player(NamedTuple):
     name: str
     evaluator: Evaluator
     params: SearchParams
-    limits: TimeLimits | None = None
+    limits: Limits | None = None
 
 
 class Visitor(NamedTuple):
@@ -78,7 +79,7 @@ class Visitor(NamedTuple):
 
     name: str
     moves: ExternalPlayer
-    limits: TimeLimits | None = None  # by which its clock runs
+    limits: Limits | None = None  # by which its clock runs
 
 
 class FinishedGame(NamedTuple):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -22,6 +19,7 @@ from arena.engines import EngineError, engine_player
 from arena.external import Fault
 from arena.game import GameTask, Remark, Termination
 from arena.openings import default_book, final_position
+from arena.players import EnginePlayer, Limits, TimeControl
 from arena.referee import check_game
 from arena.search import BatchedSearch, FinishedGame, Player, Visitor
 from arena.stand_ins import HashEvaluator
@@ -37,38 +35,17 @@ def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Heartbeat, "stolen", lambda self, since: 0.0)
 
 
-class Tc(NamedTuple):
-    seconds: float
-    increment: float = 0.0
-    moves: int = 0
+NODES = Limits(nodes=7)
 
 
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    nodes: int | None = None
-    depth: int | None = None
-    st: float | None = None
-    tc: Tc | None = None
-    timemargin: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Spec:
-    command: str = sys.executable
-    args: Sequence[str] = ()
-    directory: Path | None = None
-    name: str | None = None
-    options: Sequence[tuple[str, str]] = ()
-    limits: Limits = Limits(nodes=7)
-
-
-def fake(script: str, *args: object, **settings: object) -> Spec:
+def fake(script: str, *args: object, limits: Limits = NODES, **settings: object) -> EnginePlayer:
     words = (str(FAKES / f"{script}.py"), *map(str, args))
-    return Spec(args=words, name=script, **settings)  # type: ignore[arg-type]
+    settings = {"name": script} | settings
+    return EnginePlayer(command=sys.executable, args=words, limits=limits, **settings)  # type: ignore[arg-type]
 
 
 def play(
-    *players: Spec | Player, games: int = 2, parallel: int = 4, patience: float = 20.0
+    *players: EnginePlayer | Player, games: int = 2, parallel: int = 4, patience: float = 20.0
 ) -> list[FinishedGame]:
     book = default_book()
     tasks = [
@@ -79,7 +56,7 @@ def play(
     with ExitStack() as stack:
         seated: list[Player | Visitor] = []
         for player in players:
-            if isinstance(player, Spec):
+            if isinstance(player, EnginePlayer):
                 pool = stack.enter_context(engine_player(player, parallel, patience))
                 seated.append(Visitor(pool.name, pool, player.limits))
             else:
@@ -208,7 +185,7 @@ def test_an_engine_that_thinks_without_a_clock_is_asked_and_let_think(
 
 def test_a_slow_engine_loses_on_time_where_there_is_a_clock() -> None:
     late = r"no move within 0\.\d+ s|moved after 0\.\d+ of 0\.\d+ s"
-    for game in play(fake("is_slow", limits=Limits(tc=Tc(1.0, 0.01))), NET):
+    for game in play(fake("is_slow", limits=Limits(tc=TimeControl(1.0, 0.01))), NET):
         record = game.record
         assert record.termination is Termination.TIME_FORFEIT
         assert re.fullmatch(late, record.forfeit)
@@ -284,7 +261,7 @@ def test_a_program_that_goes_away_is_no_loss(tmp_path: Path) -> None:
     program.write_text(f"#!{sys.executable}\n" + (FAKES / "crashes.py").read_text())
     program.chmod(0o755)
     shutil.copy(FAKES / "uci_engine.py", tmp_path)
-    with engine_player(Spec(command=str(program), name="gone"), 1) as pool:
+    with engine_player(EnginePlayer(command=str(program), name="gone", limits=NODES), 1) as pool:
         program.unlink()
         search = BatchedSearch([Visitor("gone", pool), NET], 1, 1)
         opening = default_book().opening(0)
@@ -298,23 +275,26 @@ def test_a_program_that_goes_away_is_no_loss(tmp_path: Path) -> None:
 # --- engines with which no match begins ---
 
 
-def refusal(spec: Spec) -> str:
+def refusal(spec: EnginePlayer) -> str:
     with pytest.raises(EngineError) as caught, engine_player(spec, 1):
         pass
     return str(caught.value)
 
 
 def test_engines_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert refusal(Spec(command="no-such-engine")).startswith("no-such-engine: no such program\n")
+    missing = EnginePlayer(command="no-such-engine", limits=NODES)
+    assert refusal(missing) == "no-such-engine: cannot be started: no such file or directory"
     monkeypatch.setattr(engines, "STARTING", 1.0)
     monkeypatch.setattr(engine_process, "STARTING", 1.0)
     assert "no answer within 1 s: is it a UCI engine?" in refusal(fake("is_no_engine"))
     monkeypatch.undo()
-    assert "exit code: 0" in refusal(Spec(command="true"))
+    assert "exit code: 0" in refusal(EnginePlayer(command="true", limits=NODES))
     broken = tmp_path / "broken"
     broken.write_bytes(b"\x7fELF nonsense")
     broken.chmod(0o755)
-    assert "cannot be started: exec format error" in refusal(Spec(command=str(broken)))
+    assert "cannot be started: exec format error" in refusal(
+        EnginePlayer(command=str(broken), limits=NODES)
+    )
 
 
 @pytest.mark.parametrize(
@@ -332,7 +312,7 @@ def test_options_that_cannot_be_set(name: str, value: str, said: str) -> None:
 
 
 def test_a_clock_that_nobody_keeps_is_a_mistake_of_the_caller() -> None:
-    with engine_player(fake("uci_engine", limits=Limits(tc=Tc(1.0))), 1) as pool:
+    with engine_player(fake("uci_engine", limits=Limits(tc=TimeControl(1.0))), 1) as pool:
         task = GameTask(0, True, default_book().opening(0), 0, 1)
         with pytest.raises(RuntimeError, match="nobody keeps"):
             list(BatchedSearch([Visitor("a", pool), NET], 1, 1).play([iter([task])]))
@@ -365,9 +345,8 @@ def stockfish() -> str:
 
 
 def test_stockfish_plays_a_net(stockfish: str) -> None:
-    spec = Spec(
-        command="stockfish", name="sf", options=(("Hash", "16"),), limits=Limits(nodes=1000)
-    )
+    limits = Limits(nodes=1000)
+    spec = EnginePlayer(command=stockfish, name="sf", options=(("Hash", "16"),), limits=limits)
     for game in play(spec, NET, games=4):
         record = game.record
         assert record.termination is Termination.CHECKMATE
