@@ -574,11 +574,12 @@ class BatchedSearch:
         self._sizes = [(parallel + lane) // self.lanes for lane in range(self.lanes)]
         self._cache_positions = cache_positions // self.lanes
         self._running: list[Lane] = []
+        self._before = Throughput()
 
     @property
     def throughput(self) -> Throughput:
-        """What all lanes have done so far."""
-        return sum((lane.throughput for lane in self._running), Throughput())
+        """What all lanes have done so far, of earlier calls of ``play`` too."""
+        return sum((lane.throughput for lane in self._running), self._before)
 
     def play(self, tasks: Sequence[Iterator[GameTask]]) -> Iterator[FinishedGame]:
         """Play each lane's tasks in their order; yields the games of all lanes as they end.
@@ -587,6 +588,7 @@ class BatchedSearch:
         step; an error in a lane is raised here.
         """
         numbers = itertools.count()
+        self._before, self._running = self.throughput, []
         self._running = [
             Lane(
                 self._players,
