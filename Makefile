@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow stockfish check format bench book experiment-stats experiment-swa clean
+.PHONY: help demo test test-slow stockfish check format bench book experiment-stats experiment-swa nets clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(READY)  ## play two nets to a verdict and show where the report is
+demo: $(READY)  ## average snapshots, play the average to a verdict, show where the report is
 	$(BIN)/python scripts/demo.py
 
 test: $(READY) stockfish  ## the tests, without the slow ones
@@ -53,6 +53,9 @@ experiment-stats: $(READY)  ## simulate what the statistics promise: reports/sta
 
 experiment-swa: $(READY)  ## train small nets, average, refresh, measure: reports/swa (an hour)
 	$(BIN)/python scripts/experiment_swa.py
+
+nets: $(READY)  ## make the nets that ship anew, after experiment-swa: nets (an hour)
+	$(BIN)/python scripts/make_nets.py
 
 clean:  ## forget the environment and everything that was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

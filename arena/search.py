@@ -233,14 +233,14 @@ class Lane:
         self._flight = in_flight.InFlight.allocate(slots, self._settings.most_visits, keep_searches)
         self._keep_searches = keep_searches
         self._judge_of = judge_of
-        self._questions = in_flight.Questions.allocate(len(self._settings.evaluators), slots)
+        evaluators = self._settings.evaluators
+        self._questions = in_flight.Questions.allocate(max(1, len(evaluators)), slots)
         self._tasks = tasks
         self._playing: dict[int, _Playing] = {}
         self._numbers = numbers if numbers is not None else itertools.count()
         self._deadlines = np.full(slots, np.inf)  # when nets should move, by time.monotonic
         self._step_seconds = 0.0  # of a recent long one
         self._answers: queue.SimpleQueue[tuple[int, int, Answer]] = queue.SimpleQueue()
-        evaluators = self._settings.evaluators
         self._caches = (
             [CachedEvaluator(evaluator, cache_positions) for evaluator in evaluators]
             if cache_positions
