@@ -28,6 +28,9 @@ from arena.game import Remark, Termination
 MOST_BYTES = 16 << 20
 """What an engine may say during a move; a long search with 500 lines of MultiPV says some 5 MB."""
 
+MOST_LINE = 1 << 20
+"""Bytes of a line; a principal variation has a few hundred."""
+
 PATIENCE = 60.0
 """Seconds that an engine may be silent where no clock runs, asked whether it is ready or not."""
 
@@ -130,11 +133,13 @@ class Wire(chess.engine.UciProtocol):
         now = time.monotonic()
         assert isinstance(data, bytes)
         self.said += len(data)
-        if self.said > MOST_BYTES:
-            self.flooded = True
-            return
         buffer = self.buffer[fd]
+        self.flooded |= self.said > MOST_BYTES or len(buffer) > MOST_LINE
+        if self.flooded:
+            return
         buffer.extend(data)
+        if b"\n" not in data:
+            return
         *lines, rest = bytes(buffer).split(b"\n")
         buffer[:] = rest
         for line in lines:
@@ -361,9 +366,11 @@ class EngineProcess:
         return Forfeit(Termination.STALL, what)
 
     async def _flooded(self) -> Forfeit:
-        said = self._wire.said
         await self.kill()
-        return Forfeit(Termination.BABBLE, f"wrote more than {said >> 20} MB for one move")
+        return Forfeit(
+            Termination.BABBLE,
+            f"wrote more than {MOST_BYTES >> 20} MB for a move, or {MOST_LINE >> 20} MB in a line",
+        )
 
     async def _died(self) -> Answer:
         """The process has ended: by itself, or somebody has ended it."""

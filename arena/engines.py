@@ -76,6 +76,7 @@ class EnginePool:
         self._free: list[_Seat] = []
         self._busy: dict[int, _Seat] = {}
         self._failed_starts = 0
+        self._closing = False
         self._heartbeat = Heartbeat()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda loop, context: None)
@@ -101,13 +102,13 @@ class EnginePool:
         self._soon(self._heartbeat.run())
         try:
             process = self._wait(self._start())
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise EngineError(f"{self._spec.command}: cannot be started: {reason}") from None
-        except TimeoutError:
+        except TimeoutError:  # an OSError too
             raise EngineError(
                 f"{self._spec.command}: no answer within {STARTING:g} s: is it a UCI engine?"
             ) from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise EngineError(f"{self._spec.command}: cannot be started: {reason}") from None
         except chess.engine.EngineTerminatedError as error:
             raise EngineError(f"{self._spec.command}: {error}") from None
         except chess.engine.EngineError as error:
@@ -155,7 +156,7 @@ class EnginePool:
         found: Answer
         try:
             seat = await self._seat(state)
-        except (OSError, TimeoutError, chess.engine.EngineError) as error:
+        except (OSError, chess.engine.EngineError) as error:
             found = self._not_started(error)
         else:
             seat.thinking = asyncio.current_task()
@@ -167,7 +168,8 @@ class EnginePool:
                 found = Fault(f"{self.name}: {type(error).__name__}: {error}")
             finally:
                 seat.thinking = None
-        answer(found)
+        if not self._closing:  # or what was killed would be taken for dead
+            answer(found)
 
     async def _seat(self, state: GameState) -> _Seat:
         """The process that plays a game, new to it or not."""
@@ -227,9 +229,12 @@ class EnginePool:
         self._places.release()
 
     async def _close(self) -> None:
-        for game in list(self._busy):
-            await self._release(game)
-        await asyncio.gather(*(seat.process.close() for seat in self._free))
+        self._closing = True
+        await asyncio.gather(
+            *(seat.process.kill() for seat in self._busy.values()),
+            *(seat.process.close() for seat in self._free),
+        )
+        self._busy.clear()
         self._free.clear()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:

@@ -324,7 +324,7 @@ class Lane:
         waiting = self._questions.rows
         if self._timed:  # nobody's time is spent on filling the other one's batches
             order = np.roll(np.arange(len(waiting)), -self._turn - 1)
-            return int(order[np.argmax(waiting[order] > 0)]) if len(waiting) else 0
+            return int(order[np.argmax(waiting[order] > 0)])
         if len(waiting) > 1 and 4 * waiting[self._turn] < waiting.sum():
             return int(waiting.argmax())
         return self._turn

@@ -7,7 +7,7 @@ import sys
 import chess
 from uci_engine import after, serve
 
-ENDLESS = sys.argv.pop(1) == "line"
+ENDLESS = sys.argv[1] == "line"
 
 
 def flood(board: chess.Board, limits: dict[str, int]) -> None:

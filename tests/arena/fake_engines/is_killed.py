@@ -10,7 +10,7 @@ from pathlib import Path
 import chess
 from uci_engine import after, play, serve
 
-KILLED = Path(sys.argv.pop(1))
+KILLED = Path(sys.argv[1])
 
 
 def be_killed(board: chess.Board, limits: dict[str, int]) -> None:

@@ -1,7 +1,7 @@
 """A UCI engine that plays quick moves and does as it is told; the other files here misbehave.
 
-It has no search: its move is a pure function of the position. Its first argument, if any, is a
-file to which it appends what it is told.
+It has no search: its move is a pure function of the position. With an argument log=FILE it appends
+there what it is told.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zlib import crc32
 
 import chess
 
-LOG = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+LOG = next((Path(word[4:]) for word in sys.argv if word.startswith("log=")), None)
 Search = Callable[[chess.Board, dict[str, int]], None]
 
 
