@@ -61,9 +61,8 @@ def play(
             else:
                 seated.append(player)
         search = BatchedSearch(seated, parallel, lanes=2)
-        finished = list(
-            search.play([iter(tasks[lane :: search.lanes]) for lane in range(search.lanes)])
-        )
+        lanes = [iter(tasks[lane :: search.lanes]) for lane in range(search.lanes)]
+        finished = list(search.play(lanes))
     for game in finished:
         if not isinstance(game.outcome, Fault):
             check_game(game.task.opening, game.record)
@@ -325,12 +324,15 @@ def test_a_clock_that_nobody_keeps_is_a_mistake_of_the_caller() -> None:
 def test_a_match_that_is_left_leaves_no_process_and_waits_for_none() -> None:
     answers: list[Answer] = []
     opening = default_book().opening(0)
+    board = final_position(opening)
+    for _ in range(6):
+        board.push(next(iter(board.legal_moves)))
+    played = tuple(move.uci() for move in board.move_stack[-6:])
     began = time.monotonic()
     with engine_player(fake("hangs"), 3) as pool:
         for game in range(3):
             task = GameTask(game, True, opening, 0, 1)
-            moves = ("a2a3", "a7a6", "b2b3", "b7b6") if game else ()
-            pool.find_move(GameState(game, task, moves), answers.append)
+            pool.find_move(GameState(game, task, played if game else ()), answers.append)
         while not (len(answers) == 1 and len(pool._busy) == 3):
             time.sleep(0.05)
         pids = [seat.process._wire.transport.get_pid() for seat in pool._busy.values()]  # type: ignore[union-attr]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import chess
 import chess.pgn
 import pytest
 import scripted_match
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_games import ScriptedGames, Watcher, play_match, write_book
 
@@ -70,18 +72,25 @@ def pairs_of(folder: Path) -> dict[int, object]:
 VOID = st.sets(st.tuples(st.integers(0, 39), st.booleans(), st.integers(0, 1)), max_size=10)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-@given(void=VOID, lanes=st.integers(1, 3), parallel=st.integers(1, 20))
+@functools.cache
+def small_book() -> Book:
+    return write_book(Path(tempfile.mkdtemp()), entries=40)
+
+
+@settings(max_examples=30)
+@given(void=VOID, lanes=st.integers(1, 3), parallel=st.integers(3, 20))
 def test_a_match_with_void_pairs_ends_like_one_without(
-    book: Book,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-    void: set[tuple[int, bool, int]],
-    lanes: int,
-    parallel: int,
+    void: set[tuple[int, bool, int]], lanes: int, parallel: int
 ) -> None:
-    monkeypatch.setattr("arena.match.too_many_void", lambda void, pairs: False)
-    one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other")
+    with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as folder:
+        patched.setattr("arena.match.too_many_void", lambda void, pairs: False)
+        compare_with_a_quiet_match(void, lanes, parallel, Path(folder))
+
+
+def compare_with_a_quiet_match(
+    void: set[tuple[int, bool, int]], lanes: int, parallel: int, folder: Path
+) -> None:
+    book, one, other = small_book(), folder / "one", folder / "other"
     games = FaultyGames(
         lanes=lanes,
         parallel=parallel,
