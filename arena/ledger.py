@@ -118,7 +118,8 @@ class Ledger:
             return
         fresh: dict[int, PairResult] = {}
         for pair in pairs:
-            _check_number(pair.number, self.identity.pairs, self._results.keys() | fresh.keys())
+            _check_number(pair.number, self.identity.pairs, self._results)
+            _check_number(pair.number, self.identity.pairs, fresh)
             fresh[pair.number] = pair.result
         data = b"".join(map(encode_pair, pairs))
         try:

@@ -150,7 +150,7 @@ def _open_run_folder(folder: Path, identity: MatchIdentity) -> Iterator[Ledger]:
     An interrupted match keeps its folder.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    fresh = not (folder / GAMES_FILE).exists()
+    fresh = not (folder / MATCH_FILE).exists()
     with Ledger.open_or_create(folder, identity) as ledger:
         try:
             yield ledger

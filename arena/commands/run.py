@@ -16,7 +16,8 @@ REPORT_EVERY = 50
 EXAMPLES = """\
 The first net is the baseline, the second the candidate; every figure is the
 candidate's, relative to the baseline. Ctrl-C ends a match after writing its
-report; the same command with the same --out goes on with it.
+report; the same command with the same --out goes on with it, with a higher
+--pairs beyond the limit it had.
 
 exit codes:
   0    finished as configured, whatever the verdict

@@ -4,8 +4,8 @@ A process of its own takes seconds to start; to kill a match a hundred times, th
 fork is a process like any other: it can be killed, and its limits are its own.
 
 As a program it reads one JSON object a line, {"words": [...], "largest_file": BYTES or null}, and
-answers with two: the fork's process id; how it ended (negative: the signal that killed it) and
-what it had written to stderr.
+answers with the fork's process id, which is nobody else's until it reads the next line and answers
+how the fork ended (negative: the signal that killed it) and what it had written to stderr.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from typing import IO, Any, Self
 class Running:
     """One run of ``arena`` in a fork."""
 
-    def __init__(self, answers: IO[str]):
-        self._answers = answers
+    def __init__(self, requests: IO[str], answers: IO[str]):
+        self._requests, self._answers = requests, answers
         self.pid: int = json.loads(answers.readline())
 
     def wait(self) -> tuple[int, str]:
         """Wait for the end: the exit code, and what was written to stderr."""
+        self._requests.write("\n")
+        self._requests.flush()
         code, errors = json.loads(self._answers.readline())
         return code, errors
 
@@ -53,7 +55,7 @@ class ForkServer:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return Running(self._process.stdout)
+        return Running(self._process.stdin, self._process.stdout)
 
     def run(self, *words: str, largest_file: int | None = None) -> tuple[int, str]:
         """Begin a run and wait for its end."""
@@ -81,13 +83,15 @@ def serve() -> None:
         pid = os.fork()
         if pid == 0:
             os.dup2(writing, sys.stderr.fileno())
-            os.closerange(reading, writing + 1)
+            os.close(reading)
+            os.close(writing)
             os._exit(_run(json.loads(line)))
         os.close(writing)
         answers.write(f"{pid}\n")
         answers.flush()
         with os.fdopen(reading) as errors:
             text = errors.read()
+        sys.stdin.readline()
         _, status = os.waitpid(pid, 0)
         answers.write(json.dumps([os.waitstatus_to_exitcode(status), text]) + "\n")
         answers.flush()

@@ -142,12 +142,14 @@ def test_a_match_that_is_killed_at_random_moments_loses_nothing(
     moments = sorted(chance.randrange(last) for _ in range(kills - kills // 10))
     moments += [last] * (kills // 10)
     kept: list[bytes] = []
-    killed = 0
-    for moment in moments:
+    killed = started = 0
+    while killed < kills:
+        started += 1
+        assert started <= 3 * kills, "it ends before it is killed"
         running = arena.start(folder, pairs, *settings, "-q")
-        wait_for_pairs(folder, running.pid, moment)
+        wait_for_pairs(folder, running.pid, moments[killed])
         # Where it has come so far already, it is killed while it starts.
-        time.sleep(chance.uniform(0.0, 0.6 if len(kept) >= moment else 0.02))
+        time.sleep(chance.uniform(0.0, 0.1 if len(kept) >= moments[killed] else 0.02))
         os.kill(running.pid, signal.SIGKILL)
         code, errors = running.wait()
         assert code in (0, -signal.SIGKILL), errors
@@ -155,10 +157,9 @@ def test_a_match_that_is_killed_at_random_moments_loses_nothing(
         lines = lines_of(folder)
         assert lines[: len(kept)] == kept, "a pair that was on the disk is gone"
         kept = lines
-    assert killed >= 0.9 * kills
     arena.play(folder, pairs, *settings)
     assert_same_match(folder, expected)
-    assert len(read_run(folder).sessions) <= kills + 1
+    assert 1 <= len(read_run(folder).sessions) <= started + 1
 
 
 # --- a disk that fills up ---
@@ -170,7 +171,8 @@ def test_a_match_goes_on_whenever_its_disk_has_room_again(
     folder = tmp_path / "full"
     kept: list[bytes] = []
     chance = random.Random(3)
-    for room in [0, 300, 1200, *sorted(chance.randrange(3_000, 50_000) for _ in range(4))]:
+    most = int(0.9 * (whole / GAMES_FILE).stat().st_size)
+    for room in [0, 300, 1200, *sorted(chance.randrange(3_000, most) for _ in range(4))]:
         words = arena.words(folder, PAIRS, *FIXED, "-q")
         code, errors = arena.server.run(*words, largest_file=room)
         assert code == 2
@@ -223,7 +225,7 @@ def test_a_last_line_cut_at_every_byte_is_played_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
-    book = write_book(tmp_path)
+    book = write_book(tmp_path, 4)
     folder = tmp_path / "run"
 
     def play() -> None:
@@ -271,24 +273,24 @@ def test_a_match_that_is_extended_is_the_longer_one_and_says_so(
     arena: Arena, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
     folder, longer = tmp_path / "run", tmp_path / "longer"
-    arena.play(folder, 6, *settings)
+    arena.play(folder, 12, *settings)
     first = json.loads((folder / "summary.json").read_text())
     kind = "fixed-length" if settings == FIXED else "stopping-aware"
     assert (first["state"], first["headline"]["kind"]) == ("limit", kind)
-    code, errors = arena.server.run(*arena.words(folder, 10, *settings))
+    code, errors = arena.server.run(*arena.words(folder, PAIRS, *settings))
     assert code == 0, errors
-    assert "at most 10 pairs from here on, instead of 6; its report says so" in errors
-    arena.play(longer, 10, *settings)
+    assert "at most 16 pairs from here on, instead of 12; its report says so" in errors
+    arena.play(longer, PAIRS, *settings)
     assert sorted(lines_of(folder)) == sorted(lines_of(longer))
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["llr"] == json.loads((longer / "summary.json").read_text())["llr"]
-    assert (summary["pairs_limit"], summary["earlier_limits"]) == (10, [6])
+    assert (summary["pairs_limit"], summary["earlier_limits"]) == (PAIRS, [12])
     assert summary["headline"]["kind"] == "anytime"
     report = " ".join((folder / "report.md").read_text().split())
-    assert "raised, from 6 |" in report
-    assert "The limit of pairs was raised from 6 to 10" in report
+    assert "raised, from 12 |" in report
+    assert "The limit of pairs was raised from 12 to 16" in report
 
-    code, errors = arena.server.run(*arena.words(folder, 12, "--sprt", "0", "7"))
+    code, errors = arena.server.run(*arena.words(folder, 20, "--sprt", "0", "7"))
     assert code == 2
     assert "sprt.elo1: " in errors
     assert "A test is chosen before the first game." in errors
