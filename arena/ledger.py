@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,16 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, Self, get_args
 
-from arena.game import GameRecord, Opening, PairRecord, PairResult, Result, Termination
+from arena.game import (
+    NO_REMARK,
+    GameRecord,
+    Opening,
+    PairRecord,
+    PairResult,
+    Remark,
+    Result,
+    Termination,
+)
 from arena.match_file import (
     MATCH_FILE,
     LedgerError,
@@ -261,6 +271,10 @@ def _reason(error: OSError) -> str:
 UCI_MOVES = re.compile(r"([a-h][1-8][a-h][1-8][qrbn]?( (?!$)|$))*")
 
 GAME_KEYS = {"candidate", "result", "termination", "moves", "q", "d", "visits"}
+OPTIONAL_KEYS = {"remarks", "forfeit"}
+"""There only where they say something."""
+
+SCORE = re.compile(r"([+-](\d+\.\d\d|M\d+))?")
 
 
 def encode_pair(pair: PairRecord) -> bytes:
@@ -277,7 +291,7 @@ def encode_pair(pair: PairRecord) -> bytes:
 
 
 def _encode_game(game: GameRecord) -> dict[str, Any]:
-    return {
+    values: dict[str, Any] = {
         "candidate": "white" if game.candidate_white else "black",
         "result": game.result,
         "termination": game.termination,
@@ -286,6 +300,11 @@ def _encode_game(game: GameRecord) -> dict[str, Any]:
         "d": game.d,
         "visits": game.visits,
     }
+    if game.remarks:
+        values["remarks"] = [None if remark == NO_REMARK else remark for remark in game.remarks]
+    if game.forfeit:
+        values["forfeit"] = game.forfeit
+    return values
 
 
 def decode_pair(values: object) -> PairRecord:
@@ -310,7 +329,8 @@ def decode_pair(values: object) -> PairRecord:
 
 
 def _decode_game(values: object) -> GameRecord:
-    game = _object(values, GAME_KEYS, "a game")
+    present = OPTIONAL_KEYS & values.keys() if isinstance(values, dict) else set()
+    game = _object(values, GAME_KEYS | present, "a game")
     if game["candidate"] not in ("white", "black"):
         raise ValueError("the candidate is neither white nor black")
     if game["result"] not in get_args(Result):
@@ -324,6 +344,8 @@ def _decode_game(values: object) -> GameRecord:
         q=_numbers(game["q"], -1.0, len(moves), "q"),
         d=_numbers(game["d"], 0.0, len(moves), "d"),
         visits=_visits(game["visits"], len(moves)),
+        remarks=_remarks(game["remarks"], len(moves)) if "remarks" in game else (),
+        forfeit=_text(game.get("forfeit", ""), "forfeit"),
     )
 
 
@@ -357,3 +379,24 @@ def _visits(values: object, moves: int) -> tuple[int, ...]:
     ):
         raise ValueError("visits must be one whole number a move")
     return tuple(values)
+
+
+def _remarks(values: object, moves: int) -> tuple[Remark, ...]:
+    if not isinstance(values, list) or len(values) != moves or not moves:
+        raise ValueError("remarks must be one a move")
+    return tuple(NO_REMARK if value is None else _remark(value) for value in values)
+
+
+def _remark(value: object) -> Remark:
+    match value:
+        case [str(score), int(depth), int() | float() as seconds, int() | float() | None as clock]:
+            timed = clock is None or 0.0 <= clock < math.inf
+            if SCORE.fullmatch(score) and depth >= 0 and 0.0 <= seconds < math.inf and timed:
+                return Remark(score, depth, float(seconds), None if clock is None else float(clock))
+    raise ValueError("a remark is [score, depth, seconds, clock], or null")
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is no text")
+    return value

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,12 +27,14 @@ from typing import Protocol, Self
 
 from arena.config import DEFAULT_DELTA, MatchConfig, SearchParams
 from arena.external import Fault
+from arena.faults import VoidPair, note_void, too_many_void
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
 from arena.match_file import BookIdentity, EngineIdentity, MatchIdentity, PlayerIdentity
 from arena.openings import Book, Deck, shuffled
 from arena.referee import check_pair
+from arena.sessions import now
 from arena.stats.presets import preset
 from arena.stats.sprt import EloModel, Method, Sprt
 
@@ -52,6 +55,7 @@ class Ending(StrEnum):
     DECIDED = "decided"
     LIMIT = "limit"
     INTERRUPTED = "interrupted"
+    FAULTS = "faults"  # so many pairs were void that nothing good comes of playing on
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class MatchState:
     games: int = 0  # those of unfinished pairs included
     plies: int = 0  # without those of the openings
     seconds: float = 0.0
+    void: int = 0  # times that a pair has to be played again, since the start
 
     @property
     def beyond(self) -> int:
@@ -184,6 +189,9 @@ def run_match(
     games that are being played and the halves of pairs; the same call goes on later. A match that
     was settled before plays nothing and has the same outcome.
 
+    A pair in which harness or machine failed is void: it is noted in faults.jsonl and played again
+    from the same seeds. Where too many are, the match stops.
+
     Raises OpeningError where the book is too small (before any game) or an opening of it cannot be
     played from (within seconds, whichever pair's it is), RefereeError for a game that breaks the
     rules, LedgerError where a pair cannot be written. The ledger still holds every pair before.
@@ -208,7 +216,9 @@ class _RunningMatch:
         self._began = time.monotonic()
         self._resumed = len(ledger.results)
         self._games = self._plies = 0
-        self._halves: dict[int, GameRecord] = {}
+        self._halves: dict[int, GameRecord | Fault] = {}
+        self._again: deque[int] = deque()  # void pairs, for the lane that is free first
+        self._void = 0
         identity = ledger.identity
         self._repeats = Repeats()
         self._judgement = Judgement.start(identity.sprt, identity.pairs)
@@ -223,6 +233,7 @@ class _RunningMatch:
             self._games,
             self._plies,
             time.monotonic() - self._began,
+            void=self._void,
         )
 
     def missing(self) -> list[int]:
@@ -243,37 +254,66 @@ class _RunningMatch:
         # Each lane has its own numbers from the start, not the next one free: what is evaluated
         # together in a lane then does not depend on how fast the other one is.
         seed = self._ledger.identity.seed
-        lanes = [
-            _tasks(numbers[lane :: games.lanes], openings, seed) for lane in range(games.lanes)
-        ]
+        own: list[Sequence[int]] = [numbers[lane :: games.lanes] for lane in range(games.lanes)]
+        while self._play(games, [_Tasks(mine, self._again, openings, seed) for mine in own], stop):
+            if not self._again:
+                raise MatchError("the players stopped before the match was settled")
+            own = [()] * games.lanes  # the last pairs were void
+
+    def _play(self, games: PlaysGames, lanes: Sequence[_Tasks], stop: threading.Event) -> bool:
+        """Play the lanes' tasks; returns whether that was all and the match could still go on."""
         finished = games.play(lanes)
         try:
-            for task, record in finished:
+            for task, outcome in finished:
                 if stop.is_set():
-                    return
-                if isinstance(record, Fault):
-                    raise MatchError(f"pair {task.pair}: {record.what}")
-                self._take(task, record)
-                if self._judgement.settled:
-                    return
+                    return False
+                self._take(task, outcome)
+                if self._judgement.settled or self._broken:
+                    return False
         finally:
             if isinstance(finished, Generator):
                 finished.close()
-        raise MatchError("the players stopped before the match was settled")
+        return True
 
-    def _take(self, task: GameTask, record: GameRecord) -> None:
-        """Note a finished game; with the other one of its pair, write and count the pair."""
-        self._games += 1
-        self._plies += len(record.moves)
+    @property
+    def _broken(self) -> bool:
+        return too_many_void(self._void, len(self._ledger.results) - self._resumed)
+
+    def _take(self, task: GameTask, outcome: GameRecord | Fault) -> None:
+        """Note a finished game; with the other one of its pair, write and count the pair.
+
+        A pair with a fault is played again, once both of its games are over.
+        """
         other = self._halves.pop(task.pair, None)
+        if isinstance(outcome, Fault):
+            if not isinstance(other, Fault):
+                self._note(task, outcome)
+        else:
+            self._games += 1
+            self._plies += len(outcome.moves)
         if other is None:
-            self._halves[task.pair] = record
-            return
-        both = (record, other) if record.candidate_white else (other, record)
-        pair = PairRecord(task.pair, task.opening, both)
-        check_pair(pair)
-        self._ledger.append(pair)
-        self.count()
+            self._halves[task.pair] = outcome
+        elif isinstance(outcome, Fault) or isinstance(other, Fault):
+            self._again.append(task.pair)
+        else:
+            both = (outcome, other) if outcome.candidate_white else (other, outcome)
+            pair = PairRecord(task.pair, task.opening, both)
+            check_pair(pair)
+            self._ledger.append(pair)
+            self.count()
+
+    def _note(self, task: GameTask, fault: Fault) -> None:
+        """Write down that a pair is void."""
+        self._void += 1
+        game = 1 if task.candidate_white else 2
+        try:
+            note_void(self._ledger.folder, VoidPair(task.pair, game, fault.what, now()))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise MatchError(
+                f"{error.filename}: cannot note that pair {task.pair} is void: {reason}\n"
+                f"({fault.what}) Make room, then give the same command again to go on."
+            ) from error
 
     def count(self) -> None:
         """Count every pair in the ledger that is next in the order of issue."""
@@ -294,7 +334,9 @@ class _RunningMatch:
         if self._judgement.decided_at is not None:
             ending = Ending.DECIDED
         else:
-            ending = Ending.LIMIT if self._judgement.settled else Ending.INTERRUPTED
+            ending = Ending.FAULTS if self._broken else Ending.INTERRUPTED
+            if self._judgement.settled:
+                ending = Ending.LIMIT
         outcome = MatchOutcome(self.state(), ending)
         self._observer.finished(outcome)
         return outcome
@@ -347,10 +389,35 @@ class _Dealer:
                 self._changed.notify_all()
 
 
-def _tasks(numbers: Iterable[int], openings: _Dealer, seed: int) -> Iterator[GameTask]:
-    """Yield both games of each pair, the candidate with white first."""
-    for number in numbers:
-        opening = openings.opening(number)
-        first, second = game_seed(seed, 2 * number), game_seed(seed, 2 * number + 1)
-        yield GameTask(number, True, opening, white=CANDIDATE, black=BASELINE, seed=first)
-        yield GameTask(number, False, opening, white=BASELINE, black=CANDIDATE, seed=second)
+class _Tasks:
+    """Both games of each pair, the candidate with white first: an iterator that may go on.
+
+    Pairs that have to be played again come before the others, and also after they are used up.
+    """
+
+    def __init__(
+        self, numbers: Iterable[int], again: deque[int], openings: _Dealer, seed: int
+    ) -> None:
+        self._numbers = iter(numbers)
+        self._again = again
+        self._openings = openings
+        self._seed = seed
+        self._second: GameTask | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> GameTask:
+        if self._second is not None:
+            second, self._second = self._second, None
+            return second
+        try:
+            number = self._again.popleft()
+        except IndexError:
+            number = next(self._numbers)
+        opening = self._openings.opening(number)
+        first, second = (game_seed(self._seed, 2 * number + game) for game in range(2))
+        self._second = GameTask(
+            number, False, opening, white=BASELINE, black=CANDIDATE, seed=second
+        )
+        return GameTask(number, True, opening, white=CANDIDATE, black=BASELINE, seed=first)

@@ -19,6 +19,7 @@ from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
 from arena.entrants import Found, FoundNet, identities, no_difference, same_player
 from arena.evaluator import Choice, Evaluator, choose_evaluator, make_evaluator
+from arena.faults import FAULTS_FILE
 from arena.ledger import GAMES_FILE, Ledger
 from arena.match import Ending, MatchObserver, deck_of, match_identity, run_match
 from arena.match_file import MATCH_FILE, MatchIdentity
@@ -149,7 +150,7 @@ def _open_run_folder(folder: Path, identity: MatchIdentity) -> Iterator[Ledger]:
             yield ledger
         except Exception:
             if fresh and not ledger.results:
-                for name in (SESSIONS_FILE, MATCH_FILE, GAMES_FILE):
+                for name in (SESSIONS_FILE, FAULTS_FILE, MATCH_FILE, GAMES_FILE):
                     (folder / name).unlink(missing_ok=True)
                 with suppress(OSError):  # something else is in it
                     for path in made:
@@ -186,12 +187,13 @@ def _players(
             if sha256 not in evaluators:
                 evaluators[sha256] = make_evaluator(seat.net, choices[sha256], config.dtype)
             params = seat.search(config.search)
-            players.append(Player(seat.name, evaluators[sha256], params))
+            limits = seat.player.limits
+            players.append(Player(seat.name, evaluators[sha256], params, limits))
             continue
-        from arena.engines import engine_player  # type: ignore[import-not-found,unused-ignore]
+        from arena.engines import engine_player
 
         moves = running.enter_context(engine_player(seat.player, config.parallel))
-        players.append(Visitor(seat.name, moves))
+        players.append(Visitor(seat.name, moves, seat.player.limits))
     return players
 
 

@@ -54,7 +54,7 @@ def markdown(run: Run, summary: Summary) -> str:
     )
     sections = [
         f"# {escape(heading.candidate)} against {escape(heading.baseline)}",
-        f"**{escape(verdict_sentence(heading, run.judgement))}**",
+        f"**{escape(verdict_sentence(heading, run.judgement, run.doubts))}**",
         "\n".join(["```text", *block, "```"]),
         "## Nets" if all("engine" not in net for net in summary["nets"]) else "## Players",
         table(["role", "name", "file", "net", "training steps", "sha256"], _nets(summary["nets"])),
@@ -67,6 +67,7 @@ def markdown(run: Run, summary: Summary) -> str:
         table(["with", "games", "wins", "draws", "losses", "score"], _by_colour(summary)),
         "## How the games ended",
         table(["end", "games", "share"], _terminations(summary)),
+        *_faults(run, summary),
         "## Caveats",
         "\n".join(f"- {caveat}" for caveat in caveats(run, summary)),
         "## Files",
@@ -309,6 +310,29 @@ def _by_colour(summary: Summary) -> Iterator[list[str]]:
     for colour, games in summary["by_colour"].items():
         counts = (games["games"], games["wins"], games["draws"], games["losses"])
         yield [colour, *(f"{count:,}" for count in counts), percent(games["score"])]
+
+
+def _faults(run: Run, summary: Summary) -> Iterator[str]:
+    """A section on what went wrong, where something did."""
+    if not run.faults.any:
+        return
+    faults = summary["faults"]
+    yield "## Faults"
+    lost = [
+        [escape(player.name), f"lost by a fault: {kind}", f"{count:,}"]
+        for player in run.identity.nets
+        for kind, count in faults["forfeits"][player.role].items()
+    ]
+    void = [
+        ["harness or machine", f"pair void: {escape(what)}", f"{count:,}"]
+        for what, count in faults["void_by"].items()
+    ]
+    yield table(["whose", "what", "times"], iter([*lost, *void]))
+    if faults["void"]:
+        yield (
+            f"{counted(faults['void'], 'time')} a pair was void; neither of its games counts, and "
+            "both were played again from the\nsame seeds ([faults.jsonl](faults.jsonl))."
+        )
 
 
 def _terminations(summary: Summary) -> Iterator[list[str]]:

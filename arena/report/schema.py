@@ -95,6 +95,14 @@ class HomogeneitySummary(TypedDict):
     p_value: float
 
 
+class FaultsSummary(TypedDict):
+    """What went wrong."""
+
+    void: int  # times that a pair was played in vain: a fault of harness or machine
+    void_by: dict[str, int]  # the most frequent ones, as they were noted
+    forfeits: dict[str, dict[str, int]]  # games that "baseline", "candidate" lost, by termination
+
+
 class Summary(TypedDict):
     """summary.json. Every figure is the candidate's, relative to the baseline."""
 
@@ -103,7 +111,9 @@ class Summary(TypedDict):
     config: dict[str, Any]  # match.toml
     state: State  # "unfinished": interrupted, or still being played
     interrupted: bool  # the match has neither a verdict nor all its pairs
-    verdict: str  # "promote", "keep" or "undecided"
+    verdict: str  # "promote", "keep" or "undecided", which it also is where there are doubts
+    doubts: list[str]  # why no verdict is given, whatever the counts say: too many faults
+    faults: FaultsSummary
     decided_at: int | None  # number, from 1, of the pair that ended the test
     headline: HeadlineSummary | None  # None before two different pair results
     pairs: int  # counted: in the order of issue, without a gap, up to the verdict, no repeats
