@@ -62,7 +62,9 @@ def play(
             else:
                 seated.append(player)
         search = BatchedSearch(seated, parallel, lanes=2)
-        finished = list(search.play([iter(tasks[lane :: search.lanes]) for lane in range(search.lanes)]))
+        finished = list(
+            search.play([iter(tasks[lane :: search.lanes]) for lane in range(search.lanes)])
+        )
     for game in finished:
         if not isinstance(game.outcome, Fault):
             check_game(game.task.opening, game.record)

@@ -7,6 +7,8 @@ import sys
 
 import chess
 
+say = sys.stdout.write
+
 OPTIONS = (
     "name Hash type spin default 16 min 1 max 1024",
     "name Skill Level type spin default 20 min 0 max 20",
@@ -25,11 +27,11 @@ def main() -> None:
             continue
         match words[:1]:
             case ["uci"]:
-                print("id name Stub 1.0\nid author nobody")
-                print("\n".join(f"option {option}" for option in OPTIONS))
-                print("uciok")
+                say("id name Stub 1.0\nid author nobody\n")
+                say("".join(f"option {option}\n" for option in OPTIONS))
+                say("uciok\n")
             case ["isready"]:
-                print("readyok")
+                say("readyok\n")
             case ["position"]:
                 moves = words[words.index("moves") + 1 :] if "moves" in words else []
                 end = words.index("moves") if "moves" in words else len(words)
@@ -39,7 +41,7 @@ def main() -> None:
                     board.push_uci(move)
             case ["go"]:
                 move = min(board.legal_moves, key=chess.Move.uci)
-                print(f"info depth 1 score cp 13 nodes 20 pv {move}\nbestmove {move}")
+                say(f"info depth 1 score cp 13 nodes 20 pv {move}\nbestmove {move}\n")
             case ["quit"]:
                 return
         sys.stdout.flush()
