@@ -15,6 +15,7 @@ from arena import engine_process, engines
 from arena.config import SearchParams
 from arena.engine_process import Heartbeat, expected_of
 from arena.engines import EngineError, engine_player
+from arena.evaluator import Evaluation, Leaves
 from arena.external import Answer, Fault, GameState
 from arena.game import GameTask, Remark, Termination
 from arena.openings import default_book, final_position
@@ -140,6 +141,100 @@ def test_one_process_for_each_game_in_flight_and_no_more(tmp_path: Path) -> None
     lines = log.read_text().splitlines()
     assert 1 <= sum(line.endswith(" uci") for line in lines) <= 3
     assert sum(line.endswith(" ucinewgame") for line in lines) == 12
+
+
+def go_lines(log: Path) -> list[dict[str, int]]:
+    """The numbers of each ``go`` that an engine was told."""
+    lines = [line.split()[1:] for line in log.read_text().splitlines()]
+    found = [words[1:] for words in lines if words[0] == "go"]
+    return [dict(zip(go[::2], map(int, go[1::2]), strict=True)) for go in found]
+
+
+def test_an_engine_is_told_what_the_clocks_show(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    limits = Limits(tc=TimeControl(60.0, 0.6, 10), nodes=9)
+    spec = fake("uci_engine", f"log={log}", limits=limits)
+    other = fake("uci_engine", name="other", limits=Limits(tc=TimeControl(30.0)))
+    (game, _) = play(spec, other, parallel=1)
+    first_is_white = final_position(game.task.opening).turn
+    mine = int(first_is_white != (game.task.white == 0))
+    clocks = [60.6] + [remark.clock or 0 for remark in game.record.remarks[mine::2]]
+    others = [30.0] + [remark.clock or 0 for remark in game.record.remarks[1 - mine :: 2]]
+    me, you = ("w", "b") if game.task.white == 0 else ("b", "w")
+    told = go_lines(log)[: len(game.record.remarks[mine::2])]
+    assert len(told) > 10
+    for move, go in enumerate(told):
+        # The clock that is shown is rounded, the one that is told is not.
+        assert go[f"{me}time"] == pytest.approx(1000 * clocks[move], abs=1.5)
+        assert go[f"{you}time"] == pytest.approx(1000 * others[move + mine], abs=1.5)
+        assert (go[f"{me}inc"], go[f"{you}inc"]) == (600, 0)
+        assert go["movestogo"] == 10 - move % 10
+        assert go["nodes"] == 9
+
+
+def test_a_time_for_each_move_and_a_depth(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    play(fake("uci_engine", f"log={log}", limits=Limits(st=30.0, depth=4)), NET)
+    assert {tuple(go.items()) for go in go_lines(log)} == {(("depth", 4), ("movetime", 30000))}
+
+
+def test_getting_ready_for_a_game_costs_no_time() -> None:
+    for game in play(fake("is_soon_ready", limits=Limits(tc=TimeControl(1.5, 1.0))), NET):
+        assert game.record.termination is not Termination.TIME_FORFEIT, game.record.forfeit
+
+
+# --- nets with clocks ---
+
+
+class SlowEvaluator(HashEvaluator):
+    """Takes its time for each batch."""
+
+    seconds = 0.0
+
+    def evaluate(self, leaves: Leaves) -> Evaluation:
+        time.sleep(self.seconds)
+        return super().evaluate(leaves)
+
+
+def slow_net(seed: int, seconds: float, limits: Limits) -> Player:
+    evaluator = SlowEvaluator(seed)
+    evaluator.seconds = seconds
+    return Player(f"net {seed}", evaluator, SearchParams(visits=2000), limits)
+
+
+def test_nets_move_when_their_time_is_up_and_their_clocks_are_kept() -> None:
+    one = slow_net(1, 0.002, Limits(st=0.05, timemargin=60_000))
+    control = TimeControl(1.0, 0.02)
+    other = slow_net(2, 0.002, Limits(tc=control, timemargin=60_000))
+    for game in play(one, other):
+        record = game.record
+        assert record.termination is not Termination.TIME_FORFEIT
+        first_is_white = final_position(game.task.opening).turn
+        mine = int(first_is_white != (game.task.white == 0))
+        assert max(record.visits) < 2000, "nobody had the time for all of them"
+        assert {remark.clock for remark in record.remarks[mine::2]} == {None}
+        left = 1.02
+        for remark in record.remarks[1 - mine :: 2]:
+            left = max(0.0, left - remark.seconds) + 0.02
+            assert remark.clock == pytest.approx(left, abs=0.05)
+
+
+def test_a_net_that_is_too_slow_loses_on_time() -> None:
+    slow = slow_net(1, 0.2, Limits(st=0.02))
+    for game in play(slow, NET):
+        assert game.record.termination is Termination.TIME_FORFEIT
+        assert game.record.result == ("0-1" if game.task.white == 0 else "1-0")
+        assert re.fullmatch(r"moved after \d+\.\d+ of 0\.020 s", game.record.forfeit)
+
+
+def test_clocks_change_nothing_where_there_is_time_enough() -> None:
+    other = Player("other", HashEvaluator(2), SearchParams(visits=3))
+    long = Limits(st=3600.0)
+    plain = play(NET, other, games=4)
+    timed = play(NET._replace(limits=long), other._replace(limits=long), games=4)
+    assert [game.record.moves for game in plain] == [game.record.moves for game in timed]
+    assert [game.record.visits for game in plain] == [game.record.visits for game in timed]
+    assert not any(game.record.remarks for game in plain)
 
 
 # --- faults of the engine: it loses, and it is said why ---
