@@ -7,9 +7,10 @@ the flags and the keys of configuration files from these fields.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from arena.players import Entrant, NetPlayer
 
@@ -37,6 +38,31 @@ _MOST = {
 
 class ConfigError(ValueError):
     """A setting that makes no sense: where it stands, what is wrong, what would be right."""
+
+
+class Part(NamedTuple):
+    """One of several parts of a match, each played on a machine of its own: ``2/3``.
+
+    Part K of N has every N-th pair, so that all of them get on with the match from its beginning.
+    """
+
+    number: int  # from 1
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``K/N``. Raises ConfigError where it is not a part."""
+        found = re.fullmatch(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", text)
+        if found and (part := cls(int(found[1]), int(found[2]))).number <= part.of:
+            return part
+        raise ConfigError(f"{text!r} is not a part such as 2/3, the second of three")
+
+    def numbers(self, limit: int) -> range:
+        """Return its pairs' numbers, from 0, of a match of at most ``limit`` pairs."""
+        return range(self.number - 1, limit, self.of)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 def option(
@@ -195,6 +221,13 @@ class MatchConfig:
     search: SearchParams = field(default_factory=SearchParams)
 
     parallel: int = option(64, "games in flight", "GAMES", group="device")
+    part: Part | None = option(  # noqa: RUF009 - as immutable as the others
+        None,
+        "play only every N-th pair, beginning with pair K: one of N machines that share a match; "
+        "arena merge puts the run folders together",
+        "K/N",
+        group="match length",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = option(
         "auto", "where the nets run; auto: the first there is of cuda, mps, cpu", group="device"
     )
@@ -237,6 +270,8 @@ class MatchConfig:
             )
         if self.pairs < 1:
             raise ConfigError(f"--pairs {self.pairs}: a match needs at least 1 pair")
+        if self.part is not None and not self.part.numbers(self.pairs):
+            raise ConfigError(f"--part {self.part}: of {self.pairs} pairs none is in it")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"--seed {self.seed}: must be from 0 to 2^63 - 1")
         if self.parallel < 1:
@@ -266,6 +301,11 @@ class MatchConfig:
             raise ConfigError(
                 "--certified and --overshoot: the correction belongs to the LLR, which does not "
                 "decide a certified test: use one"
+            )
+        if len(self.lineup) > 2 and self.part is not None:
+            raise ConfigError(
+                f"--part {self.part}: a match of two nets has parts, a tournament has matches\n"
+                "Play the tournament's matches one by one, each with two nets."
             )
         bounds = self.preset is not None or (asked and self.sprt is not None)
         if len(self.lineup) > 2 and (bounds or self.certified or self.overshoot):

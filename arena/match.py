@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from arena.config import DEFAULT_DELTA, MatchConfig, SearchParams
+from arena.config import DEFAULT_DELTA, MatchConfig, Part, SearchParams
 from arena.external import Fault
 from arena.faults import VoidPair, note_void, too_many_void
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
@@ -54,6 +54,7 @@ class Ending(StrEnum):
 
     DECIDED = "decided"
     LIMIT = "limit"
+    PART = "part"  # all pairs of the part that was asked for are there, though not of the match
     INTERRUPTED = "interrupted"
     FAULTS = "faults"  # so many pairs were void that nothing good comes of playing on
 
@@ -69,6 +70,20 @@ class MatchState:
     plies: int = 0  # without those of the openings
     seconds: float = 0.0
     void: int = 0  # times that a pair has to be played again, since the start
+    part: Part | None = None  # None: all of the match is played
+    part_left: int = 0  # pairs of the part that are not finished
+
+    @property
+    def progress(self) -> int:
+        """Pairs that are done with: put to the test, or of a part, finished."""
+        return self.judgement.seen if self.part is None else self.finished
+
+    @property
+    def left(self) -> int:
+        """Pairs that may still have to be played."""
+        if self.part is not None:
+            return self.part_left
+        return 0 if self.judgement.settled else self.judgement.limit - self.judgement.seen
 
     @property
     def beyond(self) -> int:
@@ -91,7 +106,10 @@ class MatchObserver(Protocol):
         """Show the match before its first game, or that there is none left to play."""
 
     def pair_counted(self, state: MatchState) -> None:
-        """Show the match after the next pair in the order of issue was put to the test."""
+        """Show the match after the next pair in the order of issue was put to the test.
+
+        Of a part of a match also after a pair that cannot be put to it yet.
+        """
 
     def finished(self, outcome: MatchOutcome) -> None:
         """Show how the match ended; no game is being played any more."""
@@ -182,8 +200,12 @@ def run_match(
     games: PlaysGames,
     observer: MatchObserver,
     stop: threading.Event | None = None,
+    part: Part | None = None,
 ) -> MatchOutcome:
     """Play the pairs that the ledger lacks, until the match is settled or interrupted.
+
+    ``part``: the pairs to play are among these only. As a rule a part decides nothing by itself,
+    since pairs count in the order of issue; ``arena.merge`` puts parts together.
 
     An interrupt (KeyboardInterrupt, or ``stop``, which is looked at whenever a game ends) drops the
     games that are being played and the halves of pairs; the same call goes on later. A match that
@@ -196,7 +218,7 @@ def run_match(
     played from (within seconds, whichever pair's it is), RefereeError for a game that breaks the
     rules, LedgerError where a pair cannot be written. The ledger still holds every pair before.
     """
-    match = _RunningMatch(ledger, observer)
+    match = _RunningMatch(ledger, observer, part)
     missing = match.missing()
     if missing:
         deck.require(ledger.identity.pairs)
@@ -210,7 +232,8 @@ def run_match(
 class _RunningMatch:
     """The state of ``run_match``."""
 
-    def __init__(self, ledger: Ledger, observer: MatchObserver):
+    def __init__(self, ledger: Ledger, observer: MatchObserver, part: Part | None):
+        self._part = part
         self._ledger = ledger
         self._observer = observer
         self._began = time.monotonic()
@@ -221,9 +244,11 @@ class _RunningMatch:
         self._void = 0
         identity = ledger.identity
         self._repeats = Repeats()
-        self._judgement = Judgement.start(identity.sprt, identity.pairs)
+        raised = bool(identity.earlier_limits)
+        self._judgement = Judgement.start(identity.sprt, identity.pairs, raised=raised)
         while self._next_counts():
             pass
+        self._left = len(self.missing())
 
     def state(self) -> MatchState:
         return MatchState(
@@ -233,7 +258,9 @@ class _RunningMatch:
             self._games,
             self._plies,
             time.monotonic() - self._began,
-            void=self._void,
+            self._void,
+            self._part,
+            self._left if self._part else 0,
         )
 
     def missing(self) -> list[int]:
@@ -241,7 +268,8 @@ class _RunningMatch:
         if self._judgement.settled:
             return []
         limit = self._ledger.identity.pairs
-        return [number for number in range(limit) if number not in self._ledger.results]
+        numbers = self._part.numbers(limit) if self._part else range(limit)
+        return [number for number in numbers if number not in self._ledger.results]
 
     def play(
         self,
@@ -256,8 +284,10 @@ class _RunningMatch:
         seed = self._ledger.identity.seed
         own: list[Sequence[int]] = [numbers[lane :: games.lanes] for lane in range(games.lanes)]
         while self._play(games, [_Tasks(mine, self._again, openings, seed) for mine in own], stop):
-            if not self._again:
+            if not self._again and self._left:
                 raise MatchError("the players stopped before the match was settled")
+            if not self._again:  # a part has all its pairs
+                return
             own = [()] * games.lanes  # the last pairs were void
 
     def _play(self, games: PlaysGames, lanes: Sequence[_Tasks], stop: threading.Event) -> bool:
@@ -300,7 +330,9 @@ class _RunningMatch:
             pair = PairRecord(task.pair, task.opening, both)
             check_pair(pair)
             self._ledger.append(pair)
-            self.count()
+            self._left -= 1
+            if not self.count() and self._part:
+                self._observer.pair_counted(self.state())
 
     def _note(self, task: GameTask, fault: Fault) -> None:
         """Write down that a pair is void."""
@@ -315,10 +347,13 @@ class _RunningMatch:
                 f"({fault.what}) Make room, then give the same command again to go on."
             ) from error
 
-    def count(self) -> None:
-        """Count every pair in the ledger that is next in the order of issue."""
+    def count(self) -> bool:
+        """Count every pair in the ledger that is next in the order of issue; whether any was."""
+        counted = False
         while self._next_counts():
+            counted = True
             self._observer.pair_counted(self.state())
+        return counted
 
     def _next_counts(self) -> bool:
         """Judge the next pair in the order of issue, if it is there and anything is open."""
@@ -333,10 +368,12 @@ class _RunningMatch:
         self.count()  # an interrupt may have come between the ledger and the count
         if self._judgement.decided_at is not None:
             ending = Ending.DECIDED
+        elif self._judgement.settled:
+            ending = Ending.LIMIT
         else:
             ending = Ending.FAULTS if self._broken else Ending.INTERRUPTED
-            if self._judgement.settled:
-                ending = Ending.LIMIT
+            if self._part and not self.missing():
+                ending = Ending.PART
         outcome = MatchOutcome(self.state(), ending)
         self._observer.finished(outcome)
         return outcome
@@ -408,9 +445,9 @@ class _Tasks:
         return self
 
     def __next__(self) -> GameTask:
-        if self._second is not None:
-            second, self._second = self._second, None
-            return second
+        if (waiting := self._second) is not None:
+            self._second = None
+            return waiting
         try:
             number = self._again.popleft()
         except IndexError:

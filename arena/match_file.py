@@ -2,11 +2,13 @@
 
 Two runs with the same match.toml play the same games, up to float rounding (facts about the
 machine such as the device or the games in flight are in sessions.jsonl). A run is resumed only
-where all of it agrees, so a verdict never rests on games of two kinds.
+where all of it agrees, so a verdict never rests on games of two kinds. Only the limit of pairs may
+be raised, and the file then says which it was before.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
@@ -46,6 +48,9 @@ LATER = {
     if setting.name.startswith(("reuse", "noise", "temp"))
 }
 """Settings that came after the format, by name: left out where they are what was done before."""
+
+EARLIER = "earlier-limits"
+"""Key of the limits of pairs that a match had before; left out where there are none."""
 
 HEADER = "# What decides this match; written once by arena, and not to be changed.\n"
 
@@ -134,6 +139,7 @@ class MatchIdentity:
     pairs: int  # limit
     openings: BookIdentity
     seed: int
+    earlier_limits: tuple[int, ...] = ()  # of pairs, before they were raised; ascending
 
     def search_of(self, net: NetIdentity) -> SearchParams:
         """How one of the nets is searched."""
@@ -146,8 +152,13 @@ class MatchIdentity:
 
 
 def differences(old: MatchIdentity, new: MatchIdentity) -> list[str]:
-    """List the settings that are not the same, as ``visits in search: 100 -> 800``."""
-    before, after = (dict(_flat(to_table(identity))) for identity in (old, new))
+    """List the settings that are not the same, as ``search.visits: 100 -> 800``.
+
+    That a limit of pairs was another one earlier is no setting.
+    """
+    before, after = (
+        dict(_flat(to_table(replace(identity, earlier_limits=())))) for identity in (old, new)
+    )
     return [
         f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}"
         for key in {**before, **after}
@@ -221,7 +232,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def to_toml(table: Table, prefix: str = "") -> str:
-    """Spell nested tables of texts, numbers and switches as TOML, in their order."""
+    """Spell nested tables of texts, numbers, switches and lists of them as TOML, in their order."""
     lines = [
         f"{key} = {_toml_value(value)}\n"
         for key, value in table.items()
@@ -235,7 +246,7 @@ def to_toml(table: Table, prefix: str = "") -> str:
     return "".join(lines)
 
 
-def _toml_value(value: str | bool | float | list[str]) -> str:
+def _toml_value(value: str | bool | float | list[Any]) -> str:
     match value:
         case list():
             return f"[{', '.join(map(_toml_value, value))}]"
@@ -260,6 +271,7 @@ def to_table(identity: MatchIdentity) -> Table:
         "evaluator": identity.evaluator,
         "dtype": identity.dtype,
         "pairs": identity.pairs,
+        **({EARLIER: list(identity.earlier_limits)} if identity.earlier_limits else {}),
         "seed": identity.seed,
         **_players_table(identity),
         "openings": asdict(identity.openings),
@@ -314,8 +326,9 @@ def from_table(table: Table) -> MatchIdentity:
     if version != FORMAT:
         raise ValueError(f"its format is {version!r}, this arena reads {FORMAT}")
     parts = {name: table.get(name) for name in ("nets", "engines", "openings", "sprt", "search")}
-    rest = {key: value for key, value in table.items() if key not in {"format", *parts}}
+    rest = {key: value for key, value in table.items() if key not in {"format", EARLIER, *parts}}
     top = {"evaluator": str, "dtype": str, "pairs": int, "seed": int}
+    numbers = _checked(rest, top, "the first table")
     engines = _checked(parts["engines"] or {}, {}, "engines", dict.fromkeys(get_args(Role), dict))
     of_nets = dict.fromkeys((role for role in get_args(Role) if role not in engines), dict)
     nets = _checked(parts["nets"] or ({} if len(engines) == 2 else None), of_nets, "nets")
@@ -329,12 +342,21 @@ def from_table(table: Table) -> MatchIdentity:
         openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
         search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
-        **_checked(rest, top, "the first table"),
+        earlier_limits=_earlier_limits(table.get(EARLIER, []), numbers["pairs"]),
+        **numbers,
     )
     for player in identity.nets:
         if isinstance(player, NetIdentity):
             identity.search_of(player)  # or its settings make no sense
     return identity
+
+
+def _earlier_limits(limits: object, limit: int) -> tuple[int, ...]:
+    if isinstance(limits, list) and all(type(earlier) is int for earlier in limits):
+        rising = itertools.pairwise((0, *limits, limit))
+        if not limits or all(lower < higher for lower, higher in rising):
+            return tuple(limits)
+    raise ValueError(f"{EARLIER!r} in the first table cannot be {limits!r}")
 
 
 def _with_later(search: object) -> object:

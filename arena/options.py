@@ -18,7 +18,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from arena.config import ConfigError, MatchConfig
+from arena.config import ConfigError, MatchConfig, Part
 from arena.player_words import parse_engine, parse_net, read_table
 from arena.players import EnginePlayer, Entrant, NetPlayer
 from swa.cores import usable_cores
@@ -223,10 +223,19 @@ def finite_number(text: str) -> float:
     return number
 
 
+def part_of_match(text: str) -> Part:
+    """Return the part that a flag was given, for argparse."""
+    try:
+        return Part.parse(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 _FLAG_VALUES: dict[Any, Callable[[str], Any]] = {
     int: whole_number,
     float: finite_number,
     Path: Path,
+    Part: part_of_match,
 }
 
 
@@ -358,6 +367,11 @@ def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
             parts = "" if items[-1] is ... else f" of {len(items)}"
             raise ConfigError(f"{where}: must be a list{parts}, each {_KINDS[items[0]]}")
         return tuple(_read_value(items[0], item, where, folder) for item in value)
+    if wanted is Part:
+        try:
+            return Part.parse(str(value))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
     if wanted is Path and isinstance(value, str):
         return within(folder, value)
     if wanted is float and type(value) in (int, float) and math.isfinite(value):

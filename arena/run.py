@@ -21,7 +21,7 @@ from arena.entrants import Found, FoundNet, identities, no_difference, same_play
 from arena.evaluator import Choice, Evaluator, choose_evaluator, make_evaluator
 from arena.faults import FAULTS_FILE
 from arena.ledger import GAMES_FILE, Ledger
-from arena.match import Ending, MatchObserver, deck_of, match_identity, run_match
+from arena.match import Ending, MatchObserver, MatchState, deck_of, match_identity, run_match
 from arena.match_file import MATCH_FILE, MatchIdentity
 from arena.openings import default_book, read_book
 from arena.players import Entrant, NetPlayer
@@ -66,6 +66,7 @@ class Played:
     run: Run
     summary: Summary
     ending: Ending
+    state: MatchState
 
 
 def play(
@@ -106,6 +107,11 @@ def play(
                 note(line)
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
+        if ledger.raised_from is not None:
+            note(
+                f"{folder}: at most {identity.pairs:,} pairs from here on, instead of "
+                f"{ledger.raised_from:,}; its report says so."
+            )
         winograd = any(choice.kind == "winograd" for choice in choices.values())
         if not kernels_compiled(forward=winograd):
             note(COMPILING)  # nothing is left that could be refused
@@ -118,15 +124,15 @@ def play(
             players = _players(running, config, seated, choices)
             games = BatchedSearch(players, config.parallel, LANES, config.nncache)
             clock = _Clock(games, ledger)
-            observer = running.enter_context(show(heading_of(identity), clock.pace))
+            observer = running.enter_context(show(heading_of(ledger.identity), clock.pace))
             try:
-                outcome = run_match(ledger, deck, games, observer)
+                outcome = run_match(ledger, deck, games, observer, part=config.part)
             finally:
                 # Of a full disk the ledger or the report tells; this line is not worth an error.
                 with suppress(OSError):
                     session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
-    return Played(run, summary, outcome.ending)
+    return Played(run, summary, outcome.ending, outcome.state)
 
 
 def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:
@@ -212,6 +218,7 @@ def _session(
         versions=provenance.versions(),
         device=f"{device} ({provenance.device_name(device)})",
         parallel=config.parallel,
+        part=config.part,
         pairs_before=pairs_before,
         evaluator=", ".join(dict.fromkeys(map(str, choices.values()))) or None,
         nets=tuple(

@@ -259,8 +259,9 @@ class Lane:
 
     def run(self) -> Iterator[FinishedGame | None]:
         """Play until the tasks are used up; yields each game as it ends, None after each step."""
-        for begun in self._playing if self._timed else ():
-            self._begin_turn(begun)
+        if self._timed:
+            for number in self._playing:
+                self._begin_turn(number)
         while self._playing:
             answered = self._take_answers() if self._visited else False
             if self._step() or answered:
@@ -349,8 +350,8 @@ class Lane:
         rules.watched = judge is not None
         turns.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
         if self._timed:
-            white, black = self._players[task.white], self._players[task.black]
-            playing.clocks = GameClocks(white.limits, black.limits, time.monotonic())
+            white, black = (self._players[player].limits for player in (task.white, task.black))
+            playing.clocks = GameClocks(white, black, time.monotonic())
             self._flight.games[slot].hold = 1  # no move is played behind its clock's back
             self._begin_turn(slot)
 

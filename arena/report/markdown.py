@@ -109,9 +109,15 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
         )
     if summary["state"] == "limit" and summary["sprt"] is not None:
         yield (
-            "The limit of pairs was reached between the bounds. The verdict is undecided and stays "
-            "so: to play on because of what was seen would make the error rates untrue. `arena "
-            "plan --pairs` tells how often a limit ends like this."
+            "The limit of pairs was reached between the bounds: the verdict is undecided. `arena "
+            "plan --pairs` tells how often a limit ends like this. With a higher `--pairs` the "
+            "same test goes on."
+        )
+    yield from _of_the_limit(summary)
+    if summary["parts"] and summary["state"] == "unfinished":
+        yield (
+            f"Here are pairs of {_parts(summary)} of the match. A pair counts when all before it "
+            "are there: `arena merge` puts the parts together."
         )
     if 0 < pairs < FEW_PAIRS:
         few = f"{counted(pairs, 'pair')} {'is' if pairs == 1 else 'are'} few"
@@ -162,6 +168,26 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
     )
 
 
+def _of_the_limit(summary: Summary) -> Iterator[str]:
+    if not summary["earlier_limits"]:
+        return
+    tested = summary["sprt"] is not None
+    yield (
+        f"The limit of pairs was raised from {_numbers(summary['earlier_limits'])} to "
+        f"{summary['pairs_limit']:,}, maybe because of what was seen. "
+        + (
+            "The test and its bounds are as they were, and so are its error rates; i"
+            if tested
+            else "I"
+        )
+        + "ntervals of a match whose length was fixed beforehand do not hold."
+    )
+
+
+def _parts(summary: Summary) -> str:
+    return f"{'part' if len(summary['parts']) == 1 else 'parts'} {', '.join(summary['parts'])}"
+
+
 def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
     for net in nets:
         steps = net["training_steps"]
@@ -186,7 +212,10 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     if identity.sprt is not None:
         sprt = identity.sprt
         yield ["test", f"{sprt_name(sprt)}, alpha {sprt.alpha:g}, beta {sprt.beta:g}"]
-    yield ["most pairs", f"{identity.pairs:,}{'' if identity.sprt else ', all played'}"]
+    limit = f"{identity.pairs:,}{'' if identity.sprt else ', all played'}"
+    if identity.earlier_limits:
+        limit += f"; raised, from {_numbers(identity.earlier_limits)}"
+    yield ["most pairs", limit]
     yield [
         "openings",
         f"{escape(openings['file'])} (sha256 `{openings['sha256'][:SHOWN_HASH]}`), "
@@ -205,10 +234,16 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
         yield ["versions", escape(", ".join(versions))]
     if summary["date"] is not None:
         parts = summary["sessions"]
-        yield ["begun", summary["date"] + (f", played in {parts} parts" if parts > 1 else "")]
+        sessions = f", played in {parts} sessions" if parts > 1 else ""
+        of_parts = f", {_parts(summary)}" if summary["parts"] else ""
+        yield ["begun", summary["date"] + sessions + of_parts]
     yield from _speed(summary)
     if summary["command"] is not None:
         yield ["command", escape(shlex.join(summary["command"]))]
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ", then ".join(f"{value:,}" for value in values)
 
 
 def _plays(identity: MatchIdentity, player: PlayerIdentity) -> str:
@@ -288,7 +323,11 @@ def _statistics(summary: Summary) -> Iterator[list[str]]:
 
 def _is_no_match_of_fixed_length(summary: Summary) -> bool:
     """Whether the ordinary figures only describe: a test looks on, or pairs are missing."""
-    return summary["sprt"] is not None or summary["state"] == "unfinished"
+    return (
+        summary["sprt"] is not None
+        or summary["state"] == "unfinished"
+        or bool(summary["earlier_limits"])
+    )
 
 
 def _interval(ends: list[float | None] | None) -> str:
@@ -298,6 +337,11 @@ def _interval(ends: list[float | None] | None) -> str:
 def _interval_note(summary: Summary) -> str:
     if not _is_no_match_of_fixed_length(summary):
         return ""
+    if summary["sprt"] is None and summary["earlier_limits"]:
+        return (
+            "The limit of pairs was raised, so this is no match of fixed length: what holds is "
+            "what is valid\nat every moment."
+        )
     if summary["sprt"] is None:
         return "Intervals and LOS of a match of fixed length hold once all of its pairs are played."
     return (

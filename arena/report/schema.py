@@ -120,6 +120,7 @@ class Summary(TypedDict):
     pairs_repeated: int  # not counted, as one of their games was in an earlier pair
     pairs_beyond: int  # finished, but not counted
     pairs_limit: int
+    earlier_limits: list[int]  # what it was before it was raised, ascending
     games: int
     pentanomial: list[int]  # [LL, LD, WL+DD, WD, WW]
     wins: int
@@ -155,4 +156,5 @@ class Summary(TypedDict):
     command: list[str] | None
     date: str | None  # ISO, on which the match began
     sessions: int
+    parts: list[str]  # "2/3": what was played apart, on machines of their own
     throughput: dict[str, float | None]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from arena.config import Part
 from arena.faults import Faults, faults_of, read_void
 from arena.game import GameRecord, PairRecord
 from arena.judgement import Judgement, in_issue_order, judge
@@ -35,7 +36,7 @@ from arena.report.schema import (
     State,
     Summary,
 )
-from arena.sessions import Pace, Session, evaluators_of, read_sessions
+from arena.sessions import Pace, Session, devices_of, evaluators_of, read_sessions
 from arena.stats.confidence import confidence_sequence
 from arena.stats.elo import (
     EloEstimate,
@@ -82,16 +83,20 @@ class Run:
         """The counted pairs by session: those that it was the first to issue, and finished all.
 
         What was in flight at an interrupt is left out, finished or not: what had finished there are
-        the short games, so that the sessions would differ by the interrupt alone.
+        the short games, so that the sessions would differ by the interrupt alone. A session that
+        played a part of the match issued the numbers of that part only.
         """
-        begins = sorted({session.pairs_before or 0 for session in self.sessions})
+        # Of sessions that begin at one place, all but the last have finished nothing.
+        issued_by = {session.pairs_before or 0: session.part for session in self.sessions}
+        begins = sorted(issued_by) or [0]
         part_of: dict[int, int] = {}
-        first = 0
-        for part, end in enumerate([*begins[1:], len(self.written)]):
-            done = set(self.written[:end])
-            gap = next(number for number in itertools.count() if number not in done)
-            part_of |= dict.fromkeys(range(first, gap), part)
-            first = max(done, default=-1) + 1
+        for part, (begin, end) in enumerate(itertools.pairwise([*begins, len(self.written)])):
+            issuing = issued_by.get(begin) or Part(1, 1)
+            before, done = set(self.written[:begin]), set(self.written[:end])
+            issued = issuing.numbers(self.identity.pairs)
+            first = max((number + 1 for number in issued if number in before), default=0)
+            finished = itertools.takewhile(done.__contains__, issued)
+            part_of |= dict.fromkeys((number for number in finished if number >= first), part)
         counts: dict[int, PairCounts] = defaultdict(PairCounts)
         for pair in self.counted:
             if pair.number in part_of:
@@ -112,7 +117,8 @@ def read_run(folder: Path) -> Run:
     written = list(read_pairs(folder))
     pairs = sorted(written, key=lambda pair: pair.number)
     results = {pair.number: pair.result for pair in pairs}
-    judgement = judge(in_issue_order(results), identity.sprt, identity.pairs)
+    raised = bool(identity.earlier_limits)
+    judgement = judge(in_issue_order(results), identity.sprt, identity.pairs, raised=raised)
     order = [pair.number for pair in written]
     run = Run(folder, identity, pairs, order, judgement, read_sessions(folder))
     games = [game for pair in run.counted for game in pair.games]
@@ -141,6 +147,7 @@ def summarize(run: Run) -> Summary:
         pairs_repeated=len(judgement.repeats),
         pairs_beyond=len(run.pairs) - judgement.seen,
         pairs_limit=identity.pairs,
+        earlier_limits=list(identity.earlier_limits),
         games=counts.games,
         pentanomial=list(counts.pentanomial),
         wins=counts.wins,
@@ -171,11 +178,12 @@ def summarize(run: Run) -> Summary:
         plies=_mean_plies(run.counted),
         openings=_openings(run),
         versions=dict(last.versions) if last else {},
-        device=last.device if last else None,
+        device=", then ".join(devices_of(run.sessions)) or None,
         evaluator=", then ".join(evaluators_of(run.sessions)) or None,
         command=list(last.command) if last else None,
         date=run.sessions[0].started[:10] if run.sessions else None,
         sessions=len(run.sessions),
+        parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
     )
 
