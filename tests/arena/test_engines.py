@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from arena import engine_process, engines
+from arena.cli import main
 from arena.config import SearchParams
 from arena.engine_process import Heartbeat, expected_of
 from arena.engines import EngineError, engine_player
 from arena.evaluator import Evaluation, Leaves
 from arena.external import Answer, Fault, GameState
+from arena.faults import read_void
 from arena.game import GameTask, Remark, Termination
 from arena.openings import default_book, final_position
 from arena.players import EnginePlayer, Limits, TimeControl
@@ -435,6 +439,68 @@ def test_a_match_that_is_left_leaves_no_process_and_waits_for_none() -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert len(answers) == 1
     assert time.monotonic() - began < engine_process.GRACE, "nobody waited for them to obey"
+
+
+# --- from the command line ---
+
+
+def flag(script: str, *args: object, name: str) -> list[str]:
+    words = " ".join([str(FAKES / f"{script}.py"), *map(str, args)])
+    return ["--engine", f"cmd={sys.executable}", f"args={words}", f"name={name}", "nodes=7"]
+
+
+def run(*players: list[str], out: Path, pairs: int = 2) -> int:
+    words = [word for player in players for word in player]
+    match = ["--pairs", str(pairs), "--no-sprt", "--parallel", "2", "--quiet", "--out", str(out)]
+    return main(["run", *words, *match])
+
+
+def test_a_match_of_engines_from_the_command_line(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert run(flag("uci_engine", name="a"), flag("babbles", name="b"), out=out) == 0
+    games = list(read_games(out))
+    assert len(games) == 4
+    for game in games:
+        assert not game.errors
+        assert {game.headers["White"], game.headers["Black"]} == {"a", "b"}
+        played = [node.comment for node in game.mainline() if node.comment != "book"]
+        assert played
+        assert all(re.match(r"\+0\.35/3 \d+\.\d{3}s, n=7$", comment) for comment in played)
+
+
+def test_forfeits_are_told_and_leave_no_verdict(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert run(flag("uci_engine", name="a"), flag("crashes", name="b"), out=out) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["faults"]["forfeits"] == {"baseline": {}, "candidate": {"engine crashed": 4}}
+    assert summary["doubts"] == ["b lost 4 of 4 games by faults (more than 1%): 4 engine crashed"]
+    report = (out / "report.md").read_text()
+    assert "no verdict, since b lost 4 of 4 games by faults" in report
+    assert "| b | lost by a fault: engine crashed | 4 |" in report
+    for game in read_games(out):
+        assert game.headers["Termination"] == "engine crashed"
+        assert "engine crashed: exit code 1: assertion failed" in game.end().comment
+
+
+def test_a_void_pair_is_played_again_from_the_command_line(tmp_path: Path) -> None:
+    killed, out, quiet = tmp_path / "killed", tmp_path / "run", tmp_path / "quiet"
+    other = flag("uci_engine", name="a")
+    assert run(other, flag("is_killed", killed, name="b"), out=out) == 0
+    (void,) = read_void(out)
+    assert void.what == "b: was killed from outside (SIGKILL)"
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["pairs"], summary["faults"]["void"], summary["doubts"]) == (2, 1, [])
+    assert run(other, flag("uci_engine", "again", name="b"), out=quiet) == 0
+    first, second = (
+        sorted(str(game.mainline_moves()) for game in read_games(folder)) for folder in (out, quiet)
+    )
+    assert first == second
+
+
+def read_games(folder: Path) -> Iterator[chess.pgn.Game]:
+    with (folder / "games.pgn").open() as file:
+        while (game := chess.pgn.read_game(file)) is not None:
+            yield game
 
 
 # --- a real one ---
