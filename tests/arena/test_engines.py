@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import chess.pgn
 import pytest
 
 from arena import engine_process, engines
