@@ -165,7 +165,9 @@ class Wire(chess.engine.UciProtocol):
         if words[0] == "readyok" and self._pings and self.went is not None:
             self._pings -= 1
             return
-        if words[0] == "bestmove" and self.went is not None and self.best is None:
+        if words[0] == "bestmove":
+            if self.went is None or self.best is not None:
+                return  # nobody has asked, and the next question must not be answered by it
             self.best = words[1] if len(words) > 1 else ""
             self.seconds = now - self.went
             for info in self._info.values():
@@ -192,6 +194,7 @@ class EngineProcess:
         self._wire = wire
         self._heartbeat = heartbeat
         self._patience = patience
+        self._killed = False
 
     @classmethod
     async def start(
@@ -232,7 +235,8 @@ class EngineProcess:
     def usable(self) -> bool:
         """Whether it can be asked for another move."""
         wire = self._wire
-        return not (wire.gone or wire.flooded or wire.returncode.done()) and wire.command is None
+        ended = self._killed or wire.gone or wire.flooded or wire.returncode.done()
+        return not ended and wire.command is None
 
     async def find_move(self, task: Task) -> Answer:
         """Ask for a move, and classify what comes instead of one.
@@ -272,6 +276,9 @@ class EngineProcess:
 
     async def kill(self) -> None:
         """End the process and whatever it has started."""
+        if self._killed:  # its number may be another process's by now
+            return
+        self._killed = True
         transport = self._wire.transport
         assert transport is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -79,6 +79,7 @@ class EnginePool:
         self._closing = False
         self._heartbeat = Heartbeat()
         self._loop = asyncio.new_event_loop()
+        # chess.engine reports there what came too late to be anybody's answer.
         self._loop.set_exception_handler(lambda loop, context: None)
         self._places = asyncio.Semaphore(concurrency)
         self._thread = threading.Thread(target=self._loop.run_forever, name=self.name, daemon=True)

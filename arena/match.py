@@ -453,8 +453,6 @@ class _Tasks:
         except IndexError:
             number = next(self._numbers)
         opening = self._openings.opening(number)
-        first, second = (game_seed(self._seed, 2 * number + game) for game in range(2))
-        self._second = GameTask(
-            number, False, opening, white=BASELINE, black=CANDIDATE, seed=second
-        )
+        first, other = (game_seed(self._seed, 2 * number + game) for game in range(2))
+        self._second = GameTask(number, False, opening, white=BASELINE, black=CANDIDATE, seed=other)
         return GameTask(number, True, opening, white=CANDIDATE, black=BASELINE, seed=first)
