@@ -29,7 +29,7 @@ from arena.external import Fault
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
-from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
+from arena.match_file import BookIdentity, MatchIdentity, NetIdentity, TablesIdentity
 from arena.openings import Book, Deck, shuffled
 from arena.referee import check_pair
 from arena.stats.presets import preset
@@ -109,7 +109,11 @@ class PlaysGames(Protocol):
 
 
 def match_identity(
-    config: MatchConfig, nets: Sequence[NetIdentity], book: Book, evaluator: str = "net"
+    config: MatchConfig,
+    nets: Sequence[NetIdentity],
+    book: Book,
+    evaluator: str = "net",
+    tables: TablesIdentity | None = None,
 ) -> MatchIdentity:
     """Put together all that decides a match: match.toml.
 
@@ -132,6 +136,7 @@ def match_identity(
         pairs=config.pairs,
         openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
         seed=config.seed,
+        tables=tables,
     )
 
 

@@ -64,6 +64,17 @@ class BookIdentity:
     order: Literal["random", "sequential"]
 
 
+@dataclass(frozen=True, slots=True)
+class TablesIdentity:
+    """The tablebases, by the sha256 of their files' names and sizes, and how they are used."""
+
+    sha256: str
+    files: int
+    pieces: int  # most on the board
+    search: bool  # whether nets search by them
+    fast_play: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchIdentity:
     """A match, by all that decides it."""
@@ -76,6 +87,7 @@ class MatchIdentity:
     pairs: int  # limit
     openings: BookIdentity
     seed: int
+    tables: TablesIdentity | None = None
 
 
 def differences(old: MatchIdentity, new: MatchIdentity) -> list[str]:
@@ -197,6 +209,8 @@ def to_table(identity: MatchIdentity) -> Table:
     }
     if identity.sprt is not None:
         table["sprt"] = asdict(identity.sprt)
+    if identity.tables is not None:
+        table["tb"] = asdict(identity.tables)
     return _kebab(table | {"search": asdict(identity.search)})
 
 
@@ -221,15 +235,18 @@ def from_table(table: Table) -> MatchIdentity:
     version = table.get("format")
     if version != FORMAT:
         raise ValueError(f"its format is {version!r}, this arena reads {FORMAT}")
-    parts = {name: table.get(name) for name in ("nets", "openings", "sprt", "search")}
+    parts = {name: table.get(name) for name in ("nets", "openings", "sprt", "tb", "search")}
     rest = {key: value for key, value in table.items() if key not in {"format", *parts}}
     top = {"evaluator": str, "dtype": str, "pairs": int, "seed": int}
     nets = _checked(parts["nets"], {"baseline": dict, "candidate": dict}, "nets")
-    sprt = parts["sprt"]
+    sprt, tables = parts["sprt"], parts["tb"]
     return MatchIdentity(
         nets=(_net("baseline", nets), _net("candidate", nets)),
         openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
+        tables=None
+        if tables is None
+        else TablesIdentity(**_values_of(TablesIdentity, tables, "tb")),
         search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
         **_checked(rest, top, "the first table"),
     )

@@ -10,7 +10,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from arena.console import COMPILING, PaceSource
 from arena.evaluator import Choice, choose_evaluator, make_evaluator
 from arena.ledger import GAMES_FILE, Ledger
 from arena.match import Ending, MatchError, MatchObserver, deck_of, match_identity, run_match
-from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity
+from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity, TablesIdentity
 from arena.openings import default_book, read_book
 from arena.report.block import Heading
 from arena.report.folder import write_reports
@@ -40,6 +40,7 @@ from arena.sessions import (
     session_ended,
     session_started,
 )
+from arena.tablebase import Tablebase
 from swa import provenance
 from swa.net import Net, load_net, same_weights
 
@@ -77,9 +78,10 @@ def play(
     ``command`` is noted in the report, ``show`` makes the view of the match, ``note`` takes single
     lines about its beginning. ``folder`` overrides ``config.out``.
 
-    Raises NetError, DeviceError or MatchError before anything is written; OpeningError too, unless
-    the book is found to be broken farther on; LedgerError also where a pair cannot be written,
-    RefereeError or EvaluationError where a game goes wrong. Finished pairs are kept in any case.
+    Raises NetError, DeviceError, TablebaseError or MatchError before anything is written;
+    OpeningError too, unless the book is found to be broken farther on; LedgerError also where a
+    pair cannot be written, RefereeError or EvaluationError where a game goes wrong, TablebaseError
+    where a table turns out to be damaged. Finished pairs are kept in any case.
     """
     nets = [load_net(path) for path in config.nets]
     if same_weights(*nets):
@@ -88,7 +90,10 @@ def play(
             "A net has no strength relative to itself: name another one (--nets)."
         )
     book = default_book() if config.openings is None else read_book(config.openings)
-    identity = match_identity(config, _identities(nets), book)
+    tables = Tablebase(config.tb, config.tb_pieces) if config.tb else None
+    identity = match_identity(
+        config, _identities(nets), book, tables=_tables_identity(config, tables)
+    )
     deck = deck_of(identity, book)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
@@ -96,7 +101,7 @@ def play(
         choose_evaluator(net.spec, config.evaluator, config.device, config.dtype) for net in nets
     ]
     folder = folder or config.out or next_folder(identity)
-    with _open_run_folder(folder, identity) as ledger:
+    with tables or nullcontext(), _open_run_folder(folder, identity) as ledger:
         note(f"Run folder: {folder}")
         if config.preset is not None and identity.sprt is not None:
             width = config.delta or DEFAULT_DELTA
@@ -112,7 +117,13 @@ def play(
             note(f"{folder}: evaluated by {before[-1]} so far, from here by {session.evaluator}.")
         session_started(folder, session)
         players = [
-            Player(net.name, make_evaluator(net, choice, config.dtype), config.search)
+            Player(
+                net.name,
+                make_evaluator(net, choice, config.dtype),
+                config.search,
+                tables if config.tb_search else None,
+                config.tb_fast_play,
+            )
             for net, choice in zip(nets, choices, strict=True)
         ]
         games = BatchedSearch(players, config.parallel, LANES, config.nncache)
@@ -173,6 +184,14 @@ def _identities(nets: Sequence[Net]) -> tuple[NetIdentity, NetIdentity]:
     return (
         NetIdentity("baseline", names[0], baseline.sha256),
         NetIdentity("candidate", names[1], candidate.sha256),
+    )
+
+
+def _tables_identity(config: MatchConfig, tables: Tablebase | None) -> TablesIdentity | None:
+    if tables is None:
+        return None
+    return TablesIdentity(
+        tables.sha256, tables.files, tables.pieces, config.tb_search, config.tb_fast_play
     )
 
 

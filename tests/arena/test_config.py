@@ -43,6 +43,7 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         "evaluator": (["torch"], "torch"),
         "dtype": (["bfloat16"], "bfloat16"),
         "nets": (["a", "b"], (Path("a"), Path("b"))),
+        "tb": (["a", "b"], (Path("a"), Path("b"))),
     }
     by_type: dict[Any, tuple[list[str], Any]] = {
         int: (["7"], 7),
@@ -59,6 +60,8 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         nets = [] if option.name == "nets" else ["--nets", *NETS]
         if option.name == "delta":
             words = [*words, "--preset", "pick-best"]
+        if option.name in ("tb_pieces", "tb_fast_play"):
+            words = [*words, "--tb", "tables"]
         config = load(*nets, flag, *words)
         owner = config.search if hasattr(config.search, option.name) else config
         assert getattr(owner, option.name) == value, option.name
