@@ -67,8 +67,8 @@ def searched(
     return Analysis(player, [(fen, [])]).search()[0]
 
 
-FIVE_MEN = "8/8/3k4/8/3pR3/8/3K1r2/8 w - - 4 30"
-"""A rook takes a rook's pawn with check, and gives itself up or not: captures into 4 men."""
+FIVE_MEN = "8/8/3k4/8/3pR3/8/3K4/5r2 w - - 4 30"
+"""A rook may take a pawn, or give itself up: captures into four men."""
 
 
 def test_a_leaf_that_the_tables_know_is_not_the_nets(tables: Tablebase) -> None:
@@ -212,7 +212,8 @@ def test_a_won_ending_is_mated_within_fifty_moves(
     chance = random.Random(9)
     wins = [random_win(pieces, chance, syzygy).fen() for _ in range(count)]
     player = Player("uniform", UniformEvaluator(), SearchParams(visits=VISITS), tables)
-    for fen, game in zip(wins, played([player, Visitor("stubborn", Stubborn(syzygy))], wins)):
+    games = played([player, Visitor("stubborn", Stubborn(syzygy))], wins)
+    for fen, game in zip(wins, games, strict=True):
         assert game.termination is Termination.CHECKMATE, fen
         assert len(game.moves) <= 99
         assert len(game.moves) % 2 == 1
