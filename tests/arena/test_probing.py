@@ -63,7 +63,7 @@ def searched(
     fen: str, tables: Tablebase | None, evaluator: HashEvaluator | None = None, **more: object
 ) -> SearchResult:
     params = SearchParams(visits=600, **more)  # type: ignore[arg-type]
-    player = Player("net", evaluator or HashEvaluator(5), params, tables)
+    player = Player("net", evaluator or HashEvaluator(5), params, tables=tables)
     return Analysis(player, [(fen, [])]).search()[0]
 
 
@@ -178,7 +178,7 @@ def test_games_by_tables_do_not_depend_on_what_is_in_flight(tables: Tablebase) -
         for pieces in ("KRPvKR", "KQPvKQ", "KBPvKN", "KPPvKP", "KRBvKR", "KRvKN")
     ]
     nets: list[Player | Visitor] = [
-        Player("a", HashEvaluator(1), SearchParams(visits=12), tables),
+        Player("a", HashEvaluator(1), SearchParams(visits=12), tables=tables),
         Player("b", HashEvaluator(2), SearchParams(visits=12)),
     ]
     alone = played(nets, starts, parallel=1)
@@ -211,7 +211,7 @@ def test_a_won_ending_is_mated_within_fifty_moves(
     """A player that knows nothing but the tables, against the best defence."""
     chance = random.Random(9)
     wins = [random_win(pieces, chance, syzygy).fen() for _ in range(count)]
-    player = Player("uniform", UniformEvaluator(), SearchParams(visits=VISITS), tables)
+    player = Player("uniform", UniformEvaluator(), SearchParams(visits=VISITS), tables=tables)
     games = played([player, Visitor("stubborn", Stubborn(syzygy))], wins)
     for fen, game in zip(wins, games, strict=True):
         assert game.termination is Termination.CHECKMATE, fen
@@ -224,7 +224,9 @@ def test_fast_play_takes_no_longer_than_the_tables_say(
 ) -> None:
     chance = random.Random(10)
     wins = [random_win("KRvK", chance, syzygy) for _ in range(3)]
-    fast = Player("fast", UniformEvaluator(), SearchParams(visits=10), tables, tb_fast_play=True)
+    fast = Player(
+        "fast", UniformEvaluator(), SearchParams(visits=10), tables=tables, tb_fast_play=True
+    )
     fens = [board.fen() for board in wins]
     games = played([fast, Visitor("stubborn", Stubborn(syzygy))], fens)
     for board, game in zip(wins, games, strict=True):
@@ -232,7 +234,7 @@ def test_fast_play_takes_no_longer_than_the_tables_say(
 
 
 def test_what_was_found_is_counted(tables: Tablebase) -> None:
-    player = Player("net", HashEvaluator(1), SearchParams(visits=20), tables)
+    player = Player("net", HashEvaluator(1), SearchParams(visits=20), tables=tables)
     search = BatchedSearch([player, player], 1, 1)
     task = GameTask(0, True, Opening("8/8/8/3k4/8/8/8/KQ6 w - - 0 1"), 0, 1)
     (game,) = search.play([iter([task])])
