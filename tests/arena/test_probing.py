@@ -156,14 +156,18 @@ def test_a_forced_capture_into_a_won_ending_is_proven(tables: Tablebase, sticky:
 
 
 def played(
-    players: list[Player | Visitor], openings: list[str], parallel: int = 8, lanes: int = 1
+    players: list[Player | Visitor],
+    openings: list[str],
+    parallel: int = 8,
+    lanes: int = 1,
+    most_plies: int = 0,
 ) -> list[GameRecord]:
     """Games of player 0, who moves first in each opening, against player 1."""
     tasks = []
     for number, fen in enumerate(openings):
         first = chess.Board(fen).turn
         colours = (0, 1) if first == chess.WHITE else (1, 0)
-        tasks.append(GameTask(number, True, Opening(fen), *colours))
+        tasks.append(GameTask(number, True, Opening(fen), *colours, most_plies=most_plies))
     search = BatchedSearch(players, parallel, lanes)
     finished = list(search.play([iter(tasks[lane::lanes]) for lane in range(lanes)]))
     for game in finished:
@@ -181,9 +185,9 @@ def test_games_by_tables_do_not_depend_on_what_is_in_flight(tables: Tablebase) -
         Player("a", HashEvaluator(1), SearchParams(visits=12), tables=tables),
         Player("b", HashEvaluator(2), SearchParams(visits=12)),
     ]
-    alone = played(nets, starts, parallel=1)
-    assert played(nets, starts, parallel=6) == alone
-    assert played(nets, starts, parallel=4, lanes=2) == alone
+    alone = played(nets, starts, parallel=1, most_plies=40)
+    assert played(nets, starts, parallel=6, most_plies=40) == alone
+    assert played(nets, starts, parallel=4, lanes=2, most_plies=40) == alone
 
 
 class Stubborn:
