@@ -218,6 +218,19 @@ class MatchConfig:
     dtype: Literal["float32", "float16", "bfloat16"] = option(
         "float32", "numbers that the nets compute with; decides by its rounding", group="device"
     )
+    tb: tuple[Path, ...] = option(
+        (),
+        "folders of Syzygy tables (.rtbw, .rtbz): of the moves at hand, and of positions in the "
+        "search, the nets know what the tables know",
+        "DIR",
+    )
+    tb_pieces: int = option(
+        0, "most pieces on the board at which tables are asked; 0: all that there are", "PIECES"
+    )
+    tb_search: bool = option(True, "let the nets search by the tables of --tb")
+    tb_fast_play: bool = option(
+        False, "of moves that win by the tables, play only those of the least DTZ"
+    )
     search: SearchParams = field(default_factory=SearchParams)
 
     parallel: int = option(64, "games in flight", "GAMES", group="device")
@@ -258,6 +271,7 @@ class MatchConfig:
                 "Name the baseline, then the candidate."
             )
         self._refuse_contradictions()
+        self._refuse_tables()
         if self.sprt is not None and not self.sprt[0] < self.sprt[1]:
             elo0, elo1 = self.sprt
             raise ConfigError(f"--sprt {elo0:g} {elo1:g}: ELO0 must be below ELO1")
@@ -283,6 +297,17 @@ class MatchConfig:
     def lineup(self) -> tuple[Entrant, ...]:
         """Who plays: the baseline, then the candidate, then what others there are."""
         return self.players or tuple(NetPlayer(path=path) for path in self.nets)
+
+    def _refuse_tables(self) -> None:
+        """Refuse settings of tablebases that do not go together."""
+        if self.tb_pieces and not 3 <= self.tb_pieces <= 7:
+            raise ConfigError(f"--tb-pieces {self.tb_pieces}: must be from 3 to 7, or 0 for all")
+        if self.tb:
+            return
+        for name in ("tb_pieces", "tb_fast_play"):
+            if getattr(self, name):
+                flag = name.replace("_", "-")
+                raise ConfigError(f"--{flag}: is a setting of --tb: name a folder of tables")
 
     def _refuse_contradictions(self) -> None:
         """Refuse settings of the test that do not go together."""

@@ -31,7 +31,13 @@ from arena.faults import VoidPair, note_void, too_many_void
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
-from arena.match_file import BookIdentity, EngineIdentity, MatchIdentity, PlayerIdentity
+from arena.match_file import (
+    BookIdentity,
+    EngineIdentity,
+    MatchIdentity,
+    PlayerIdentity,
+    TablesIdentity,
+)
 from arena.openings import Book, Deck, shuffled
 from arena.referee import check_pair
 from arena.sessions import now
@@ -132,7 +138,11 @@ class PlaysGames(Protocol):
 
 
 def match_identity(
-    config: MatchConfig, nets: Sequence[PlayerIdentity], book: Book, evaluator: str = "net"
+    config: MatchConfig,
+    nets: Sequence[PlayerIdentity],
+    book: Book,
+    evaluator: str = "net",
+    tables: TablesIdentity | None = None,
 ) -> MatchIdentity:
     """Put together all that decides a match: match.toml.
 
@@ -156,6 +166,7 @@ def match_identity(
         pairs=config.pairs,
         openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
         seed=config.seed,
+        tables=tables,
     )
 
 

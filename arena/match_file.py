@@ -127,6 +127,17 @@ class BookIdentity:
     order: Literal["random", "sequential"]
 
 
+@dataclass(frozen=True, slots=True)
+class TablesIdentity:
+    """The tablebases, by the sha256 of their files' names and sizes, and how they are used."""
+
+    sha256: str
+    files: int
+    pieces: int  # most on the board
+    search: bool  # whether nets search by them
+    fast_play: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchIdentity:
     """A match, by all that decides it."""
@@ -139,6 +150,7 @@ class MatchIdentity:
     pairs: int  # limit
     openings: BookIdentity
     seed: int
+    tables: TablesIdentity | None = None
     earlier_limits: tuple[int, ...] = ()  # of pairs, before they were raised; ascending
 
     def search_of(self, net: NetIdentity) -> SearchParams:
@@ -278,6 +290,8 @@ def to_table(identity: MatchIdentity) -> Table:
     }
     if identity.sprt is not None:
         table["sprt"] = asdict(identity.sprt)
+    if identity.tables is not None:
+        table["tb"] = asdict(identity.tables)
     return _kebab(table | {"search": asdict(identity.search)})
 
 
@@ -325,7 +339,8 @@ def from_table(table: Table) -> MatchIdentity:
     version = table.get("format")
     if version != FORMAT:
         raise ValueError(f"its format is {version!r}, this arena reads {FORMAT}")
-    parts = {name: table.get(name) for name in ("nets", "engines", "openings", "sprt", "search")}
+    names = ("nets", "engines", "openings", "sprt", "tb", "search")
+    parts = {name: table.get(name) for name in names}
     rest = {key: value for key, value in table.items() if key not in {"format", EARLIER, *parts}}
     top = {"evaluator": str, "dtype": str, "pairs": int, "seed": int}
     numbers = _checked(rest, top, "the first table")
@@ -336,11 +351,14 @@ def from_table(table: Table) -> MatchIdentity:
         _engine(role, engines[role]) if role in engines else _net(role, nets[role])
         for role in get_args(Role)
     )
-    sprt = parts["sprt"]
+    sprt, tables = parts["sprt"], parts["tb"]
     identity = MatchIdentity(
         nets=(baseline, candidate),
         openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
+        tables=None
+        if tables is None
+        else TablesIdentity(**_values_of(TablesIdentity, tables, "tb")),
         search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
         earlier_limits=_earlier_limits(table.get(EARLIER, []), numbers["pairs"]),
         **numbers,

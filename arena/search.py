@@ -33,6 +33,8 @@ from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
 from arena.kernel.puct import PARAMS, exploration_table
 from arena.players import Limits
+from arena.probing import Prober
+from arena.tablebase import Tablebase
 from swa.jit import compiled_for
 
 _TERMINATIONS = {
@@ -66,12 +68,16 @@ class Player(NamedTuple):
     """A net as it plays: its name, what evaluates its leaves, how its tree is searched.
 
     Where ``limits`` are of time, it moves when its time is up, or has its visits.
+    Where it has ``tables`` it plays by them as lc0 does, see ``probing``; with ``tb_fast_play`` it
+    wins by the least DTZ.
     """
 
     name: str
     evaluator: Evaluator
     params: SearchParams
     limits: Limits | None = None
+    tables: Tablebase | None = None
+    tb_fast_play: bool = False
 
 
 class Visitor(NamedTuple):
@@ -113,6 +119,7 @@ class Throughput:
     batches: int = 0
     largest_batch: int = 0
     cache_hits: int = 0  # positions that a cache answered instead
+    tb_hits: int = 0  # positions that were found in tablebases
 
     def __add__(self, other: Throughput) -> Throughput:
         return Throughput(
@@ -121,6 +128,7 @@ class Throughput:
             self.batches + other.batches,
             max(self.largest_batch, other.largest_batch),
             self.cache_hits + other.cache_hits,
+            self.tb_hits + other.tb_hits,
         )
 
 
@@ -163,10 +171,17 @@ class SearchSettings(NamedTuple):
             record.m_quadratic = chosen.moves_left_quadratic_factor
             for name in _CHANCES:
                 record[name] = getattr(chosen, name)
+            record.tb_pieces = player.tables.pieces if player.tables else 0
+            record.tb_fast_play = player.tb_fast_play
             exploration[index] = exploration_table(
                 chosen.cpuct, chosen.cpuct_base, chosen.cpuct_factor, most_visits + 1
             )
         return cls(params, exploration, most_visits, evaluators)
+
+
+def prober_of(players: Sequence[Player | Visitor]) -> Prober:
+    """What answers for the players' tablebases."""
+    return Prober([player.tables if isinstance(player, Player) else None for player in players])
 
 
 def open_questions(questions: in_flight.Questions, evaluator: int) -> Leaves | None:
@@ -247,6 +262,7 @@ class Lane:
             else []
         )
         self._evaluators: Sequence[Evaluator] = self._caches or evaluators
+        self._prober = prober_of(players)
         self._leaves = self._batches = self._largest_batch = 0
         self._turn = 0
         params, exploration = self._settings.params, self._settings.exploration
@@ -287,6 +303,7 @@ class Lane:
             batches=self._batches,
             largest_batch=self._largest_batch,
             cache_hits=hits,
+            tb_hits=self._prober.hits,
         )
 
     def _step(self) -> bool:
@@ -297,6 +314,10 @@ class Lane:
             self._flight.games["stop"][late] = 1
         params, exploration = self._settings.params, self._settings.exploration
         news = self._advance(self._flight, params, exploration, self._questions)
+        while news & in_flight.PROBES:
+            self._prober.answer(self._flight, params)
+            news &= ~in_flight.PROBES
+            news |= self._advance(self._flight, params, exploration, self._questions)
         if news & in_flight.NO_ROOM:
             self._flight = self._flight.grown()
         self._turn = self._next_turn()

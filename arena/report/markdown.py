@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from arena.config import SearchParams
-from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity
+from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity, TablesIdentity
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
@@ -201,6 +201,16 @@ def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
         ]
 
 
+def _tablebases(tables: TablesIdentity) -> str:
+    use = "nets search by them" if tables.search else "nets do not search by them"
+    if tables.search and tables.fast_play:
+        use += ", and win by the least DTZ"
+    return (
+        f"Syzygy, up to {tables.pieces} pieces, {tables.files:,} files (sha256 of their names and "
+        f"sizes `{tables.sha256[:SHOWN_HASH]}`); {use}"
+    )
+
+
 def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     identity, openings = run.identity, summary["openings"]
     if identity.plain:
@@ -222,6 +232,8 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
         f"{openings['entries']:,} entries in {openings['order']} order, seed {identity.seed}; "
         f"each opening played twice, colours swapped",
     ]
+    if identity.tables is not None:
+        yield ["tablebases", _tablebases(identity.tables)]
     yield ["adjudication", "none: games end by the rules of chess"]
     yield ["numbers", identity.dtype]
     if summary["device"] is not None:

@@ -44,6 +44,7 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         "evaluator": (["torch"], "torch"),
         "dtype": (["bfloat16"], "bfloat16"),
         "nets": (["a", "b"], (Path("a"), Path("b"))),
+        "tb": (["a", "b"], (Path("a"), Path("b"))),
         "part": (["2/3"], Part(2, 3)),
     }
     by_type: dict[Any, tuple[list[str], Any]] = {
@@ -63,6 +64,8 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         nets = [] if option.name == "nets" else ["--nets", *NETS]
         if option.name == "delta":
             words = [*words, "--preset", "pick-best"]
+        if option.name in ("tb_pieces", "tb_fast_play"):
+            words = [*words, "--tb", "tables"]
         config = load(*nets, flag, *words)
         owner = config.search if hasattr(config.search, option.name) else config
         assert getattr(owner, option.name) == value, option.name

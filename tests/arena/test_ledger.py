@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from arena.match_file import (
     LedgerError,
     MatchIdentity,
     NetIdentity,
+    TablesIdentity,
     differences,
     from_table,
     read_identity,
@@ -46,6 +47,9 @@ IDENTITY = MatchIdentity(
     openings=BookIdentity("book.epd", "c" * 64, 702, "random"),
     seed=7,
 )
+
+
+TABLES = TablesIdentity("e" * 64, files=290, pieces=5, search=True, fast_play=False)
 
 
 def pair(number: int, result: str = "1-0") -> PairRecord:
@@ -170,6 +174,10 @@ identities = st.builds(
         BookIdentity, texts, texts, st.integers(1), st.sampled_from(["random", "sequential"])
     ),
     seed=st.integers(0, 2**63 - 1),
+    tables=st.none()
+    | st.builds(
+        TablesIdentity, texts, st.integers(0), st.integers(3, 7), st.booleans(), st.booleans()
+    ),
     earlier_limits=st.sampled_from([(), (1,), (3, 700)]),
 )
 
@@ -224,6 +232,8 @@ name = "raw"
         ({"search": None}, "no table 'search'"),
         ({"search": {"visits": 0}}, "search lacks"),
         ({"openings": {}}, "openings lacks"),
+        ({"tb": {"sha256": "e"}}, "tb lacks"),
+        ({"tb": asdict(TABLES) | {"search": 1}}, "'search' in tb cannot be 1"),
         (
             {
                 "sprt": {
@@ -256,6 +266,7 @@ def test_a_match_toml_that_was_changed_is_refused(change: dict[str, Any], messag
             "search.temperature: 0.0 -> 0.5",
         ),
         (replace(IDENTITY, sprt=None), "sprt.elo0: 0.0 -> none"),
+        (replace(IDENTITY, tables=TABLES), "tb.pieces: none -> 5"),
         (
             replace(IDENTITY, nets=(NETS[0], replace(NETS[1], sha256="d" * 64))),
             "nets.candidate.sha256: bbbbbbbbbbbb... -> dddddddddddd...",
