@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
+from arena.adjudication_rules import NO_RULES
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.external import Fault
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
@@ -132,6 +133,7 @@ def match_identity(
         pairs=config.pairs,
         openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
         seed=config.seed,
+        adjudication=config.adjudication if config.adjudication.any else NO_RULES,
     )
 
 

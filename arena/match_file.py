@@ -16,6 +16,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from arena.adjudication_rules import (
+    NO_RULES,
+    AdjudicationRules,
+    DrawRule,
+    ResignRule,
+    rule_of,
+)
 from arena.config import SearchParams
 from arena.stats.sprt import Sprt
 
@@ -35,6 +42,9 @@ LATER = {
     if setting.name.startswith(("reuse", "noise", "temp"))
 }
 """Settings that came after the format, by name: left out where they are what was done before."""
+
+PARTS = ("nets", "openings", "sprt", "adjudication", "search")
+"""Tables of the file; the last but one and the one before it are not in every file."""
 
 HEADER = "# What decides this match; written once by arena, and not to be changed.\n"
 
@@ -76,6 +86,7 @@ class MatchIdentity:
     pairs: int  # limit
     openings: BookIdentity
     seed: int
+    adjudication: AdjudicationRules = NO_RULES
 
 
 def differences(old: MatchIdentity, new: MatchIdentity) -> list[str]:
@@ -197,7 +208,30 @@ def to_table(identity: MatchIdentity) -> Table:
     }
     if identity.sprt is not None:
         table["sprt"] = asdict(identity.sprt)
+    if identity.adjudication.any:
+        table["adjudication"] = _rules_table(identity.adjudication)
     return _kebab(table | {"search": asdict(identity.search)})
+
+
+def _rules_table(rules: AdjudicationRules) -> Table:
+    """Spell the rules that there are; draw and resign in the words of their flags."""
+    spelled = {"draw": rules.draw, "resign": rules.resign}
+    table: Table = {name: str(rule) for name, rule in spelled.items() if rule is not None}
+    return table | {"tablebase": rules.tablebase, "maxmoves": rules.maxmoves, "audit": rules.audit}
+
+
+def _rules(table: object) -> AdjudicationRules:
+    if table is None:
+        return NO_RULES
+    if not isinstance(table, dict):
+        raise ValueError("it has no table 'adjudication'")
+    rest = {name: value for name, value in table.items() if name not in ("draw", "resign")}
+    kinds = {"tablebase": bool, "maxmoves": int, "audit": float}
+    return AdjudicationRules(
+        draw=rule_of(DrawRule, str(table["draw"]).split()) if "draw" in table else None,
+        resign=rule_of(ResignRule, str(table["resign"]).split()) if "resign" in table else None,
+        **_checked(rest, kinds, "adjudication"),
+    )
 
 
 def _as_written(identity: MatchIdentity) -> Table:
@@ -221,7 +255,7 @@ def from_table(table: Table) -> MatchIdentity:
     version = table.get("format")
     if version != FORMAT:
         raise ValueError(f"its format is {version!r}, this arena reads {FORMAT}")
-    parts = {name: table.get(name) for name in ("nets", "openings", "sprt", "search")}
+    parts = {name: table.get(name) for name in PARTS}
     rest = {key: value for key, value in table.items() if key not in {"format", *parts}}
     top = {"evaluator": str, "dtype": str, "pairs": int, "seed": int}
     nets = _checked(parts["nets"], {"baseline": dict, "candidate": dict}, "nets")
@@ -230,6 +264,7 @@ def from_table(table: Table) -> MatchIdentity:
         nets=(_net("baseline", nets), _net("candidate", nets)),
         openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
+        adjudication=_rules(parts["adjudication"]),
         search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
         **_checked(rest, top, "the first table"),
     )

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena.adjudication import Probe, judges
 from arena.compilation import kernels_compiled
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
@@ -89,6 +90,7 @@ def play(
         )
     book = default_book() if config.openings is None else read_book(config.openings)
     identity = match_identity(config, _identities(nets), book)
+    judge_of = judges(identity.adjudication, _probe(config))
     deck = deck_of(identity, book)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
@@ -115,7 +117,7 @@ def play(
             Player(net.name, make_evaluator(net, choice, config.dtype), config.search)
             for net, choice in zip(nets, choices, strict=True)
         ]
-        games = BatchedSearch(players, config.parallel, LANES, config.nncache)
+        games = BatchedSearch(players, config.parallel, LANES, config.nncache, judge_of=judge_of)
         clock = _Clock(games, ledger)
         with show(heading_of(identity), clock.pace) as observer:
             try:
@@ -174,6 +176,15 @@ def _identities(nets: Sequence[Net]) -> tuple[NetIdentity, NetIdentity]:
         NetIdentity("baseline", names[0], baseline.sha256),
         NetIdentity("candidate", names[1], candidate.sha256),
     )
+
+
+def _probe(config: MatchConfig) -> Probe | None:
+    """Ask the tablebases, where the match's rules do."""
+    if config.tb_adjudicate:
+        raise MatchError(
+            "--tb-adjudicate: there are no tablebases to ask: name their folder (--tb)"
+        )
+    return None
 
 
 def _session(

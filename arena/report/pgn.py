@@ -8,7 +8,6 @@ an alpha-beta engine has its depth, stand the visits of the root.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,10 @@ import chess
 from arena.game import GameRecord, Opening, PairRecord
 from arena.report.block import printable
 from arena.report.files import atomic_writer
+from arena.scores import centipawns
 
 LINE_WIDTH = 80
 """Columns of the move text (PGN standard, section 8.2.1)."""
-
-CENTIPAWN_SCALE, CENTIPAWN_ANGLE = 90.0, 1.5637541897
-"""lc0's score type "centipawn" (lc0 src/search/classic/search.cc, ``SendUciInfo``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +90,6 @@ def header_value(text: str) -> str:
     characters that need no escape. Whatever is not printable becomes a space.
     """
     return printable(text.replace('"', "'").replace("\\", "/")) or "?"
-
-
-def centipawns(q: float) -> int:
-    """lc0's centipawns of an expected result in [-1, 1]: 0 is 0, a win for certain 12780."""
-    bounded = max(-1.0, min(1.0, q))
-    return round(CENTIPAWN_SCALE * math.tan(CENTIPAWN_ANGLE * bounded))
 
 
 def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterator[str]:

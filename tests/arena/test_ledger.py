@@ -21,7 +21,8 @@ from scripted_games import NETS
 
 from arena.config import SearchParams
 from arena.game import GameRecord, Opening, PairRecord, Termination
-from arena.ledger import GAMES_FILE, Ledger, decode_pair, encode_pair, read_pairs
+from arena.ledger import GAMES_FILE, Ledger, read_pairs
+from arena.ledger_line import decode_pair, encode_pair
 from arena.match_file import (
     MATCH_FILE,
     BookIdentity,
