@@ -112,7 +112,7 @@ def _shown(value: object) -> str:
     if value is None:
         return "none"
     text = str(value)
-    return text if len(text) < 40 else f"{text[:12]}..."
+    return text if len(text) < 40 or " " in text else f"{text[:12]}..."
 
 
 # --- the file ---

@@ -14,6 +14,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from arena.config import SearchParams
+from arena.report.adjudication import (
+    HEADER,
+    adjudication_caveats,
+    conditions,
+    rule_rows,
+    saving,
+)
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
@@ -65,6 +72,7 @@ def markdown(run: Run, summary: Summary) -> str:
         table(["with", "games", "wins", "draws", "losses", "score"], _by_colour(summary)),
         "## How the games ended",
         table(["end", "games", "share"], _terminations(summary)),
+        *_adjudication(summary),
         "## Caveats",
         "\n".join(f"- {caveat}" for caveat in caveats(run, summary)),
         "## Files",
@@ -143,6 +151,7 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             f"Not counted: {counted(summary['pairs_beyond'], 'finished pair')}, issued after the "
             "pair that decided or behind one that is not finished."
         )
+    yield from adjudication_caveats(summary["adjudication"])
     if run.identity.dtype != "float32":
         yield (
             f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "
@@ -152,6 +161,15 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
         "The figures hold for these conditions; at other visits or from other openings the same "
         "nets may differ by another amount."
     )
+
+
+def _adjudication(summary: Summary) -> Iterator[str]:
+    found = summary["adjudication"]
+    if found is None or not found["rules"]:
+        return
+    yield "## Adjudication"
+    yield table(HEADER, rule_rows(found))
+    yield saving(found)
 
 
 def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
@@ -181,7 +199,7 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
         f"{openings['entries']:,} entries in {openings['order']} order, seed {identity.seed}; "
         f"each opening played twice, colours swapped",
     ]
-    yield ["adjudication", "none: games end by the rules of chess"]
+    yield ["adjudication", conditions(identity.adjudication)]
     yield ["numbers", identity.dtype]
     if summary["device"] is not None:
         in_flight = run.sessions[-1].parallel

@@ -55,7 +55,8 @@ def write_game(
     for name, value in _headers(board, pair, number, game, tags):
         file.write(f'[{name} "{header_value(value)}"]\n')
     file.write("\n")
-    _write_wrapped(file, [*_move_text(board, opening, game), game.result])
+    words = [*_move_text(board, opening, game), *_after(game), game.result]
+    _write_wrapped(file, words)
     file.write("\n")
 
 
@@ -107,6 +108,15 @@ def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterat
             yield f"{board.fullmove_number}..."
         yield board.san_and_push(chess.Move.from_uci(uci))
         yield comment
+
+
+def _after(game: GameRecord) -> list[str]:
+    """Words of a comment on how an adjudicated game went on for the audit, if it did."""
+    if (after := game.played_on) is None:
+        return []
+    count = len(after.moves)
+    plies = f"{count:,} {'ply' if count == 1 else 'plies'}"
+    return f"{{played on for {plies}: {after.result}, {after.termination}}}".split()
 
 
 def _write_wrapped(file: TextIO, words: Iterable[str]) -> None:
