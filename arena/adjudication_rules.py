@@ -138,8 +138,8 @@ def _text(value: object) -> str:
 
 def _spelled(rule: DrawRule | ResignRule) -> str:
     values = {item.name: getattr(rule, item.name) for item in fields(rule)}
-    words = (f"{key}={_text(value)}" for key, value in values.items() if value not in (None, False))
-    return " ".join(words)
+    said = {key: value for key, value in values.items() if value is not None and value is not False}
+    return " ".join(f"{key}={_text(value)}" for key, value in said.items())
 
 
 def _value(key: str, kind: Any, text: str) -> int | float | bool:

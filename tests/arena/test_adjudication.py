@@ -114,10 +114,10 @@ def test_the_move_number_is_the_score_sheets_own() -> None:
 
 def test_level_can_be_said_of_the_probability_of_a_draw() -> None:
     rule = draw(movenumber=0, movecount=1, score=None, drawn=0.5)
-    assert ruling(rule, views([100, -100], d=0.5)) == (2, DRAWN)
+    assert ruling(rule, views([50, -50], d=0.5)) == (2, DRAWN)
     assert ruling(rule, views([0, 0], d=0.49)) is None
     both = draw(movenumber=0, movecount=1, score=20, drawn=0.5)
-    assert ruling(both, views([100, -100], d=0.5)) is None
+    assert ruling(both, views([50, -50], d=0.5)) is None
     assert ruling(both, views([0, 0], d=0.5)) == (2, DRAWN)
 
 

@@ -237,7 +237,15 @@ def test_help_gives_defaults_units_and_groups() -> None:
     assert "(default: 0 10)" in text
     assert "--visits VISITS visits of the root for each move" in text
     assert "(default: on; --no-two-fold-draws)" in text
-    assert list(groups) == ["nets", "match length", "openings", "search", "device", "output"]
+    assert list(groups) == [
+        "nets",
+        "match length",
+        "openings",
+        "adjudication",
+        "search",
+        "device",
+        "output",
+    ]
 
 
 def test_other_commands_take_a_part_of_the_options(tmp_path: Path) -> None:
