@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from arena.adjudication_rules import MOST_MOVES, AdjudicationRules, DrawRule, ResignRule
 from arena.players import Entrant, NetPlayer
 
 MOST_VISITS = 1_000_000
@@ -215,6 +216,40 @@ class MatchConfig:
         "random", "which openings are taken first", group="openings"
     )
     seed: int = option(0, "of the random order of openings", "NUMBER", group="openings")
+    draw: DrawRule | None = option(  # noqa: RUF009
+        None,
+        "end a game as a draw from move movenumber= (34) on, when movecount= (8) scores in a row "
+        "of each player are within score= (20) centipawns, or say that a draw is as likely as "
+        "drawn= (0 to 1); without words the values in brackets",
+        "KEY=VALUE",
+        group="adjudication",
+    )
+    resign: ResignRule | None = option(  # noqa: RUF009
+        None,
+        "end a game as lost when movecount= (3) scores in a row of a player are score= (600) "
+        "centipawns behind, or say that a loss is as likely as lost= (0.5 to 1); with "
+        "twosided=true the opponent must agree",
+        "KEY=VALUE",
+        group="adjudication",
+    )
+    tb_adjudicate: bool = option(
+        True,
+        "end a game as the tables of --tb say, the 50-move rule included",
+        group="adjudication",
+    )
+    maxmoves: int = option(
+        0,
+        "end a game as a draw after so many moves of each side; 0: never",
+        "MOVES",
+        group="adjudication",
+    )
+    audit: float = option(
+        0.05,
+        "share of the adjudicated games that are played on, without changing their results, to "
+        "tell how often the rules are wrong (--maxmoves foretells nothing and is not audited)",
+        "SHARE",
+        group="adjudication",
+    )
     dtype: Literal["float32", "float16", "bfloat16"] = option(
         "float32", "numbers that the nets compute with; decides by its rounding", group="device"
     )
@@ -288,6 +323,10 @@ class MatchConfig:
             raise ConfigError(f"--part {self.part}: of {self.pairs} pairs none is in it")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"--seed {self.seed}: must be from 0 to 2^63 - 1")
+        if not 0 <= self.maxmoves <= MOST_MOVES:
+            raise ConfigError(f"--maxmoves {self.maxmoves}: must be from 0 to {MOST_MOVES:,}")
+        if not 0.0 <= self.audit <= 1.0:
+            raise ConfigError(f"--audit {self.audit:g}: must be from 0 to 1")
         if self.parallel < 1:
             raise ConfigError(f"--parallel {self.parallel}: at least 1 game must be in flight")
         if self.nncache < 0:
@@ -308,6 +347,16 @@ class MatchConfig:
             if getattr(self, name):
                 flag = name.replace("_", "-")
                 raise ConfigError(f"--{flag}: is a setting of --tb: name a folder of tables")
+
+    def adjudication(self) -> AdjudicationRules:
+        """The rules by which games end early."""
+        return AdjudicationRules(
+            draw=self.draw,
+            resign=self.resign,
+            tablebase=self.tb_adjudicate and bool(self.tb),
+            maxmoves=self.maxmoves,
+            audit=self.audit,
+        )
 
     def _refuse_contradictions(self) -> None:
         """Refuse settings of the test that do not go together."""

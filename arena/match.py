@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
+from arena.adjudication_rules import NO_RULES
 from arena.config import DEFAULT_DELTA, MatchConfig, Part, SearchParams
 from arena.external import Fault
 from arena.faults import VoidPair, note_void, too_many_void
@@ -167,6 +168,7 @@ def match_identity(
         openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
         seed=config.seed,
         tables=tables,
+        adjudication=config.adjudication if config.adjudication.any else NO_RULES,
     )
 
 

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena.adjudication import judges
 from arena.compilation import kernels_compiled
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
@@ -95,6 +96,7 @@ def play(
     identity = match_identity(
         config, identities(baseline, candidate), book, tables=_tables_identity(config, tables)
     )
+    judge_of = judges(identity.adjudication, tables.result if tables else None)
     deck = deck_of(identity, book)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
@@ -127,7 +129,9 @@ def play(
         session_started(folder, session)
         with ExitStack() as running:
             players = _players(running, config, seated, choices, tables)
-            games = BatchedSearch(players, config.parallel, LANES, config.nncache)
+            games = BatchedSearch(
+                players, config.parallel, LANES, config.nncache, judge_of=judge_of
+            )
             clock = _Clock(games, ledger)
             observer = running.enter_context(show(heading_of(ledger.identity), clock.pace))
             try:

@@ -15,6 +15,13 @@ from pathlib import Path
 
 from arena.config import SearchParams
 from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity, TablesIdentity
+from arena.report.adjudication import (
+    HEADER,
+    adjudication_caveats,
+    conditions,
+    rule_rows,
+    saving,
+)
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
@@ -67,6 +74,7 @@ def markdown(run: Run, summary: Summary) -> str:
         table(["with", "games", "wins", "draws", "losses", "score"], _by_colour(summary)),
         "## How the games ended",
         table(["end", "games", "share"], _terminations(summary)),
+        *_adjudication(summary),
         *_faults(run, summary),
         "## Caveats",
         "\n".join(f"- {caveat}" for caveat in caveats(run, summary)),
@@ -152,6 +160,7 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             f"Not counted: {counted(summary['pairs_beyond'], 'finished pair')}, issued after the "
             "pair that decided or behind one that is not finished."
         )
+    yield from adjudication_caveats(summary["adjudication"])
     if run.identity.dtype != "float32":
         yield (
             f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "
@@ -186,6 +195,15 @@ def _of_the_limit(summary: Summary) -> Iterator[str]:
 
 def _parts(summary: Summary) -> str:
     return f"{'part' if len(summary['parts']) == 1 else 'parts'} {', '.join(summary['parts'])}"
+
+
+def _adjudication(summary: Summary) -> Iterator[str]:
+    found = summary["adjudication"]
+    if found is None or not found["rules"]:
+        return
+    yield "## Adjudication"
+    yield table(HEADER, rule_rows(found))
+    yield saving(found)
 
 
 def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
@@ -234,7 +252,7 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     ]
     if identity.tables is not None:
         yield ["tablebases", _tablebases(identity.tables)]
-    yield ["adjudication", "none: games end by the rules of chess"]
+    yield ["adjudication", conditions(identity.adjudication)]
     yield ["numbers", identity.dtype]
     if summary["device"] is not None:
         in_flight = run.sessions[-1].parallel

@@ -10,7 +10,6 @@ do, the seconds spent, and what the clock shows after the move as lichess and py
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,10 @@ import chess
 from arena.game import NO_REMARK, GameRecord, Opening, PairRecord, Remark
 from arena.report.block import printable
 from arena.report.files import atomic_writer
+from arena.scores import centipawns
 
 LINE_WIDTH = 80
 """Columns of the move text (PGN standard, section 8.2.1)."""
-
-CENTIPAWN_SCALE, CENTIPAWN_ANGLE = 90.0, 1.5637541897
-"""lc0's score type "centipawn" (lc0 src/search/classic/search.cc, ``SendUciInfo``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,8 @@ def write_game(
     for name, value in _headers(board, pair, number, game, tags):
         file.write(f'[{name} "{header_value(value)}"]\n')
     file.write("\n")
-    _write_wrapped(file, [*_move_text(board, opening, game), game.result])
+    words = [*_move_text(board, opening, game), *_after(game), game.result]
+    _write_wrapped(file, words)
     file.write("\n")
 
 
@@ -109,12 +107,6 @@ def header_value(text: str) -> str:
     return printable(text.replace('"', "'").replace("\\", "/")) or "?"
 
 
-def centipawns(q: float) -> int:
-    """lc0's centipawns of an expected result in [-1, 1]: 0 is 0, a win for certain 12780."""
-    bounded = max(-1.0, min(1.0, q))
-    return round(CENTIPAWN_SCALE * math.tan(CENTIPAWN_ANGLE * bounded))
-
-
 def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterator[str]:
     """Words of the move text: numbers, moves in SAN and their comments."""
     comments = ["{book}"] * len(opening.moves)
@@ -146,6 +138,15 @@ def _comment(q: float, visits: int, remark: Remark) -> str:
         minutes, seconds = divmod(remark.clock, 60)
         words += f" [%clk {int(minutes) // 60}:{int(minutes) % 60:02}:{seconds:06.3f}]"
     return f"{{{words}}}"
+
+
+def _after(game: GameRecord) -> list[str]:
+    """Words of a comment on how an adjudicated game went on for the audit, if it did."""
+    if (after := game.played_on) is None:
+        return []
+    count = len(after.moves)
+    plies = f"{count:,} {'ply' if count == 1 else 'plies'}"
+    return f"{{played on for {plies}: {after.result}, {after.termination}}}".split()
 
 
 def _write_wrapped(file: TextIO, words: Iterable[str]) -> None:

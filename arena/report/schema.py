@@ -103,6 +103,45 @@ class FaultsSummary(TypedDict):
     forfeits: dict[str, dict[str, int]]  # games that "baseline", "candidate" lost, by termination
 
 
+class AdjudicatedNetSummary(TypedDict):
+    """What a rule did to one of the nets."""
+
+    wins: int  # adjudicated
+    draws: int
+    losses: int
+    wronged: int  # audited games in which it would have got more
+    points_withheld: float  # in the audited games: what it would have got less what it was given
+
+
+class RuleSummary(TypedDict):
+    """What a rule of adjudication did; an audited game was played on, a wrong one ended otherwise.
+
+    ``maximal length`` foretells nothing and has no audits.
+    """
+
+    rule: str  # as in "terminations"
+    games: int
+    audited: int
+    wrong: int
+    error: float | None  # wrong to audited
+    error_ci: list[float] | None  # exact 95 %
+    plies_saved: float | None  # estimated from the audited games
+    by_net: dict[str, AdjudicatedNetSummary]  # "baseline", "candidate"
+
+
+class AdjudicationSummary(TypedDict):
+    """What all rules of adjudication together did."""
+
+    rules: list[RuleSummary]  # those that ended a counted game
+    audited: int
+    wrong: int
+    error: float | None
+    error_ci: list[float] | None
+    plies_saved: float | None
+    saved: float | None  # share of the plies that there would have been otherwise
+    evaluations_saved: float | None  # by that share
+
+
 class Summary(TypedDict):
     """summary.json. Every figure is the candidate's, relative to the baseline."""
 
@@ -146,6 +185,7 @@ class Summary(TypedDict):
     models: dict[str, dict[str, float | None]]  # "logistic", "normalized": {"llr"}
     by_colour: dict[str, ColourSummary]  # "white", "black"
     terminations: dict[str, int]  # games
+    adjudication: AdjudicationSummary | None  # where there are rules
     repeated_games: int  # games move for move like one of an earlier pair, colours as well
     mirrored_pairs: int  # pairs of two games with the same moves: the nets played alike
     plies: float | None  # mean length of a game, the opening included

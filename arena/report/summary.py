@@ -19,6 +19,7 @@ from arena.game import GameRecord, PairRecord
 from arena.judgement import Judgement, in_issue_order, judge
 from arena.ledger import read_pairs
 from arena.match_file import EngineIdentity, MatchIdentity, read_identity, to_table
+from arena.report.adjudication import adjudication_summary
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
 from arena.report.players import effort
@@ -173,6 +174,9 @@ def summarize(run: Run) -> Summary:
         models=_models(sprt, counts),
         by_colour=_by_colour(games),
         terminations=dict(Counter(game.termination.value for game in games).most_common()),
+        adjudication=adjudication_summary(
+            identity.adjudication, games, sum(session.pace.evaluations for session in run.sessions)
+        ),
         repeated_games=_repeated_games(run.pairs[: judgement.seen]),
         mirrored_pairs=sum(pair.games[0].moves == pair.games[1].moves for pair in run.counted),
         plies=_mean_plies(run.counted),

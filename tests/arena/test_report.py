@@ -22,9 +22,10 @@ from arena.match_file import TablesIdentity
 from arena.report.files import atomic_writer
 from arena.report.folder import write_reports
 from arena.report.markdown import caveats, escape, markdown
-from arena.report.pgn import MatchTags, centipawns, write_pgn
+from arena.report.pgn import MatchTags, write_pgn
 from arena.report.schema import Summary
 from arena.report.summary import read_run, summarize
+from arena.scores import centipawns
 from arena.sessions import NetFile, Pace, Session, read_sessions, session_ended, session_started
 from arena.stats.pentanomial import PairCounts
 from arena.stats.sprt import Sprt
