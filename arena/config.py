@@ -348,6 +348,7 @@ class MatchConfig:
                 flag = name.replace("_", "-")
                 raise ConfigError(f"--{flag}: is a setting of --tb: name a folder of tables")
 
+    @property
     def adjudication(self) -> AdjudicationRules:
         """The rules by which games end early."""
         return AdjudicationRules(
