@@ -100,7 +100,7 @@ class Tablebase:
         if wdl is None or abs(wdl) < DECISIVE:
             return None if wdl is None else 0
         won = 1 if wdl > 0 else -1
-        if board.halfmove_clock == 0:
+        if board.halfmove_clock == 0 or board.is_checkmate():
             return won
         dtz = self._ask(self._tables.probe_dtz, board)
         if dtz is None:

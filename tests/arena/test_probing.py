@@ -14,10 +14,12 @@ import pytest
 from endgames import best_move, folder_of, random_board, random_win
 
 from arena.analyze import Analysis, SearchResult
+from arena.cli import main
 from arena.config import SearchParams
 from arena.evaluator import Evaluation, Leaves
 from arena.external import Answer, FoundMove, GameState
 from arena.game import GameRecord, GameTask, Opening, Termination
+from arena.match_file import read_identity
 from arena.referee import check_game
 from arena.search import BatchedSearch, Player, Visitor
 from arena.stand_ins import HashEvaluator, UniformEvaluator
@@ -244,3 +246,30 @@ def test_what_was_found_is_counted(tables: Tablebase) -> None:
     (game,) = search.play([iter([task])])
     assert search.throughput.tb_hits == len(game.record.moves)  # each move's root
     assert game.record.termination is Termination.CHECKMATE
+
+
+def test_a_match_goes_on_only_with_the_tables_that_it_began_with(
+    shared: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(12)
+    book = tmp_path / "book.epd"
+    book.write_text("".join(random_board("KQvKR", chance).epd() + "\n" for _ in range(4)))
+    nets = [str(shared / "nets" / f"{name}.pb.gz") for name in ("tinygyal-8", "meangirl-8")]
+    run = tmp_path / "run"
+    words = ["run", "--nets", *nets, "--openings", str(book), "--no-sprt", "--pairs", "2", "-q"]
+    words += ["--visits", "2", "--device", "cpu", "--parallel", "4", "--out", str(run)]
+    tables = ["--tb", str(folder)]
+    assert main([*words, *tables]) == 0
+    identity = read_identity(run)
+    assert identity.tables is not None
+    assert (identity.tables.pieces, identity.tables.search) == (4, True)
+    assert "| tablebases | Syzygy, up to 4 pieces, 70 files" in (run / "report.md").read_text()
+    assert main([*words, *tables]) == 0
+    for others, what in (
+        ([], "tb.pieces: 4 -> none"),
+        ([*tables, "--tb-pieces", "3"], "tb.pieces: 4 -> 3"),
+        ([*tables, "--no-tb-search"], "tb.search: True -> False"),
+    ):
+        capsys.readouterr()
+        assert main([*words, *others]) == 2
+        assert what in capsys.readouterr().err

@@ -71,6 +71,10 @@ def test_a_win_that_the_50_move_rule_reaches_first_is_a_draw(tables: Tablebase) 
     assert {results[clock] for clock in range(43, 100)} == {0}
 
 
+def test_a_mate_counts_even_with_the_hundredth_ply(tables: Tablebase) -> None:
+    assert tables.result(chess.Board("k6Q/8/1K6/8/8/8/8/8 b - - 100 90")) == -1
+
+
 @pytest.mark.parametrize(
     ("fen", "wdl"),
     [
