@@ -6,6 +6,7 @@ here, before a run folder is made.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import hashlib
 import os
@@ -86,13 +87,8 @@ def _program(player: EnginePlayer) -> Path:
 
 def _ask(player: EnginePlayer) -> str:
     """Start the engine, check its options, and return its name."""
-    cwd = None if player.directory is None else str(player.directory)
     try:
-        with chess.engine.SimpleEngine.popen_uci(
-            list(player.argv), timeout=START_SECONDS, cwd=cwd
-        ) as engine:
-            _check_options(player, engine.options)
-            name = engine.id.get("name", "")
+        name = asyncio.run(_asked(player))
     except TimeoutError:
         raise EngineError(
             f"{player.command}: said nothing that UCI knows within {START_SECONDS:g} s\n"
@@ -104,6 +100,19 @@ def _ask(player: EnginePlayer) -> str:
             "Try it in a terminal, with the same args and dir: it answers uci with uciok."
         ) from None
     return "".join(c if c.isprintable() else " " for c in name).strip()
+
+
+async def _asked(player: EnginePlayer) -> str:
+    cwd = None if player.directory is None else str(player.directory)
+    transport, engine = await chess.engine.UciProtocol.popen(list(player.argv), cwd=cwd)
+    try:
+        await asyncio.wait_for(engine.initialize(), START_SECONDS)
+        _check_options(player, engine.options)
+        return engine.id.get("name", "")
+    finally:
+        # Nothing of it is needed any more. It has no say in when it ends, and must not stay behind.
+        transport.close()
+        await engine.returncode
 
 
 def _check_options(player: EnginePlayer, options: Mapping[str, chess.engine.Option]) -> None:
