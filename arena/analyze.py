@@ -16,7 +16,7 @@ from arena.kernel import games, turns
 from arena.kernel.position import Position
 from arena.kernel.puct import best_place, move_at
 from arena.kernel.tree import ROOT, move_of, prior_of
-from arena.search import Player, SearchSettings, open_questions, put_answers
+from arena.search import Player, SearchSettings, open_questions, prober_of, put_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Analysis:
         self._settings = SearchSettings.of([player])
         self._flight = in_flight.InFlight.allocate(len(positions), self._settings.most_visits)
         self._questions = in_flight.Questions.allocate(1, len(positions))
+        self._prober = prober_of([player])
         self._positions = [
             self._start(number, fen, moves) for number, (fen, moves) in enumerate(positions)
         ]
@@ -104,7 +105,11 @@ class Analysis:
 
     def _advance(self) -> None:
         params, exploration = self._settings.params, self._settings.exploration
-        if games.advance(self._flight, params, exploration, self._questions) & in_flight.NO_ROOM:
+        news = in_flight.PROBES
+        while news & in_flight.PROBES:
+            self._prober.answer(self._flight, params)
+            news = games.advance(self._flight, params, exploration, self._questions)
+        if news & in_flight.NO_ROOM:
             self._flight = self._flight.grown()
 
     def _evaluation(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from arena.adjudication_rules import MOST_MOVES, AdjudicationRules, DrawRule, ResignRule
 from arena.players import Entrant, NetPlayer
 
 MOST_VISITS = 1_000_000
@@ -215,8 +216,55 @@ class MatchConfig:
         "random", "which openings are taken first", group="openings"
     )
     seed: int = option(0, "of the random order of openings", "NUMBER", group="openings")
+    draw: DrawRule | None = option(  # noqa: RUF009
+        None,
+        "end a game as a draw from move movenumber= (34) on, when movecount= (8) scores in a row "
+        "of each player are within score= (20) centipawns, or say that a draw is as likely as "
+        "drawn= (0 to 1); without words the values in brackets",
+        "KEY=VALUE",
+        group="adjudication",
+    )
+    resign: ResignRule | None = option(  # noqa: RUF009
+        None,
+        "end a game as lost when movecount= (3) scores in a row of a player are score= (600) "
+        "centipawns behind, or say that a loss is as likely as lost= (0.5 to 1); with "
+        "twosided=true the opponent must agree",
+        "KEY=VALUE",
+        group="adjudication",
+    )
+    tb_adjudicate: bool = option(
+        True,
+        "end a game as the tables of --tb say, the 50-move rule included",
+        group="adjudication",
+    )
+    maxmoves: int = option(
+        0,
+        "end a game as a draw after so many moves of each side; 0: never",
+        "MOVES",
+        group="adjudication",
+    )
+    audit: float = option(
+        0.05,
+        "share of the adjudicated games that are played on, without changing their results, to "
+        "tell how often the rules are wrong (--maxmoves foretells nothing and is not audited)",
+        "SHARE",
+        group="adjudication",
+    )
     dtype: Literal["float32", "float16", "bfloat16"] = option(
         "float32", "numbers that the nets compute with; decides by its rounding", group="device"
+    )
+    tb: tuple[Path, ...] = option(
+        (),
+        "folders of Syzygy tables (.rtbw, .rtbz): of the moves at hand, and of positions in the "
+        "search, the nets know what the tables know",
+        "DIR",
+    )
+    tb_pieces: int = option(
+        0, "most pieces on the board at which tables are asked; 0: all that there are", "PIECES"
+    )
+    tb_search: bool = option(True, "let the nets search by the tables of --tb")
+    tb_fast_play: bool = option(
+        False, "of moves that win by the tables, play only those of the least DTZ"
     )
     search: SearchParams = field(default_factory=SearchParams)
 
@@ -258,6 +306,7 @@ class MatchConfig:
                 "Name the baseline, then the candidate."
             )
         self._refuse_contradictions()
+        self._refuse_tables()
         if self.sprt is not None and not self.sprt[0] < self.sprt[1]:
             elo0, elo1 = self.sprt
             raise ConfigError(f"--sprt {elo0:g} {elo1:g}: ELO0 must be below ELO1")
@@ -274,6 +323,10 @@ class MatchConfig:
             raise ConfigError(f"--part {self.part}: of {self.pairs} pairs none is in it")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"--seed {self.seed}: must be from 0 to 2^63 - 1")
+        if not 0 <= self.maxmoves <= MOST_MOVES:
+            raise ConfigError(f"--maxmoves {self.maxmoves}: must be from 0 to {MOST_MOVES:,}")
+        if not 0.0 <= self.audit <= 1.0:
+            raise ConfigError(f"--audit {self.audit:g}: must be from 0 to 1")
         if self.parallel < 1:
             raise ConfigError(f"--parallel {self.parallel}: at least 1 game must be in flight")
         if self.nncache < 0:
@@ -283,6 +336,27 @@ class MatchConfig:
     def lineup(self) -> tuple[Entrant, ...]:
         """Who plays: the baseline, then the candidate, then what others there are."""
         return self.players or tuple(NetPlayer(path=path) for path in self.nets)
+
+    def _refuse_tables(self) -> None:
+        """Refuse settings of tablebases that do not go together."""
+        if self.tb_pieces and not 3 <= self.tb_pieces <= 7:
+            raise ConfigError(f"--tb-pieces {self.tb_pieces}: must be from 3 to 7, or 0 for all")
+        if self.tb:
+            return
+        for name in ("tb_pieces", "tb_fast_play"):
+            if getattr(self, name):
+                flag = name.replace("_", "-")
+                raise ConfigError(f"--{flag}: is a setting of --tb: name a folder of tables")
+
+    def adjudication(self) -> AdjudicationRules:
+        """The rules by which games end early."""
+        return AdjudicationRules(
+            draw=self.draw,
+            resign=self.resign,
+            tablebase=self.tb_adjudicate and bool(self.tb),
+            maxmoves=self.maxmoves,
+            audit=self.audit,
+        )
 
     def _refuse_contradictions(self) -> None:
         """Refuse settings of the test that do not go together."""

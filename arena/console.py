@@ -204,6 +204,8 @@ def pace_line(state: MatchState, pace: Pace) -> str:
         parts.append(f"batch {100 * pace.batch_fill:.0f}% full")
     if pace.cache_hit_share is not None:
         parts.append(f"cache {100 * pace.cache_hit_share:.0f}% hits")
+    if state.void:
+        parts.append(f"{state.void:,} void")
     if started and state.left:
         parts.append(f"ETA {duration(60.0 * state.left / rate)}{_decision(state)}")
     return f"Pace: {', '.join(parts)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,15 +16,15 @@ from pathlib import Path
 
 import chess.engine
 
+from arena.engines import EngineError
 from arena.match_file import EngineIdentity, Role
 from arena.players import EnginePlayer
 
 START_SECONDS = 30.0
 """For starting and telling its options: nets and tables may have to be read."""
 
-
-class EngineError(Exception):
-    """An engine that cannot play: what, why, what to do."""
+GAMES_FOLDERS = ("/usr/games", "/usr/local/games")
+"""Where Debian puts engines, and where the PATH of a service or of root does not lead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def _program(player: EnginePlayer) -> Path:
     """Return the program's path: as the shell finds it, else in the folder that it is to run in."""
     if player.directory is not None and not player.directory.is_dir():
         raise EngineError(f"{player.directory}: there is no such folder for an engine to run in")
-    found = shutil.which(player.command)
+    places = os.pathsep.join([os.environ.get("PATH", os.defpath), *GAMES_FOLDERS])
+    found = shutil.which(player.command, path=places)
     if found is None and player.directory is not None:
         found = shutil.which(player.directory / player.command)
     if found is None:

@@ -15,14 +15,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, BinaryIO, Self, get_args
+from typing import BinaryIO, Self
 
-from arena.game import GameRecord, Opening, PairRecord, PairResult, Result, Termination
+from arena.game import PairRecord, PairResult
+from arena.ledger_line import decode_pair, encode_pair
 from arena.match_file import (
     MATCH_FILE,
     LedgerError,
@@ -284,106 +284,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
-
-
-# --- a line of games.jsonl ---
-
-UCI_MOVES = re.compile(r"([a-h][1-8][a-h][1-8][qrbn]?( (?!$)|$))*")
-
-GAME_KEYS = {"candidate", "result", "termination", "moves", "q", "d", "visits"}
-
-
-def encode_pair(pair: PairRecord) -> bytes:
-    """Spell a pair as one line of JSON. Raises ValueError for what could not be read back."""
-    values = {
-        "pair": pair.number,
-        "opening": asdict(pair.opening) | {"moves": " ".join(pair.opening.moves)},
-        "games": [_encode_game(game) for game in pair.games],
-    }
-    line = json.dumps(values, separators=(",", ":"), allow_nan=False)
-    if decode_pair(json.loads(line)) != pair:
-        raise ValueError(f"pair {pair.number} would not be read back as it is")
-    return line.encode() + b"\n"
-
-
-def _encode_game(game: GameRecord) -> dict[str, Any]:
-    return {
-        "candidate": "white" if game.candidate_white else "black",
-        "result": game.result,
-        "termination": game.termination,
-        "moves": " ".join(game.moves),
-        "q": game.q,
-        "d": game.d,
-        "visits": game.visits,
-    }
-
-
-def decode_pair(values: object) -> PairRecord:
-    """Read what ``encode_pair`` spells. Raises ValueError for anything else, saying what."""
-    pair = _object(values, {"pair", "opening", "games"}, "the pair")
-    opening = _object(pair["opening"], {"fen", "moves", "name"}, "the opening")
-    games = pair["games"]
-    if type(pair["pair"]) is not int:
-        raise ValueError("the pair's number is no whole number")
-    if type(opening["fen"]) is not str or type(opening["name"]) is not str:
-        raise ValueError("the opening's fen or name is no text")
-    if type(games) is not list or len(games) != 2:
-        raise ValueError("a pair has two games")
-    first, second = (_decode_game(game) for game in games)
-    if not first.candidate_white or second.candidate_white:
-        raise ValueError("the candidate has white in the first game and black in the second")
-    return PairRecord(
-        pair["pair"],
-        Opening(opening["fen"], _moves(opening["moves"]), opening["name"]),
-        (first, second),
-    )
-
-
-def _decode_game(values: object) -> GameRecord:
-    game = _object(values, GAME_KEYS, "a game")
-    if game["candidate"] not in ("white", "black"):
-        raise ValueError("the candidate is neither white nor black")
-    if game["result"] not in get_args(Result):
-        raise ValueError(f"{game['result']!r} is no result")
-    moves = _moves(game["moves"])
-    return GameRecord(
-        candidate_white=game["candidate"] == "white",
-        moves=moves,
-        result=game["result"],
-        termination=Termination(game["termination"]),
-        q=_numbers(game["q"], -1.0, len(moves), "q"),
-        d=_numbers(game["d"], 0.0, len(moves), "d"),
-        visits=_visits(game["visits"], len(moves)),
-    )
-
-
-def _object(values: object, keys: set[str], what: str) -> dict[str, Any]:
-    if not isinstance(values, dict) or values.keys() != keys:
-        raise ValueError(f"{what} must have {', '.join(sorted(keys))} and nothing else")
-    return values
-
-
-def _moves(text: object) -> tuple[str, ...]:
-    if not isinstance(text, str) or not UCI_MOVES.fullmatch(text):
-        raise ValueError("the moves are not UCI moves")
-    return tuple(text.split())
-
-
-def _numbers(values: object, least: float, moves: int, what: str) -> tuple[float, ...]:
-    if (
-        not isinstance(values, list)
-        or len(values) != moves
-        or not all(type(value) in (float, int) and least <= value <= 1.0 for value in values)
-    ):
-        raise ValueError(f"{what} must be one number a move, from {least:g} to 1")
-    return tuple(map(float, values))
-
-
-def _visits(values: object, moves: int) -> tuple[int, ...]:
-    if (
-        not isinstance(values, list)
-        or len(values) != moves
-        or not all(type(value) is int and value >= 0 for value in values)
-    ):
-        raise ValueError("visits must be one whole number a move")
-    return tuple(values)

@@ -19,6 +19,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from arena.adjudication_rules import (
+    NO_RULES,
+    AdjudicationRules,
+    DrawRule,
+    ResignRule,
+    rule_of,
+)
 from arena.config import SearchParams
 from arena.player_words import OPTION, shown, time_control
 from arena.players import NO_LIMITS, Limits, Setting
@@ -51,6 +58,9 @@ LATER = {
 
 EARLIER = "earlier-limits"
 """Key of the limits of pairs that a match had before; left out where there are none."""
+
+PARTS = ("nets", "engines", "openings", "sprt", "tb", "adjudication", "search")
+"""Tables of the file, not all of which are in every file."""
 
 HEADER = "# What decides this match; written once by arena, and not to be changed.\n"
 
@@ -127,6 +137,17 @@ class BookIdentity:
     order: Literal["random", "sequential"]
 
 
+@dataclass(frozen=True, slots=True)
+class TablesIdentity:
+    """The tablebases, by the sha256 of their files' names and sizes, and how they are used."""
+
+    sha256: str
+    files: int
+    pieces: int  # most on the board
+    search: bool  # whether nets search by them
+    fast_play: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchIdentity:
     """A match, by all that decides it."""
@@ -139,6 +160,8 @@ class MatchIdentity:
     pairs: int  # limit
     openings: BookIdentity
     seed: int
+    tables: TablesIdentity | None = None
+    adjudication: AdjudicationRules = NO_RULES
     earlier_limits: tuple[int, ...] = ()  # of pairs, before they were raised; ascending
 
     def search_of(self, net: NetIdentity) -> SearchParams:
@@ -179,7 +202,7 @@ def _shown(value: object) -> str:
     if value is None:
         return "none"
     text = str(value)
-    return text if len(text) < 40 else f"{text[:12]}..."
+    return text if len(text) < 40 or " " in text else f"{text[:12]}..."
 
 
 # --- the file ---
@@ -278,6 +301,10 @@ def to_table(identity: MatchIdentity) -> Table:
     }
     if identity.sprt is not None:
         table["sprt"] = asdict(identity.sprt)
+    if identity.tables is not None:
+        table["tb"] = asdict(identity.tables)
+    if identity.adjudication.any:
+        table["adjudication"] = _rules_table(identity.adjudication)
     return _kebab(table | {"search": asdict(identity.search)})
 
 
@@ -304,6 +331,27 @@ def _players_table(identity: MatchIdentity) -> Table:
     return table
 
 
+def _rules_table(rules: AdjudicationRules) -> Table:
+    """Spell the rules that there are; draw and resign in the words of their flags."""
+    spelled = {"draw": rules.draw, "resign": rules.resign}
+    table: Table = {name: str(rule) for name, rule in spelled.items() if rule is not None}
+    return table | {"tablebase": rules.tablebase, "maxmoves": rules.maxmoves, "audit": rules.audit}
+
+
+def _rules(table: object) -> AdjudicationRules:
+    if table is None:
+        return NO_RULES
+    if not isinstance(table, dict):
+        raise ValueError("it has no table 'adjudication'")
+    rest = {name: value for name, value in table.items() if name not in ("draw", "resign")}
+    kinds = {"tablebase": bool, "maxmoves": int, "audit": float}
+    return AdjudicationRules(
+        draw=rule_of(DrawRule, str(table["draw"]).split()) if "draw" in table else None,
+        resign=rule_of(ResignRule, str(table["resign"]).split()) if "resign" in table else None,
+        **_checked(rest, kinds, "adjudication"),
+    )
+
+
 def _as_written(identity: MatchIdentity) -> Table:
     """The table of the file, without later settings that are what was done before."""
     table = to_table(identity)
@@ -325,7 +373,7 @@ def from_table(table: Table) -> MatchIdentity:
     version = table.get("format")
     if version != FORMAT:
         raise ValueError(f"its format is {version!r}, this arena reads {FORMAT}")
-    parts = {name: table.get(name) for name in ("nets", "engines", "openings", "sprt", "search")}
+    parts = {name: table.get(name) for name in PARTS}
     rest = {key: value for key, value in table.items() if key not in {"format", EARLIER, *parts}}
     top = {"evaluator": str, "dtype": str, "pairs": int, "seed": int}
     numbers = _checked(rest, top, "the first table")
@@ -336,11 +384,15 @@ def from_table(table: Table) -> MatchIdentity:
         _engine(role, engines[role]) if role in engines else _net(role, nets[role])
         for role in get_args(Role)
     )
-    sprt = parts["sprt"]
+    sprt, tables = parts["sprt"], parts["tb"]
     identity = MatchIdentity(
         nets=(baseline, candidate),
         openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
+        tables=None
+        if tables is None
+        else TablesIdentity(**_values_of(TablesIdentity, tables, "tb")),
+        adjudication=_rules(parts["adjudication"]),
         search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
         earlier_limits=_earlier_limits(table.get(EARLIER, []), numbers["pairs"]),
         **numbers,

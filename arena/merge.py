@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from arena.faults import note_void, read_void
 from arena.game import GameRecord, PairRecord
 from arena.ledger import GAMES_FILE, Ledger, read_pairs
 from arena.match_file import MATCH_FILE, MatchIdentity, differences, read_identity
@@ -63,6 +64,7 @@ def merge(out: Path, folders: Sequence[Path]) -> Merged:
         before = len(ledger.results)
         for part in parts:
             _add(ledger, part)
+            _add_void(out, part.folder)
         after = len(ledger.results)
     offered = sum(len(part.pairs) for part in parts)
     return Merged(ledger.identity, after - before, offered - (after - before), after)
@@ -155,6 +157,14 @@ def _add(ledger: Ledger, part: _Part) -> None:
         ledger.append_all(new)
         if session is not None and session.ended is not None:
             session_ended(ledger.folder, session.pace, session.ended)
+
+
+def _add_void(out: Path, part: Path) -> None:
+    """Note the pairs that were void in a part, as they count when a verdict is doubted."""
+    known = read_void(out)
+    for void in read_void(part):
+        if void not in known:
+            note_void(out, void)
 
 
 def _by_session(part: _Part) -> Iterator[tuple[Session | None, Sequence[PairRecord]]]:

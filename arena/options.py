@@ -18,6 +18,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from arena.adjudication_rules import DrawRule, ResignRule, rule_of, rule_of_table
 from arena.config import ConfigError, MatchConfig, Part
 from arena.player_words import parse_engine, parse_net, read_table
 from arena.players import EnginePlayer, Entrant, NetPlayer
@@ -27,7 +28,16 @@ from swa.net_names import within
 PROJECT_FILE = Path("pyproject.toml")
 """Its table ``[tool.arena]`` holds a project's own defaults."""
 
-GROUPS = ("nets", "games", "match length", "openings", "search", "device", "output")
+GROUPS = (
+    "nets",
+    "games",
+    "match length",
+    "openings",
+    "adjudication",
+    "search",
+    "device",
+    "output",
+)
 """Of the help, in its order."""
 
 LINEUP = "lineup"
@@ -42,6 +52,9 @@ _ENGINE_HELP = (
     "and how long it thinks: nodes=, depth=, st=SECONDS or tc=MOVES/SECONDS+INCREMENT "
     "[timemargin=MS]; of all that are named the first is the baseline"
 )
+
+_RULES = (DrawRule, ResignRule)
+"""Types of options that are spelled as words, each KEY=VALUE."""
 
 Config = TypeVar("Config")
 """``MatchConfig``, ``SearchParams`` or another dataclass whose fields are options."""
@@ -160,6 +173,15 @@ def _add_flag(group: argparse._ArgumentGroup, setting: Option) -> None:
         flags.add_argument(f"--{setting.key}", choices=get_args(wanted), **arguments)
     elif wanted is bool:
         flags.add_argument(f"--{setting.key}", action="store_true", **arguments)
+    elif wanted in _RULES:
+        flags.add_argument(
+            f"--{setting.key}",
+            nargs="*",
+            action=_RuleFlag,
+            const=wanted,
+            metavar=setting.metavar,
+            **arguments,
+        )
     elif get_origin(wanted) is tuple:
         item, *others = get_args(wanted)
         parts = "+" if others == [...] else 1 + len(others)
@@ -185,6 +207,24 @@ def _add_flag(group: argparse._ArgumentGroup, setting: Option) -> None:
             default=argparse.SUPPRESS,
             help=argparse.SUPPRESS if wanted is bool else f"do without --{setting.key}",
         )
+
+
+class _RuleFlag(argparse.Action):
+    """A flag whose words spell a rule; without any the rule has its defaults."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            # A shell passes words in quotation marks on as one.
+            rule = rule_of(self.const, " ".join(values).split())
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
+        setattr(namespace, self.dest, rule)
 
 
 def _help(setting: Option) -> str:
@@ -347,6 +387,18 @@ def _read_keys(
     return values
 
 
+def _read_rule(kind: type[Any], value: Any, where: str) -> Any:
+    """Return a rule that is spelled as on the command line, or as a table of TOML."""
+    try:
+        if isinstance(value, dict):
+            return rule_of_table(kind, value)
+        if isinstance(value, str):
+            return rule_of(kind, value.split())
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    raise ConfigError(f'{where}: must be a text, such as "movecount=8", or a table, not {value!r}')
+
+
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
 
 
@@ -372,6 +424,8 @@ def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
             return Part.parse(str(value))
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
+    if wanted in _RULES:
+        return _read_rule(wanted, value, where)
     if wanted is Path and isinstance(value, str):
         return within(folder, value)
     if wanted is float and type(value) in (int, float) and math.isfinite(value):

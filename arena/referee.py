@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
+from dataclasses import replace
 
 import chess
 
@@ -45,8 +46,20 @@ def check_game(opening: Opening, game: GameRecord, where: str = "game") -> None:
     """Replay a game from its opening, some 40 us a ply.
 
     Every move must be legal, none may follow the end of the game, and result and termination must
-    be what the rules say. Raises RefereeError, which begins with ``where``.
+    be what the rules say; so also of a game that was played on after its adjudication. Raises
+    RefereeError, which begins with ``where``.
     """
+    if (after := game.played_on) is not None:
+        if game.termination not in ADJUDICATIONS:
+            raise RefereeError(where, len(game.moves), f"played on after {game.termination}")
+        whole = replace(
+            game,
+            moves=game.moves + after.moves,
+            result=after.result,
+            termination=after.termination,
+            played_on=None,
+        )
+        check_game(opening, whole, f"{where}, played on")
     board = chess.Board(opening.fen)
     occurrences = Counter([position_key(board)])
     for text in opening.moves:

@@ -10,18 +10,20 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena.adjudication import judges
 from arena.compilation import kernels_compiled
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
 from arena.entrants import Found, FoundNet, identities, no_difference, same_player
 from arena.evaluator import Choice, Evaluator, choose_evaluator, make_evaluator
+from arena.faults import FAULTS_FILE
 from arena.ledger import GAMES_FILE, Ledger
 from arena.match import Ending, MatchObserver, MatchState, deck_of, match_identity, run_match
-from arena.match_file import MATCH_FILE, MatchIdentity
+from arena.match_file import MATCH_FILE, MatchIdentity, TablesIdentity
 from arena.openings import default_book, read_book
 from arena.players import Entrant, NetPlayer
 from arena.report.block import Heading
@@ -42,6 +44,7 @@ from arena.sessions import (
     session_ended,
     session_started,
 )
+from arena.tablebase import Tablebase
 from swa import provenance
 from swa.net import Net, load_net
 
@@ -80,15 +83,20 @@ def play(
     ``command`` is noted in the report, ``show`` makes the view of the match, ``note`` takes single
     lines about its beginning. ``folder`` overrides ``config.out``.
 
-    Raises NetError, DeviceError or MatchError before anything is written; OpeningError too, unless
-    the book is found to be broken farther on; LedgerError also where a pair cannot be written,
-    RefereeError or EvaluationError where a game goes wrong. Finished pairs are kept in any case.
+    Raises NetError, DeviceError, TablebaseError or MatchError before anything is written;
+    OpeningError too, unless the book is found to be broken farther on; LedgerError also where a
+    pair cannot be written, RefereeError or EvaluationError where a game goes wrong, TablebaseError
+    where a table turns out to be damaged. Finished pairs are kept in any case.
     """
     baseline, candidate = seated = [find(player) for player in config.lineup]
     if no_difference(baseline, candidate, config.search):
         raise same_player(baseline, candidate)
     book = default_book() if config.openings is None else read_book(config.openings)
-    identity = match_identity(config, identities(baseline, candidate), book)
+    tables = Tablebase(config.tb, config.tb_pieces) if config.tb else None
+    identity = match_identity(
+        config, identities(baseline, candidate), book, tables=_tables_identity(config, tables)
+    )
+    judge_of = judges(identity.adjudication, tables.result if tables else None)
     deck = deck_of(identity, book)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
@@ -98,7 +106,7 @@ def play(
         for net in nets
     }
     folder = folder or config.out or next_folder(identity)
-    with _open_run_folder(folder, identity) as ledger:
+    with tables or nullcontext(), _open_run_folder(folder, identity) as ledger:
         note(f"Run folder: {folder}")
         if config.preset is not None and identity.sprt is not None:
             width = config.delta or DEFAULT_DELTA
@@ -120,8 +128,10 @@ def play(
             note(f"{folder}: evaluated by {before[-1]} so far, from here by {session.evaluator}.")
         session_started(folder, session)
         with ExitStack() as running:
-            players = _players(running, config, seated, choices)
-            games = BatchedSearch(players, config.parallel, LANES, config.nncache)
+            players = _players(running, config, seated, choices, tables)
+            games = BatchedSearch(
+                players, config.parallel, LANES, config.nncache, judge_of=judge_of
+            )
             clock = _Clock(games, ledger)
             observer = running.enter_context(show(heading_of(ledger.identity), clock.pace))
             try:
@@ -155,7 +165,7 @@ def _open_run_folder(folder: Path, identity: MatchIdentity) -> Iterator[Ledger]:
             yield ledger
         except Exception:
             if fresh and not ledger.results:
-                for name in (SESSIONS_FILE, MATCH_FILE, GAMES_FILE):
+                for name in (SESSIONS_FILE, FAULTS_FILE, MATCH_FILE, GAMES_FILE):
                     (folder / name).unlink(missing_ok=True)
                 with suppress(OSError):  # something else is in it
                     for path in made:
@@ -178,7 +188,11 @@ def find(player: Entrant) -> Found:
 
 
 def _players(
-    running: ExitStack, config: MatchConfig, seated: Sequence[Found], choices: Mapping[str, Choice]
+    running: ExitStack,
+    config: MatchConfig,
+    seated: Sequence[Found],
+    choices: Mapping[str, Choice],
+    tables: Tablebase | None,
 ) -> list[Player | Visitor]:
     """Make who plays. Nets of the same file share one evaluator, engines run until the stack ends.
 
@@ -192,13 +206,31 @@ def _players(
             if sha256 not in evaluators:
                 evaluators[sha256] = make_evaluator(seat.net, choices[sha256], config.dtype)
             params = seat.search(config.search)
-            players.append(Player(seat.name, evaluators[sha256], params))
+            limits = seat.player.limits
+            players.append(
+                Player(
+                    seat.name,
+                    evaluators[sha256],
+                    params,
+                    limits,
+                    tables if config.tb_search else None,
+                    config.tb_fast_play,
+                )
+            )
             continue
-        from arena.engines import engine_player  # type: ignore[import-not-found,unused-ignore]
+        from arena.engines import engine_player
 
         moves = running.enter_context(engine_player(seat.player, config.parallel))
-        players.append(Visitor(seat.name, moves))
+        players.append(Visitor(seat.name, moves, seat.player.limits))
     return players
+
+
+def _tables_identity(config: MatchConfig, tables: Tablebase | None) -> TablesIdentity | None:
+    if tables is None:
+        return None
+    return TablesIdentity(
+        tables.sha256, tables.files, tables.pieces, config.tb_search, config.tb_fast_play
+    )
 
 
 def _session(

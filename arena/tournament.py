@@ -44,7 +44,7 @@ class Tournament:
 
     folder: Path
     ratings: RatingsDocument | None  # None: too little was played to compare everybody
-    ending: Ending  # LIMIT or INTERRUPTED
+    ending: Ending  # LIMIT, INTERRUPTED or FAULTS
 
 
 def pairings(players: int, kind: str) -> Iterator[tuple[int, int]]:
@@ -109,8 +109,8 @@ def play_tournament(
         both = encounter.baseline, encounter.candidate
         match = replace(config, nets=(), players=both, sprt=None, preset=None)
         played = play(match, command, show, note, folder=encounter.folder)
-        if played.ending is Ending.INTERRUPTED:
-            return Tournament(folder, _rate(folder), Ending.INTERRUPTED)
+        if played.ending in (Ending.INTERRUPTED, Ending.FAULTS):
+            return Tournament(folder, _rate(folder), played.ending)
     return Tournament(folder, _rate(folder), Ending.LIMIT)
 
 

@@ -167,7 +167,8 @@ def _matches(matches: dict[str, Any]) -> str:
     told = [
         "## The matches",
         "The last net of the first run (constant learning rate) against two of its averages, from "
-        "the book that arena ships; Elo of the average:",
+        "the book that arena ships; Elo of the average, allowing for "
+        'the test\'s stop; "undecided": stopped before a bound was met:',
     ]
     return "\n\n".join([*told, _match_table(matches)])
 

@@ -73,6 +73,7 @@ def execute(arguments: argparse.Namespace) -> int:
     config, command = load_match(arguments)  # before the imports, which take seconds
 
     from arena.console import PaceSource, Progress, part_lines, progress, write_lines
+    from arena.faults import FAULTS_FILE
     from arena.match import Ending
     from arena.report.block import Heading
     from arena.report.ratings_table import ratings_lines
@@ -110,10 +111,11 @@ def execute(arguments: argparse.Namespace) -> int:
             if ending is Ending.PART:
                 lines = part_lines(heading_of(played.run.identity), played.state)
             else:
-                lines = outcome(played.run.identity, played.run.judgement)
+                lines = outcome(played.run.identity, played.run.judgement, played.run.doubts)
             write_text([*lines, f"Report: {folder}/report.md"])
-    if ending is not Ending.INTERRUPTED:
+    if ending not in (Ending.INTERRUPTED, Ending.FAULTS):
         return 0
+    why = "Interrupted" if ending is Ending.INTERRUPTED else f"Too many faults ({FAULTS_FILE})"
     resume = command if config.out is not None else [*command, "--out", str(folder)]
-    write_lines(["Interrupted. To go on:", f"  {shlex.join(resume)}"], sys.stderr)
-    return 130
+    write_lines([f"{why}. To go on:", f"  {shlex.join(resume)}"], sys.stderr)
+    return 130 if ending is Ending.INTERRUPTED else 2

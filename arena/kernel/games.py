@@ -11,15 +11,20 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from arena.kernel.bitboard import EMPTY, bit, signed
+from arena.kernel.bitboard import EMPTY, bit, popcount, signed
 from arena.kernel.encode import pack_planes
 from arena.kernel.flight import (
     AWAY,
     HELD,
+    LEAVES,
+    MISSED,
     NEWS,
     NO_ROOM,
     OVER,
+    PROBES,
+    PROBING,
     SEARCHING,
+    UNASKED,
     WAITING,
     Game,
     InFlight,
@@ -53,6 +58,7 @@ from arena.kernel.tree import (
     NOT_EVALUATED,
     NOT_TERMINAL,
     ROOT,
+    TABLEBASE,
     TWO_FOLD,
     Child,
     Children,
@@ -134,7 +140,8 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
 
     ``params`` PARAMS [players] and ``exploration`` float32 [players, visits + 2] are the players'
     search settings. Returns NO_ROOM if a tree was full (the caller then gives more and calls again)
-    plus NEWS if a game is over, held, moved or away.
+    plus NEWS if a game is over, held, moved or away, plus PROBES if one is PROBING: the caller
+    answers it (``take_result``, or ``tables`` and ``state`` set) and calls again.
     """
     news = 0
     for number in range(flight.games.size):
@@ -152,6 +159,13 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
             if settings.external:
                 game.state = AWAY
                 break
+            if settings.tb_pieces > 0 and game.tables == UNASKED:
+                # Before anything is played from a kept tree. Moves that the caller chose stay.
+                if game.allowed == 0 and _in_tables(line[game.ply], settings):
+                    game.depth = 0
+                    game.state = PROBING
+                    break
+                game.tables = LEAVES
             tree = flight.trees[2 * number + side]
             slot = signed(tree.slot)
             children, positions = flight.children[slot], flight.positions[slot]
@@ -193,14 +207,22 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                 flight, questions, number, child, depth, settings
             ):
                 game.depth = depth
-                game.state = WAITING
             else:
                 sticky = settings.sticky_endgames != 0 and child.visits == 0
                 back_up(children, path, depth, child.wl, child.d, child.m, sticky)
                 flight.visits[0] += 1
-        if game.state != SEARCHING and game.state != WAITING:
+        if game.state == PROBING:
+            news |= PROBES
+        elif game.state != SEARCHING and game.state != WAITING:
             news |= NEWS
     return news
+
+
+@inline
+def _in_tables(position: Position, settings: Params) -> bool:
+    """Whether tablebases may know a position."""
+    occupied = position.ours | position.theirs
+    return position.castling == 0 and popcount(occupied) <= signed(settings.tb_pieces)
 
 
 @inline
@@ -212,7 +234,10 @@ def _ask(
     depth: int,
     settings: Params,
 ) -> bool:
-    """Put a leaf into its evaluator's batch; False if the rules know its value instead."""
+    """Put a leaf into its evaluator's batch, or ask the tablebases for it: the game waits.
+
+    False if the rules know its value instead.
+    """
     game = flight.games[number]
     line = flight.lines[number]
     last = game.ply + depth
@@ -230,6 +255,12 @@ def _ask(
         _end_by_rule(child, line[last], depth, count, settings.two_fold_draws)
         if child.terminal != NOT_TERMINAL:
             return False
+        if game.tables == LEAVES and line[last].rule50 == 0 and _in_tables(line[last], settings):
+            game.state = PROBING
+            return True
+        if game.tables == MISSED:
+            game.tables = LEAVES
+    game.state = WAITING
     pack_planes(
         line,
         last,
@@ -289,6 +320,24 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
         game.state = SEARCHING
     questions.rows[evaluator] = 0
     return finite
+
+
+@kernel
+def take_result(flight: InFlight, number: int, result: int, params: Params) -> None:
+    """Take a tablebase's answer for a game's leaf: 1, 0 or -1 for the leaf's mover.
+
+    Its moves left are the parent's but for one ply: lc0 ExtendNode.
+    """
+    game = flight.games[number]
+    side = signed(flight.lines[number, game.ply].black)
+    children = flight.children[signed(flight.trees[2 * number + side].slot)]
+    path = flight.paths[number]
+    leaf, parent = children[path[game.depth]], children[path[game.depth - 1]]
+    make_terminal(leaf, -result, max(np.float32(0.0), parent.m - np.float32(1.0)), TABLEBASE)
+    sticky = params[signed(game.players[side])].sticky_endgames != 0 and leaf.visits == 0
+    back_up(children, path, game.depth, leaf.wl, leaf.d, leaf.m, sticky)
+    flight.visits[0] += 1
+    game.state = SEARCHING
 
 
 @allocating

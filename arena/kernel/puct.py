@@ -63,6 +63,8 @@ PARAMS = np.dtype(
             ("temp_cutoff_move", np.int32),
             ("tempdecay_moves", np.int32),
             ("tempdecay_delay_moves", np.int32),
+            ("tb_pieces", np.uint8),  # tablebases are asked with so many at most; 0: there are none
+            ("tb_fast_play", np.uint8),
         ],
     )
 )

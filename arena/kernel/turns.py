@@ -28,6 +28,7 @@ from arena.kernel.flight import (
     SEARCHING,
     STALEMATE,
     THREEFOLD,
+    UNASKED,
     Game,
     InFlight,
 )
@@ -81,6 +82,7 @@ def start_game(
     game.hold = hold
     game.stop = 0
     game.allowed = 0
+    game.tables = UNASKED
     game.state = SEARCHING
     for side in range(2):
         tree = flight.trees[2 * number + side]
@@ -226,7 +228,8 @@ def allow_only(flight: InFlight, number: int, moves: Moves) -> None:
     tree = flight.trees[2 * number + side]
     clear_tree(tree, flight.children[tree.slot])  # it may have searched others
     flight.known[number, :] = NOT_EVALUATED
-    flight.allowed[number, : moves.size] = moves
+    for index in range(moves.size):  # a slice would be copied, which kernels cannot
+        flight.allowed[number, index] = moves[index]
     game.allowed = moves.size
 
 
@@ -259,6 +262,7 @@ def _make_move(flight: InFlight, number: int, move: int, params: Params) -> None
     game.played += 1
     game.stop = 0
     game.allowed = 0
+    game.tables = UNASKED
 
     _make_room(game, line, flight.paths.shape[1])
     make_move(line[game.ply], move, line[game.ply + 1])

@@ -14,7 +14,14 @@ from dataclasses import fields
 from pathlib import Path
 
 from arena.config import SearchParams
-from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity
+from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity, TablesIdentity
+from arena.report.adjudication import (
+    HEADER,
+    adjudication_caveats,
+    conditions,
+    rule_rows,
+    saving,
+)
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
@@ -54,7 +61,7 @@ def markdown(run: Run, summary: Summary) -> str:
     )
     sections = [
         f"# {escape(heading.candidate)} against {escape(heading.baseline)}",
-        f"**{escape(verdict_sentence(heading, run.judgement))}**",
+        f"**{escape(verdict_sentence(heading, run.judgement, run.doubts))}**",
         "\n".join(["```text", *block, "```"]),
         "## Nets" if all("engine" not in net for net in summary["nets"]) else "## Players",
         table(["role", "name", "file", "net", "training steps", "sha256"], _nets(summary["nets"])),
@@ -67,6 +74,8 @@ def markdown(run: Run, summary: Summary) -> str:
         table(["with", "games", "wins", "draws", "losses", "score"], _by_colour(summary)),
         "## How the games ended",
         table(["end", "games", "share"], _terminations(summary)),
+        *_adjudication(summary),
+        *_faults(run, summary),
         "## Caveats",
         "\n".join(f"- {caveat}" for caveat in caveats(run, summary)),
         "## Files",
@@ -151,6 +160,7 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             f"Not counted: {counted(summary['pairs_beyond'], 'finished pair')}, issued after the "
             "pair that decided or behind one that is not finished."
         )
+    yield from adjudication_caveats(summary["adjudication"])
     if run.identity.dtype != "float32":
         yield (
             f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "
@@ -187,6 +197,15 @@ def _parts(summary: Summary) -> str:
     return f"{'part' if len(summary['parts']) == 1 else 'parts'} {', '.join(summary['parts'])}"
 
 
+def _adjudication(summary: Summary) -> Iterator[str]:
+    found = summary["adjudication"]
+    if found is None or not found["rules"]:
+        return
+    yield "## Adjudication"
+    yield table(HEADER, rule_rows(found))
+    yield saving(found)
+
+
 def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
     for net in nets:
         steps = net["training_steps"]
@@ -198,6 +217,16 @@ def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
             "-" if steps is None else f"{steps:,}",
             f"`{net['sha256'][:SHOWN_HASH]}`",
         ]
+
+
+def _tablebases(tables: TablesIdentity) -> str:
+    use = "nets search by them" if tables.search else "nets do not search by them"
+    if tables.search and tables.fast_play:
+        use += ", and win by the least DTZ"
+    return (
+        f"Syzygy, up to {tables.pieces} pieces, {tables.files:,} files (sha256 of their names and "
+        f"sizes `{tables.sha256[:SHOWN_HASH]}`); {use}"
+    )
 
 
 def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
@@ -221,7 +250,9 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
         f"{openings['entries']:,} entries in {openings['order']} order, seed {identity.seed}; "
         f"each opening played twice, colours swapped",
     ]
-    yield ["adjudication", "none: games end by the rules of chess"]
+    if identity.tables is not None:
+        yield ["tablebases", _tablebases(identity.tables)]
+    yield ["adjudication", conditions(identity.adjudication)]
     yield ["numbers", identity.dtype]
     if summary["device"] is not None:
         in_flight = run.sessions[-1].parallel
@@ -353,6 +384,29 @@ def _by_colour(summary: Summary) -> Iterator[list[str]]:
     for colour, games in summary["by_colour"].items():
         counts = (games["games"], games["wins"], games["draws"], games["losses"])
         yield [colour, *(f"{count:,}" for count in counts), percent(games["score"])]
+
+
+def _faults(run: Run, summary: Summary) -> Iterator[str]:
+    """A section on what went wrong, where something did."""
+    if not run.faults.any:
+        return
+    faults = summary["faults"]
+    yield "## Faults"
+    lost = [
+        [escape(player.name), f"lost by a fault: {kind}", f"{count:,}"]
+        for player in run.identity.nets
+        for kind, count in faults["forfeits"][player.role].items()
+    ]
+    void = [
+        ["harness or machine", f"pair void: {escape(what)}", f"{count:,}"]
+        for what, count in faults["void_by"].items()
+    ]
+    yield table(["whose", "what", "times"], iter([*lost, *void]))
+    if faults["void"]:
+        yield (
+            f"{counted(faults['void'], 'time')} a pair was void; neither of its games counts, and "
+            "both were played again from the\nsame seeds ([faults.jsonl](faults.jsonl))."
+        )
 
 
 def _terminations(summary: Summary) -> Iterator[list[str]]:

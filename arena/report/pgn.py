@@ -3,12 +3,13 @@
 The ledger is the one source of a match; this file can be deleted and written again, byte for byte.
 A comment ``{book}`` marks a move of the opening; every other move carries ``{+0.35/100}`` as
 fastchess and cutechess write it, the mover's evaluation in pawns before the slash. Behind it, where
-an alpha-beta engine has its depth, stand the visits of the root.
+an alpha-beta engine has its depth, stand the visits of the root. Where players are engines or have
+clocks it is ``{+0.35/18 0.123s, n=5000 [%clk 0:00:59.877]}``: an engine's depth and nodes as they
+do, the seconds spent, and what the clock shows after the move as lichess and python-chess read it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +17,13 @@ from typing import TextIO
 
 import chess
 
-from arena.game import GameRecord, Opening, PairRecord
+from arena.game import NO_REMARK, GameRecord, Opening, PairRecord, Remark
 from arena.report.block import printable
 from arena.report.files import atomic_writer
+from arena.scores import centipawns
 
 LINE_WIDTH = 80
 """Columns of the move text (PGN standard, section 8.2.1)."""
-
-CENTIPAWN_SCALE, CENTIPAWN_ANGLE = 90.0, 1.5637541897
-"""lc0's score type "centipawn" (lc0 src/search/classic/search.cc, ``SendUciInfo``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,8 @@ def write_game(
     for name, value in _headers(board, pair, number, game, tags):
         file.write(f'[{name} "{header_value(value)}"]\n')
     file.write("\n")
-    _write_wrapped(file, [*_move_text(board, opening, game), game.result])
+    words = [*_move_text(board, opening, game), *_after(game), game.result]
+    _write_wrapped(file, words)
     file.write("\n")
 
 
@@ -107,19 +107,11 @@ def header_value(text: str) -> str:
     return printable(text.replace('"', "'").replace("\\", "/")) or "?"
 
 
-def centipawns(q: float) -> int:
-    """lc0's centipawns of an expected result in [-1, 1]: 0 is 0, a win for certain 12780."""
-    bounded = max(-1.0, min(1.0, q))
-    return round(CENTIPAWN_SCALE * math.tan(CENTIPAWN_ANGLE * bounded))
-
-
 def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterator[str]:
     """Words of the move text: numbers, moves in SAN and their comments."""
     comments = ["{book}"] * len(opening.moves)
-    comments += [
-        f"{{{centipawns(q) / 100:+.2f}/{visits}}}"
-        for q, visits in zip(game.q, game.visits, strict=True)
-    ]
+    remarks = game.remarks or (NO_REMARK,) * len(game.moves)
+    comments += map(_comment, game.q, game.visits, remarks)
     moves = (*opening.moves, *game.moves)
     for index, (uci, comment) in enumerate(zip(moves, comments, strict=True)):
         if board.turn == chess.WHITE:
@@ -128,6 +120,33 @@ def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterat
             yield f"{board.fullmove_number}..."
         yield board.san_and_push(chess.Move.from_uci(uci))
         yield comment
+    if game.forfeit:
+        loser = "White" if board.turn == chess.WHITE else "Black"
+        what = printable(f"{loser}: {game.termination}: {game.forfeit}")
+        yield "{" + what.replace("{", "(").replace("}", ")") + "}"
+
+
+def _comment(q: float, visits: int, remark: Remark) -> str:
+    """What is known of a move."""
+    score = remark.score or f"{centipawns(q) / 100:+.2f}"
+    words = f"{score}/{remark.depth or visits}"
+    if remark != NO_REMARK:
+        words += f" {remark.seconds:.3f}s"
+    if remark.depth:
+        words += f", n={visits}"
+    if remark.clock is not None:
+        minutes, seconds = divmod(remark.clock, 60)
+        words += f" [%clk {int(minutes) // 60}:{int(minutes) % 60:02}:{seconds:06.3f}]"
+    return f"{{{words}}}"
+
+
+def _after(game: GameRecord) -> list[str]:
+    """Words of a comment on how an adjudicated game went on for the audit, if it did."""
+    if (after := game.played_on) is None:
+        return []
+    count = len(after.moves)
+    plies = f"{count:,} {'ply' if count == 1 else 'plies'}"
+    return f"{{played on for {plies}: {after.result}, {after.termination}}}".split()
 
 
 def _write_wrapped(file: TextIO, words: Iterable[str]) -> None:

@@ -194,7 +194,16 @@ def _conditions(identity: MatchIdentity) -> dict[str, Any]:
         "dtype": identity.dtype,
         **to_table(identity)["search"],
         "book of openings": f"sha256 {identity.openings.sha256[:SHOWN_SHA]}",
+        "tablebases": _tablebases(identity),
     }
+
+
+def _tablebases(identity: MatchIdentity) -> str:
+    tables = identity.tables
+    if tables is None or not tables.search:
+        return "none"
+    fast = ", fast play" if tables.fast_play else ""
+    return f"{tables.pieces} pieces (sha256 {tables.sha256[:SHOWN_SHA]}){fast}"
 
 
 def rate_field(

@@ -95,6 +95,53 @@ class HomogeneitySummary(TypedDict):
     p_value: float
 
 
+class FaultsSummary(TypedDict):
+    """What went wrong."""
+
+    void: int  # times that a pair was played in vain: a fault of harness or machine
+    void_by: dict[str, int]  # the most frequent ones, as they were noted
+    forfeits: dict[str, dict[str, int]]  # games that "baseline", "candidate" lost, by termination
+
+
+class AdjudicatedNetSummary(TypedDict):
+    """What a rule did to one of the nets."""
+
+    wins: int  # adjudicated
+    draws: int
+    losses: int
+    wronged: int  # audited games in which it would have got more
+    points_withheld: float  # in the audited games: what it would have got less what it was given
+
+
+class RuleSummary(TypedDict):
+    """What a rule of adjudication did; an audited game was played on, a wrong one ended otherwise.
+
+    ``maximal length`` foretells nothing and has no audits.
+    """
+
+    rule: str  # as in "terminations"
+    games: int
+    audited: int
+    wrong: int
+    error: float | None  # wrong to audited
+    error_ci: list[float] | None  # exact 95 %
+    plies_saved: float | None  # estimated from the audited games
+    by_net: dict[str, AdjudicatedNetSummary]  # "baseline", "candidate"
+
+
+class AdjudicationSummary(TypedDict):
+    """What all rules of adjudication together did."""
+
+    rules: list[RuleSummary]  # those that ended a counted game
+    audited: int
+    wrong: int
+    error: float | None
+    error_ci: list[float] | None
+    plies_saved: float | None
+    saved: float | None  # share of the plies that there would have been otherwise
+    evaluations_saved: float | None  # by that share
+
+
 class Summary(TypedDict):
     """summary.json. Every figure is the candidate's, relative to the baseline."""
 
@@ -103,7 +150,9 @@ class Summary(TypedDict):
     config: dict[str, Any]  # match.toml
     state: State  # "unfinished": interrupted, or still being played
     interrupted: bool  # the match has neither a verdict nor all its pairs
-    verdict: str  # "promote", "keep" or "undecided"
+    verdict: str  # "promote", "keep" or "undecided", which it also is where there are doubts
+    doubts: list[str]  # why no verdict is given, whatever the counts say: too many faults
+    faults: FaultsSummary
     decided_at: int | None  # number, from 1, of the pair that ended the test
     headline: HeadlineSummary | None  # None before two different pair results
     pairs: int  # counted: in the order of issue, without a gap, up to the verdict, no repeats
@@ -136,6 +185,7 @@ class Summary(TypedDict):
     models: dict[str, dict[str, float | None]]  # "logistic", "normalized": {"llr"}
     by_colour: dict[str, ColourSummary]  # "white", "black"
     terminations: dict[str, int]  # games
+    adjudication: AdjudicationSummary | None  # where there are rules
     repeated_games: int  # games move for move like one of an earlier pair, colours as well
     mirrored_pairs: int  # pairs of two games with the same moves: the nets played alike
     plies: float | None  # mean length of a game, the opening included

@@ -10,14 +10,16 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from arena.config import Part
+from arena.faults import Faults, faults_of, read_void
 from arena.game import GameRecord, PairRecord
 from arena.judgement import Judgement, in_issue_order, judge
 from arena.ledger import read_pairs
 from arena.match_file import EngineIdentity, MatchIdentity, read_identity, to_table
+from arena.report.adjudication import adjudication_summary
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
 from arena.report.players import effort
@@ -26,6 +28,7 @@ from arena.report.schema import (
     AnytimeSummary,
     CertifiedSummary,
     ColourSummary,
+    FaultsSummary,
     HeadlineSummary,
     HomogeneitySummary,
     NetSummary,
@@ -45,7 +48,10 @@ from arena.stats.elo import (
 )
 from arena.stats.homogeneity import homogeneity
 from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import PAIR_MODELS, Sprt
+from arena.stats.sprt import PAIR_MODELS, Sprt, Verdict
+
+SHOWN_FAULTS = 10
+"""Different faults of harness or machine that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,13 @@ class Run:
     written: Sequence[int]  # numbers of the pairs in the order in which they were finished
     judgement: Judgement
     sessions: Sequence[Session]
+    faults: Faults = field(default_factory=Faults)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why no verdict is given though pairs were counted; as a rule there is no reason."""
+        baseline, candidate = (player.name for player in self.identity.nets)
+        return self.faults.doubts(baseline, candidate)
 
     @property
     def counted(self) -> Sequence[PairRecord]:
@@ -108,7 +121,9 @@ def read_run(folder: Path) -> Run:
     raised = bool(identity.earlier_limits)
     judgement = judge(in_issue_order(results), identity.sprt, identity.pairs, raised=raised)
     order = [pair.number for pair in written]
-    return Run(folder, identity, pairs, order, judgement, read_sessions(folder))
+    run = Run(folder, identity, pairs, order, judgement, read_sessions(folder))
+    games = [game for pair in run.counted for game in pair.games]
+    return replace(run, faults=faults_of(games, read_void(folder)))
 
 
 def summarize(run: Run) -> Summary:
@@ -124,7 +139,9 @@ def summarize(run: Run) -> Summary:
         config=to_table(identity),
         state=run.state,
         interrupted=run.state == "unfinished",
-        verdict=judgement.verdict.value,
+        verdict=(Verdict.UNDECIDED if run.doubts else judgement.verdict).value,
+        doubts=run.doubts,
+        faults=_faults(run.faults),
         decided_at=None if judgement.decided_at is None else judgement.decided_at + 1,
         headline=_headline(judgement),
         pairs=counts.pairs,
@@ -157,6 +174,9 @@ def summarize(run: Run) -> Summary:
         models=_models(sprt, counts),
         by_colour=_by_colour(games),
         terminations=dict(Counter(game.termination.value for game in games).most_common()),
+        adjudication=adjudication_summary(
+            identity.adjudication, games, sum(session.pace.evaluations for session in run.sessions)
+        ),
         repeated_games=_repeated_games(run.pairs[: judgement.seen]),
         mirrored_pairs=sum(pair.games[0].moves == pair.games[1].moves for pair in run.counted),
         plies=_mean_plies(run.counted),
@@ -202,6 +222,17 @@ def _nets(run: Run) -> list[NetSummary]:
             known["settings"], known["effort"] = net.settings, effort(run.identity, net)
         nets.append(known)
     return nets
+
+
+def _faults(faults: Faults) -> FaultsSummary:
+    return FaultsSummary(
+        void=len(faults.void),
+        void_by=dict(Counter(void.what for void in faults.void).most_common(SHOWN_FAULTS)),
+        forfeits={
+            "baseline": dict(faults.baseline.most_common()),
+            "candidate": dict(faults.candidate.most_common()),
+        },
+    )
 
 
 def _interval(estimate: EloEstimate) -> list[float | None] | None:

@@ -6,6 +6,8 @@ work out whose Elo it was or why the match ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from arena.judgement import Judgement
 from arena.match_file import MatchIdentity
 from arena.report.block import Heading, counted, plain, printable, results_block
@@ -32,18 +34,23 @@ def _conditions(identity: MatchIdentity, effort: str) -> str:
     return printable(", ".join([*conditions, identity.openings.file]))
 
 
-def outcome(identity: MatchIdentity, judgement: Judgement) -> list[str]:
+def outcome(identity: MatchIdentity, judgement: Judgement, doubts: Sequence[str] = ()) -> list[str]:
     """Return what a terminal shows of a match that is over: the block and the sentence."""
     heading = heading_of(identity)
     remarks = headline_lines(judgement)
     block = results_block(heading, judgement.counts, judgement.sprt, judgement.llr, remarks)
-    return [*block, verdict_sentence(heading, judgement)]
+    return [*block, verdict_sentence(heading, judgement, doubts)]
 
 
-def verdict_sentence(heading: Heading, judgement: Judgement) -> str:
-    """Say what the counted pairs decide, at any moment of a match."""
+def verdict_sentence(heading: Heading, judgement: Judgement, doubts: Sequence[str] = ()) -> str:
+    """Say what the counted pairs decide, at any moment of a match; nothing where there are doubts.
+
+    ``doubts``: why the figures are not those of the players (``faults.Faults.doubts``).
+    """
     grounds = f"{counted(judgement.counts.pairs, 'pair')} ({heading.conditions})"
     names = f"{heading.candidate} against {heading.baseline}"
+    if doubts:
+        return f"{names}: no verdict, since {'; and '.join(doubts)}. Mend that and play again."
     if judgement.counts.pairs == 0:
         return f"{names}: no pair has been finished yet."
     limit = counted(judgement.limit, "pair")

@@ -106,7 +106,12 @@ class ScriptedSearch:
     throughput = Throughput(visits=5000, evaluations=4000, batches=100, largest_batch=50)
 
     def __init__(
-        self, players: Sequence[object], parallel: int, lanes: int = 2, cache_positions: int = 0
+        self,
+        players: Sequence[object],
+        parallel: int,
+        lanes: int = 2,
+        cache_positions: int = 0,
+        judge_of: object = None,
     ):
         self.lanes = 1
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from arena.adjudication_rules import AdjudicationRules, DrawRule, ResignRule
 from arena.config import ConfigError, MatchConfig, Part, SearchParams
 from arena.options import add_flags, load_config, options
 
@@ -44,7 +45,10 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         "evaluator": (["torch"], "torch"),
         "dtype": (["bfloat16"], "bfloat16"),
         "nets": (["a", "b"], (Path("a"), Path("b"))),
+        "tb": (["a", "b"], (Path("a"), Path("b"))),
         "part": (["2/3"], Part(2, 3)),
+        "draw": (["movecount=5", "score=9"], DrawRule(movecount=5, score=9)),
+        "resign": (["movecount=4 twosided=true"], ResignRule(movecount=4, twosided=True)),
     }
     by_type: dict[Any, tuple[list[str], Any]] = {
         int: (["7"], 7),
@@ -63,6 +67,8 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         nets = [] if option.name == "nets" else ["--nets", *NETS]
         if option.name == "delta":
             words = [*words, "--preset", "pick-best"]
+        if option.name in ("tb_pieces", "tb_fast_play"):
+            words = [*words, "--tb", "tables"]
         config = load(*nets, flag, *words)
         owner = config.search if hasattr(config.search, option.name) else config
         assert getattr(owner, option.name) == value, option.name
@@ -97,6 +103,42 @@ def test_every_kind_of_value_has_its_toml(tmp_path: Path) -> None:
     assert config.openings == tmp_path / "../books/b.pgn"
     assert (config.sprt, config.sprt_model) == ((0.0, 5.0), "logistic")
     assert config.search == replace(SearchParams(), two_fold_draws=False, cpuct=2.0)
+
+
+def test_rules_are_words_or_tables(tmp_path: Path) -> None:
+    file = f"""
+        nets = {list(NETS)}
+        draw = {{movenumber = 40, drawn = 0.75}}
+        resign = "movecount=4 twosided=true"
+    """
+    config = load(folder=tmp_path, file=file)
+    assert config.draw == DrawRule(movenumber=40, score=None, drawn=0.75)
+    assert config.resign == ResignRule(movecount=4, twosided=True)
+    config = load("--draw", "--maxmoves", "150", folder=tmp_path, file=file)
+    assert config.draw == DrawRule()
+    assert config.adjudication == AdjudicationRules(
+        draw=DrawRule(), resign=config.resign, maxmoves=150
+    )
+    for wrong in ('draw = "x=1"', "draw = {movecount = 0}", "draw = true", "draw = [1]"):
+        with pytest.raises(ConfigError, match=r"match.toml: draw: .*(unknown|must be)"):
+            load(folder=tmp_path, file=f"nets = {list(NETS)}\n{wrong}")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--maxmoves -1", "--maxmoves -1: must be from 0 to 10,000"),
+        ("--audit 1.5", "--audit 1.5: must be from 0 to 1"),
+    ],
+)
+def test_adjudication_that_makes_no_sense_is_refused(flags: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load("--nets", *NETS, *flags.split())
+
+
+def test_a_rule_that_is_none_is_a_usage_error() -> None:
+    with pytest.raises(argparse.ArgumentError, match="did you mean 'movecount'"):
+        load("--nets", *NETS, "--draw", "movecuont=3")
 
 
 def test_what_is_off_in_a_file_can_be_on_by_a_flag_and_the_other_way(tmp_path: Path) -> None:
@@ -229,7 +271,15 @@ def test_help_gives_defaults_units_and_groups() -> None:
     assert "(default: 0 10)" in text
     assert "--visits VISITS visits of the root for each move" in text
     assert "(default: on; --no-two-fold-draws)" in text
-    assert list(groups) == ["nets", "match length", "openings", "search", "device", "output"]
+    assert list(groups) == [
+        "nets",
+        "match length",
+        "openings",
+        "adjudication",
+        "search",
+        "device",
+        "output",
+    ]
 
 
 def test_other_commands_take_a_part_of_the_options(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_games import NETS
 
+from arena.adjudication_rules import NO_RULES, AdjudicationRules, DrawRule, ResignRule
 from arena.config import SearchParams
-from arena.game import GameRecord, Opening, PairRecord, Termination
-from arena.ledger import GAMES_FILE, Ledger, decode_pair, encode_pair, read_pairs
+from arena.game import GameRecord, Opening, PairRecord, PlayedOn, Remark, Termination
+from arena.ledger import GAMES_FILE, Ledger, read_pairs
+from arena.ledger_line import decode_pair, encode_pair
 from arena.match_file import (
     MATCH_FILE,
     BookIdentity,
     LedgerError,
     MatchIdentity,
     NetIdentity,
+    TablesIdentity,
     differences,
     from_table,
     read_identity,
@@ -46,6 +49,11 @@ IDENTITY = MatchIdentity(
     openings=BookIdentity("book.epd", "c" * 64, 702, "random"),
     seed=7,
 )
+
+RULES = {"tablebase": False, "maxmoves": 0, "audit": 0.05}
+
+
+TABLES = TablesIdentity("e" * 64, files=290, pieces=5, search=True, fast_play=False)
 
 
 def pair(number: int, result: str = "1-0") -> PairRecord:
@@ -71,6 +79,19 @@ numbers = st.floats(-1.0, 1.0)
 moves = st.from_regex(r"[a-h][1-8][a-h][1-8][qrbn]?", fullmatch=True)
 
 
+remarks = st.builds(
+    Remark,
+    st.sampled_from(["", "+0.35", "-M3", "#-2"]),
+    st.integers(0, 200),
+    st.floats(0, 1e6),
+    st.none() | st.floats(-10, 1e6),
+)
+results = st.sampled_from(["1-0", "0-1", "1/2-1/2"])
+played_on = st.builds(
+    PlayedOn, st.lists(moves, max_size=5).map(tuple), results, st.sampled_from(Termination)
+)
+
+
 @st.composite
 def games(draw: st.DrawFn, candidate_white: bool) -> GameRecord:
     played = draw(st.lists(moves, max_size=5))
@@ -81,11 +102,13 @@ def games(draw: st.DrawFn, candidate_white: bool) -> GameRecord:
     return GameRecord(
         candidate_white,
         tuple(played),
-        draw(st.sampled_from(["1-0", "0-1", "1/2-1/2"])),
+        draw(results),
         draw(st.sampled_from(Termination)),
         one_a_move(numbers),
         one_a_move(st.floats(0.0, 1.0)),
         one_a_move(st.integers(0, 10**9)),
+        one_a_move(remarks) if draw(st.booleans()) else (),
+        draw(st.none() | played_on),
     )
 
 
@@ -124,6 +147,19 @@ def test_a_pair_is_read_back_as_it_was_written(record: PairRecord) -> None:
         ({"game": {"d": [-0.1, 0.0]}}, "d must be"),
         ({"game": {"visits": [1, -1]}}, "visits"),
         ({"game": {"visits": [1.0, 1]}}, "visits"),
+        ({"game": {"remarks": []}}, "remarks must have"),
+        ({"game": {"remarks": {"speed": [1, 2]}}}, "remarks must have"),
+        ({"game": {"remarks": {"depth": [1]}}}, "depth must be one a move"),
+        ({"game": {"remarks": {"depth": [1, True]}}}, "depth must be one a move"),
+        ({"game": {"remarks": {"score": ["+1", "}"]}}}, "score must be one a move"),
+        ({"game": {"remarks": {"seconds": [1, -0.5]}}}, "seconds must be one a move"),
+        ({"game": {"remarks": {"clock": [None, "1"]}}}, "clock must be one a move"),
+        ({"game": {"remarks": {"clock": [None, float("inf")]}}}, "clock must be one a move"),
+        ({"game": {"played_on": {}}}, "what was played on must have"),
+        (
+            {"game": {"played_on": {"moves": "", "result": "*", "termination": "crash"}}},
+            "'\\*' is no result",
+        ),
     ],
 )
 def test_a_line_that_is_no_pair_is_refused(change: dict[str, Any], message: str) -> None:
@@ -131,6 +167,20 @@ def test_a_line_that_is_no_pair_is_refused(change: dict[str, Any], message: str)
     values["games"][0] |= change.pop("game", {})
     with pytest.raises(ValueError, match=message):
         decode_pair(values | change)
+
+
+def test_what_a_game_does_not_have_has_no_key() -> None:
+    game = pair(0).games[0]
+    with_both = replace(
+        game,
+        remarks=(Remark(depth=3), Remark(clock=1.5)),
+        played_on=PlayedOn(("a2a3",), "1-0", Termination.CHECKMATE),
+    )
+    both = replace(pair(0), games=(with_both, pair(0).games[1]))
+    first, second = json.loads(encode_pair(both))["games"]
+    assert first["remarks"] == {"depth": [3, 0], "clock": [None, 1.5]}
+    assert first["played_on"] == {"moves": "a2a3", "result": "1-0", "termination": "checkmate"}
+    assert second.keys() == first.keys() - {"remarks", "played_on"}
 
 
 def test_what_could_not_be_read_back_is_not_written(folder: Path) -> None:
@@ -170,7 +220,20 @@ identities = st.builds(
         BookIdentity, texts, texts, st.integers(1), st.sampled_from(["random", "sequential"])
     ),
     seed=st.integers(0, 2**63 - 1),
+    tables=st.none()
+    | st.builds(
+        TablesIdentity, texts, st.integers(0), st.integers(3, 7), st.booleans(), st.booleans()
+    ),
     earlier_limits=st.sampled_from([(), (1,), (3, 700)]),
+    adjudication=st.just(NO_RULES)
+    | st.builds(
+        AdjudicationRules,
+        draw=st.none() | st.just(DrawRule(drawn=0.5)),
+        resign=st.none() | st.just(ResignRule(movecount=7, twosided=True)),
+        tablebase=st.booleans(),
+        maxmoves=st.integers(1, 500),
+        audit=shares,
+    ),
 )
 
 
@@ -224,6 +287,13 @@ name = "raw"
         ({"search": None}, "no table 'search'"),
         ({"search": {"visits": 0}}, "search lacks"),
         ({"openings": {}}, "openings lacks"),
+        ({"tb": {"sha256": "e"}}, "tb lacks"),
+        ({"tb": asdict(TABLES) | {"search": 1}}, "'search' in tb cannot be 1"),
+        ({"adjudication": []}, "no table 'adjudication'"),
+        ({"adjudication": {}}, "adjudication lacks"),
+        ({"adjudication": {**RULES, "win": 1}}, "adjudication has an unknown 'win'"),
+        ({"adjudication": {**RULES, "draw": "movecount=0"}}, "movecount=0: must be from 1"),
+        ({"adjudication": {**RULES, "resign": 3}}, "'3' should be KEY=VALUE"),
         (
             {
                 "sprt": {
@@ -256,6 +326,7 @@ def test_a_match_toml_that_was_changed_is_refused(change: dict[str, Any], messag
             "search.temperature: 0.0 -> 0.5",
         ),
         (replace(IDENTITY, sprt=None), "sprt.elo0: 0.0 -> none"),
+        (replace(IDENTITY, tables=TABLES), "tb.pieces: none -> 5"),
         (
             replace(IDENTITY, nets=(NETS[0], replace(NETS[1], sha256="d" * 64))),
             "nets.candidate.sha256: bbbbbbbbbbbb... -> dddddddddddd...",
@@ -263,6 +334,10 @@ def test_a_match_toml_that_was_changed_is_refused(change: dict[str, Any], messag
         (
             replace(IDENTITY, openings=replace(IDENTITY.openings, order="sequential")),
             "openings.order: random -> sequential",
+        ),
+        (
+            replace(IDENTITY, adjudication=AdjudicationRules(resign=ResignRule())),
+            "adjudication.resign: none -> movecount=3 score=600",
         ),
     ],
 )

@@ -18,12 +18,14 @@ from scripted_match import OPENINGS, identity, pair, run_folder
 from arena.config import Part
 from arena.game import Opening
 from arena.ledger import Ledger, LedgerError
+from arena.match_file import TablesIdentity
 from arena.report.files import atomic_writer
 from arena.report.folder import write_reports
 from arena.report.markdown import caveats, escape, markdown
-from arena.report.pgn import MatchTags, centipawns, write_pgn
+from arena.report.pgn import MatchTags, write_pgn
 from arena.report.schema import Summary
 from arena.report.summary import read_run, summarize
+from arena.scores import centipawns
 from arena.sessions import NetFile, Pace, Session, read_sessions, session_ended, session_started
 from arena.stats.pentanomial import PairCounts
 from arena.stats.sprt import Sprt
@@ -403,6 +405,15 @@ def test_report_shows_the_numbers_of_the_summary(folder):
     assert "| candidate | swa | swa.pb.gz | 6x64 relu | 12,000 | `bbbbbbbbbbbbbbbb` |" in text
     assert "| command | arena run --nets 'my raw.pb' swa.pb |" in text
     assert "lc0's defaults |" in text
+
+
+def test_report_and_summary_name_the_tablebases(tmp_path):
+    tables = TablesIdentity("e" * 64, files=290, pieces=5, search=True, fast_play=False)
+    folder = run_folder(tmp_path / "run", replace(identity(), tables=tables), [pair(0, 1.0, 0.5)])
+    row = "| tablebases | Syzygy, up to 5 pieces, 290 files (sha256 of their names and sizes "
+    assert f"{row}`{'e' * 16}`); nets search by them |" in rendered(folder)
+    assert summarize(read_run(folder))["config"]["tb"]["pieces"] == 5
+    assert "tablebases" not in rendered(run_folder(tmp_path / "other", identity(), []))
 
 
 def test_hostile_names_cannot_break_the_report(tmp_path):
