@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from scripted_match import OPENINGS, identity, pair, run_folder
 
 from arena.cli import main
 from arena.config import Part
+from arena.faults import VoidPair, note_void, read_void
 from arena.game import PairRecord
 from arena.ledger import GAMES_FILE, Ledger, read_pairs
 from arena.match import Ending, deck_of, run_match
@@ -235,6 +237,19 @@ def test_pairs_of_no_known_session_come_too(tmp_path: Path) -> None:
     merge(tmp_path / "out", [folder])
     assert numbers_of(tmp_path / "out") == [0, 1, 2]
     assert [one.pairs_before for one in read_sessions(tmp_path / "out")] == [2]
+
+
+def test_void_pairs_are_not_forgotten(tmp_path: Path) -> None:
+    """Or the verdict that a part must not give would come out of the merge."""
+    one, two = part_folder(tmp_path / "one", [0, 2]), part_folder(tmp_path / "two", [1])
+    voids = [VoidPair(number, 1, "out of memory", "2025-01-31T00:00:00") for number in (0, 2, 2)]
+    for void in voids:
+        note_void(one, void)
+    note_void(two, other := VoidPair(1, 2, "out of memory", "2025-01-31T00:00:00"))
+    copy = shutil.copytree(one, tmp_path / "copy")
+    for _ in range(2):
+        merge(tmp_path / "out", [one, two, copy])
+        assert read_void(tmp_path / "out") == [*voids, other]
 
 
 # --- what is refused ---
