@@ -20,11 +20,11 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from arena.adjudication_rules import NO_RULES
+from arena.adjudication_rules import NO_RULES, AdjudicationRules
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.external import Fault
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
@@ -133,8 +133,13 @@ def match_identity(
         pairs=config.pairs,
         openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
         seed=config.seed,
-        adjudication=config.adjudication if config.adjudication.any else NO_RULES,
+        adjudication=_rules_of(config.adjudication),
     )
+
+
+def _rules_of(rules: AdjudicationRules) -> AdjudicationRules:
+    """The rules without an audit that has nothing to look at."""
+    return rules if rules.foretell else replace(rules, audit=NO_RULES.audit)
 
 
 def _test_of(config: MatchConfig) -> Sprt | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from arena.game import PairRecord
 from arena.match_file import MATCH_FILE, MatchIdentity, to_table
+from arena.report.adjudication import conditions
 from arena.report.block import counted, printable
 from arena.report.summary import read_run
 from arena.stats.pentanomial import PairCounts
@@ -183,6 +184,7 @@ def _conditions(identity: MatchIdentity) -> dict[str, Any]:
         "dtype": identity.dtype,
         **to_table(identity)["search"],
         "book of openings": f"sha256 {identity.openings.sha256[:SHOWN_SHA]}",
+        "adjudication": conditions(identity.adjudication),
     }
 
 
