@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from arena.adjudication_rules import NO_RULES
+from arena.adjudication_rules import NO_RULES, AdjudicationRules
 from arena.config import DEFAULT_DELTA, MatchConfig, Part, SearchParams
 from arena.external import Fault
 from arena.faults import VoidPair, note_void, too_many_void
@@ -168,8 +168,13 @@ def match_identity(
         openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
         seed=config.seed,
         tables=tables,
-        adjudication=config.adjudication if config.adjudication.any else NO_RULES,
+        adjudication=_rules_of(config.adjudication),
     )
+
+
+def _rules_of(rules: AdjudicationRules) -> AdjudicationRules:
+    """The rules without an audit that has nothing to look at."""
+    return rules if rules.foretell else replace(rules, audit=NO_RULES.audit)
 
 
 def _without_the_match_s(player: PlayerIdentity, search: SearchParams) -> PlayerIdentity:

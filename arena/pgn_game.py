@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, cast
 import chess
 
 from arena.boards import MoveError, PositionError
-from arena.game import WHITE_POINTS, Result
+from arena.game import ADJUDICATIONS, WHITE_POINTS, Result
 from arena.openings import (
     MOVE_NUMBER,
     RESULTS,
@@ -132,7 +132,7 @@ def _convert(text: str, filters: Filters) -> tuple[bytes, int]:
             moves,
             result,
             first=min(max(filters.skip_plies, movetext.book), plies),
-            adjudicated="adjudicat" in tags.get("termination", "").lower(),
+            adjudicated=_is_adjudicated(tags.get("termination", "").lower()),
         )
     except PositionError as error:
         raise _LeftOut(Broken.START, str(error).splitlines()[-1]) from None
@@ -142,6 +142,11 @@ def _convert(text: str, filters: Filters) -> tuple[bytes, int]:
         detail = f"all moves are of the opening, or after {LAST_RULE50} plies without progress"
         raise _LeftOut(Unwanted.NO_POSITION, detail)
     return pack_chunk(records), len(records)
+
+
+def _is_adjudicated(termination: str) -> bool:
+    """Whether a rule of a match ended the game, in anybody's words or in arena's own."""
+    return "adjudicat" in termination or termination in ADJUDICATIONS
 
 
 def _read_tags(text: str) -> tuple[dict[str, str], str]:

@@ -27,15 +27,12 @@ MUCH = 0.01
 
 
 def conditions(rules: AdjudicationRules) -> str:
-    """Name the rules in the words of their flags."""
-    if not rules.any:
-        return "none: games end by the rules of chess"
+    """Name the rules in the words of their flags, but for the audit, which changes no result."""
     words = [f"draw {rules.draw}"] if rules.draw else []
     words += [f"resign {rules.resign}"] if rules.resign else []
     words += ["by tablebases"] if rules.tablebase else []
     words += [f"maxmoves {rules.maxmoves}"] if rules.maxmoves else []
-    words += [f"audit {rules.audit:g}"] if rules.foretell else []
-    return "; ".join(words)
+    return "; ".join(words) or "none: games end by the rules of chess"
 
 
 def adjudication_summary(

@@ -253,6 +253,8 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     if identity.tables is not None:
         yield ["tablebases", _tablebases(identity.tables)]
     yield ["adjudication", conditions(identity.adjudication)]
+    if identity.adjudication.foretell:
+        yield ["played on all the same", f"{percent(identity.adjudication.audit)} of such games"]
     yield ["numbers", identity.dtype]
     if summary["device"] is not None:
         in_flight = run.sessions[-1].parallel

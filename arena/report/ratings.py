@@ -19,6 +19,7 @@ from typing import Any
 
 from arena.game import PairRecord
 from arena.match_file import MATCH_FILE, MatchIdentity, PlayerIdentity, to_table
+from arena.report.adjudication import conditions
 from arena.report.block import counted, printable
 from arena.report.players import own_settings
 from arena.report.summary import read_run
@@ -195,6 +196,7 @@ def _conditions(identity: MatchIdentity) -> dict[str, Any]:
         **to_table(identity)["search"],
         "book of openings": f"sha256 {identity.openings.sha256[:SHOWN_SHA]}",
         "tablebases": _tablebases(identity),
+        "adjudication": conditions(identity.adjudication),
     }
 
 

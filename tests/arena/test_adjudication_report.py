@@ -136,8 +136,8 @@ def test_files_of_a_run_with_rules(tmp_path: Path) -> None:
 
     report = (folder / "report.md").read_text()
     assert (
-        "| adjudication | draw movenumber=34 movecount=8 score=20; resign movecount=3 score=600; "
-        "audit 0.25 |"
+        "| adjudication | draw movenumber=34 movecount=8 score=20; resign movecount=3 score=600 |\n"
+        "| played on all the same | 25.00 % of such games |\n"
     ) in report
     assert "## Adjudication" in report
     assert (

@@ -164,8 +164,11 @@ def test_tags_of_many_kinds() -> None:
     assert reason(game("1. e4 e5 1-0", White="M\xfcller").decode().encode("latin-1")) is None
     assert reason(b'[ Result  "1-0" ] [White "x"]\n1. e4') is None
     assert reason(b"1. e4 e5 1-0") is None  # no tags at all
-    stopped = convert(game("1. e4 e5 1-0", Termination="Adjudication"), Filters())
-    assert records_of(stopped)["invariance_info"].tolist() == [32, 32]
+    for words in ("Adjudication", "draw adjudication", "resignation", "maximal length"):
+        stopped = convert(game("1. e4 e5 1-0", Termination=words), Filters())
+        assert records_of(stopped)["invariance_info"].tolist() == [32, 32], words
+    ended = convert(game("1. e4 e5 1-0", Termination="time forfeit"), Filters())
+    assert records_of(ended)["invariance_info"].tolist() == [0, 0]
 
 
 def test_moves_of_the_book_are_not_learned() -> None:

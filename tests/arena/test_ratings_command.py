@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from scripted_match import identity, pair, run_folder
 
+from arena.adjudication_rules import AdjudicationRules, ResignRule
 from arena.cli import main
 from arena.game import PairRecord
 from arena.match_file import MatchIdentity, NetIdentity
@@ -195,6 +196,16 @@ def test_conditions_must_be_the_same(tmp_path, capsys):
     found = document(capsys, tmp_path, "--mixed")
     assert [text.partition(":")[0] for text in found["differences"]] == ["dtype", "visits"]
     assert any("Conditions differ" in note for note in found["notes"])
+
+
+def test_rules_of_adjudication_are_conditions_and_their_audit_is_none(tmp_path, capsys):
+    rules = AdjudicationRules(resign=ResignRule())
+    for number, other, audit in ((1, "swa", 0.05), (2, "old", 0.5)):
+        match = replace(of("raw", other), adjudication=replace(rules, audit=audit))
+        run_folder(tmp_path / str(number), match, pairs())
+    assert document(capsys, tmp_path)["differences"] == []
+    run_folder(tmp_path / "3", of("raw", "odd"), pairs())
+    assert "adjudication: resign movecount=3 score=600 in" in refusal(capsys, tmp_path)
 
 
 def test_a_renamed_book_is_the_same(tmp_path, capsys):

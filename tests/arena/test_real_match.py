@@ -12,11 +12,13 @@ from typing import NamedTuple
 import pytest
 
 from arena.cli import main
-from arena.game import PairRecord
+from arena.game import PairRecord, Termination
 from arena.ledger import GAMES_FILE
 from arena.report.summary import read_run
 
 PAIRS = 8
+
+FORETOLD = (Termination.DRAW_ADJUDICATION, Termination.RESIGNATION)
 
 
 class Match(NamedTuple):
@@ -37,6 +39,8 @@ FIXED = Match("tinygyal-8", "meangirl-8", ("--visits", "3", "--no-sprt", "--pair
 TESTED = Match(
     "maia-1100", "maia-1900", ("--visits", "2", "--sprt", "-400", "0", "--pairs", str(PAIRS))
 )
+RULES = "--draw movenumber=20 movecount=2 score=60 --resign movecount=2 score=200 --maxmoves 70"
+ADJUDICATED = Match("tinygyal-8", "maia-1900", (*FIXED.settings, *RULES.split(), "--audit", "0.5"))
 
 
 ON_ONE_CORE = """\
@@ -62,17 +66,22 @@ def played(
     return result_of(folder)
 
 
-@pytest.mark.parametrize("match", [FIXED, TESTED], ids=["fixed", "sprt"])
+@pytest.mark.parametrize(
+    "match", [FIXED, TESTED, ADJUDICATED], ids=["fixed", "sprt", "adjudicated"]
+)
 def test_games_and_verdict_do_not_depend_on_what_is_in_flight(
     shared: Path, tmp_path: Path, match: Match
 ) -> None:
     alone = played(match, shared, tmp_path / "alone", 1, "--nncache", "0")
     pairs, verdict, settled = alone
     assert settled
-    if match is FIXED:
-        assert len(pairs) == PAIRS
-    else:
+    if match is TESTED:
         assert verdict != "undecided"
+    else:
+        assert len(pairs) == PAIRS
+    if match is ADJUDICATED:  # and games in flight beside it are played on, or not
+        ended = [game for pair in pairs for game in pair.games if game.termination in FORETOLD]
+        assert {game.played_on is None for game in ended} == {True, False}
     ways = [(3, "0"), (16, "0"), (64, "0"), (1, "1000"), (16, "1000"), (64, "200000")]
     for parallel, cache in ways:
         folder = tmp_path / f"{parallel}-{cache}"
