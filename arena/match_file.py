@@ -32,7 +32,8 @@ NAMES_ONLY = frozenset({"nets.baseline.name", "nets.candidate.name", "openings.f
 LATER = {
     setting.name: setting.default
     for setting in fields(SearchParams)
-    if setting.name.startswith(("reuse", "noise", "temp"))
+    if setting.name.startswith(("reuse", "noise", "temp", "mode", "draw", "smart"))
+    or setting.name.endswith(("at_root", "own_cpuct_params", "strategy"))
 }
 """Settings that came after the format, by name: left out where they are what was done before."""
 
