@@ -48,7 +48,13 @@ from arena.kernel.puct import (
     select_child,
     take_back_two_fold,
 )
-from arena.kernel.root import is_done, open_root, select_at_root, take_best_value
+from arena.kernel.root import (
+    is_done,
+    next_to_evaluate,
+    open_root,
+    select_at_root,
+    take_best_value,
+)
 from arena.kernel.tree import (
     END_OF_GAME,
     MOST_CHILDREN,
@@ -194,7 +200,7 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                     if game.allowed > 0:
                         restrict_root(root, edges, flight.allowed[number, : game.allowed])
                 depth = 1
-                path[1] = add_child(tree, children, edges, root)
+                path[1] = next_to_evaluate(tree, children, edges)
             elif root.visits > 0:
                 depth = _descend(
                     game,

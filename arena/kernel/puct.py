@@ -467,7 +467,7 @@ def _preferred(a: Child, b: Child, draw_score: np.float32) -> bool:
         return a.visits > b.visits
     value_a, value_b = value_of(a, draw_score), value_of(b, draw_score)
     if value_a != value_b:
-        return value_a > value_b
+        return bool(value_a > value_b)
     return bool(prior_of(a.edge) > prior_of(b.edge))
 
 

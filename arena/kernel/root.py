@@ -31,6 +31,7 @@ from arena.kernel.tree import (
     Children,
     Edges,
     Tree,
+    add_child,
     bring_forward,
     pack_edge,
 )
@@ -70,7 +71,8 @@ def is_settled(children: Children, params: Params, draw_score: np.float32) -> bo
         if child.terminal != NOT_TERMINAL and child.wl < 0.0:
             losses += 1
         # The score of a draw for the other side is lc0's (``PopulateCommonIterationStats``).
-        hopeless = hopeless and value_of(child, -draw_score) <= RESIGNABLE
+        if value_of(child, -draw_score) > RESIGNABLE:
+            hopeless = False
         if visits > largest:
             largest, second = visits, largest
         elif visits > second:
@@ -130,9 +132,19 @@ def open_root(
 
 @inline
 def is_all_evaluated(children: Children) -> bool:
-    """Whether every move of the root has its value, or the game is the last one's to wait for."""
+    """Whether every move of an opened root has its value."""
     root = children[ROOT]
-    return bool(root.visits > 0 and root.next_edge == 0)
+    return bool(root.next_edge == 0 and children[root.first_child + root.children - 1].visits > 0)
+
+
+@inline
+def next_to_evaluate(tree: Tree, children: Children, edges: Edges) -> int:
+    """The child of an opened root whose value comes next; one that waits for it has precedence."""
+    root = children[ROOT]
+    last = signed(root.first_child) + signed(root.children) - 1
+    if root.children > 0 and children[last].visits == 0:
+        return last
+    return add_child(tree, children, edges, root)
 
 
 @kernel
