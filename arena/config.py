@@ -7,9 +7,12 @@ the flags and the keys of configuration files from these fields.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from arena.players import Entrant, NetPlayer
 
 MOST_VISITS = 1_000_000
 """A tree of so many takes some 500 MB, and there are two for each game in flight."""
@@ -42,6 +45,31 @@ _CPUCT_AT_ROOT = ("cpuct_at_root", "cpuct_base_at_root", "cpuct_factor_at_root")
 
 class ConfigError(ValueError):
     """A setting that makes no sense: where it stands, what is wrong, what would be right."""
+
+
+class Part(NamedTuple):
+    """One of several parts of a match, each played on a machine of its own: ``2/3``.
+
+    Part K of N has every N-th pair, so that all of them get on with the match from its beginning.
+    """
+
+    number: int  # from 1
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``K/N``. Raises ConfigError where it is not a part."""
+        found = re.fullmatch(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", text)
+        if found and (part := cls(int(found[1]), int(found[2]))).number <= part.of:
+            return part
+        raise ConfigError(f"{text!r} is not a part such as 2/3, the second of three")
+
+    def numbers(self, limit: int) -> range:
+        """Return its pairs' numbers, from 0, of a match of at most ``limit`` pairs."""
+        return range(self.number - 1, limit, self.of)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 def option(
@@ -178,13 +206,20 @@ def _default(name: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchConfig:
-    """A match of two nets. Behind ``search`` stands what does not decide its result."""
+    """A match of two players. Behind ``search`` stands what does not decide its result."""
 
     nets: tuple[Path, ...] = option(
         (),
         "the nets: the baseline, then the candidate; more than two play a tournament; latest:DIR "
         "is the newest of a training run (swa latest --help)",
         "NET",
+        group="nets",
+    )
+    players: tuple[Entrant, ...] = option(
+        (),
+        "a net with settings of its own, in quotation marks: path=NET [name=TEXT] and settings of "
+        "the search, such as visits=200 cpuct=2; tc= and st= as for an engine",
+        "KEY=VALUE",
         group="nets",
     )
     tournament: Literal["roundrobin", "gauntlet"] = option(
@@ -246,6 +281,13 @@ class MatchConfig:
     search: SearchParams = field(default_factory=SearchParams)
 
     parallel: int = option(64, "games in flight", "GAMES", group="device")
+    part: Part | None = option(  # noqa: RUF009 - as immutable as the others
+        None,
+        "play only every N-th pair, beginning with pair K: one of N machines that share a match; "
+        "arena merge puts the run folders together",
+        "K/N",
+        group="match length",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = option(
         "auto", "where the nets run; auto: the first there is of cuda, mps, cpu", group="device"
     )
@@ -267,9 +309,12 @@ class MatchConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings that no match can be played with."""
-        if len(self.nets) < 2:
+        if self.nets and self.players:
+            raise ConfigError("nets and players contradict each other: name all in players")
+        if len(self.lineup) < 2:
+            flags, who = ("--net, --engine", "players") if self.players else ("--nets", "nets")
             raise ConfigError(
-                f"--nets: a match is between two nets, not {len(self.nets)}\n"
+                f"{flags}: a match is between two {who}, not {len(self.lineup)}\n"
                 "Name the baseline, then the candidate."
             )
         self._refuse_contradictions()
@@ -285,12 +330,19 @@ class MatchConfig:
             )
         if self.pairs < 1:
             raise ConfigError(f"--pairs {self.pairs}: a match needs at least 1 pair")
+        if self.part is not None and not self.part.numbers(self.pairs):
+            raise ConfigError(f"--part {self.part}: of {self.pairs} pairs none is in it")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"--seed {self.seed}: must be from 0 to 2^63 - 1")
         if self.parallel < 1:
             raise ConfigError(f"--parallel {self.parallel}: at least 1 game must be in flight")
         if self.nncache < 0:
             raise ConfigError(f"--nncache {self.nncache}: must be 0 or more")
+
+    @property
+    def lineup(self) -> tuple[Entrant, ...]:
+        """Who plays: the baseline, then the candidate, then what others there are."""
+        return self.players or tuple(NetPlayer(path=path) for path in self.nets)
 
     def _refuse_contradictions(self) -> None:
         """Refuse settings of the test that do not go together."""
@@ -310,9 +362,16 @@ class MatchConfig:
                 "--certified and --overshoot: the correction belongs to the LLR, which does not "
                 "decide a certified test: use one"
             )
-        bounds = self.preset is not None or (asked and self.sprt is not None)
-        if len(self.nets) > 2 and (bounds or self.certified or self.overshoot):
+        if len(self.lineup) > 2 and self.part is not None:
             raise ConfigError(
-                f"--nets: {len(self.nets)} nets play a tournament, in which all pairs are played\n"
-                "A test is between two nets: leave out --sprt, --preset, --certified, --overshoot."
+                f"--part {self.part}: a match of two nets has parts, a tournament has matches\n"
+                "Play the tournament's matches one by one, each with two nets."
+            )
+        bounds = self.preset is not None or (asked and self.sprt is not None)
+        if len(self.lineup) > 2 and (bounds or self.certified or self.overshoot):
+            flags, who = ("--net, --engine", "players") if self.players else ("--nets", "nets")
+            raise ConfigError(
+                f"{flags}: {len(self.lineup)} {who} play a tournament, in which all pairs are "
+                f"played\nA test is between two {who}: leave out --sprt, --preset, --certified, "
+                "--overshoot."
             )
