@@ -26,15 +26,22 @@ DEFAULT_DELTA = 10.0
 """Elo."""
 
 
-_MOST = {
-    "temperature": 100.0,
-    "temp_endgame": 100.0,
-    "temp_value_cutoff": 100.0,
-    "tempdecay_moves": 640,
-    "tempdecay_delay_moves": 100,
-    "temp_cutoff_move": 1000,
+_LIMITS = {
+    "draw_score": (-1.0, 1.0),
+    "smart_pruning_factor": (0.0, 10.0),
+    "noise_epsilon": (0.0, 1.0),
+    "noise_alpha": (0.001, 1e7),
+    "temperature": (0.0, 100.0),
+    "temp_endgame": (0.0, 100.0),
+    "temp_value_cutoff": (0.0, 100.0),
+    "temp_visit_offset": (-1000.0, 1000.0),
+    "tempdecay_moves": (0, 640),
+    "tempdecay_delay_moves": (0, 100),
+    "temp_cutoff_move": (0, 1000),
 }
-"""lc0's limits (src/search/classic/params.cc)."""
+"""lc0's limits (src/search/classic/params.cc, stoppers/common.cc)."""
+
+_CPUCT_AT_ROOT = ("cpuct_at_root", "cpuct_base_at_root", "cpuct_factor_at_root")
 
 
 class ConfigError(ValueError):
@@ -81,10 +88,39 @@ class SearchParams:
     """How a net's tree is searched. The defaults are lc0's (golden reference: v0.33.0-dev)."""
 
     visits: int = option(100, "visits of the root for each move, the kept tree included", "VISITS")
+    mode: Literal["search", "value"] = option(
+        "search",
+        "search, or value: the move whose position the net likes best, each evaluated once and "
+        "nothing searched (lc0's valuehead); its policyhead is --visits 1",
+    )
     cpuct: float = option(1.745, "exploration rate", "C")
     cpuct_base: float = option(38739.0, "visits at which the exploration rate grows", "VISITS")
     cpuct_factor: float = option(3.894, "how fast the exploration rate grows", "C")
+    root_has_own_cpuct_params: bool = option(
+        False, "at the root take the three below instead of the three above"
+    )
+    cpuct_at_root: float = option(1.745, "exploration rate at the root", "C")
+    cpuct_base_at_root: float = option(38739.0, "visits at which it grows there", "VISITS")
+    cpuct_factor_at_root: float = option(3.894, "how fast it grows there", "C")
     fpu_value: float = option(0.33, "first-play urgency reduction", "Q")
+    fpu_strategy: Literal["reduction", "absolute"] = option(
+        "reduction",
+        "value of a move without visits: its position's, reduced by --fpu-value times the root of "
+        "the visited moves' policy, or --fpu-value itself",
+    )
+    fpu_strategy_at_root: Literal["same", "reduction", "absolute"] = option(
+        "same", "likewise at the root, there with --fpu-value-at-root unless it is the same"
+    )
+    fpu_value_at_root: float = option(1.0, "first-play urgency at the root", "Q")
+    draw_score: float = option(
+        0.0, "what a draw is worth to white while it is searched, and less to black: -1 to 1", "Q"
+    )
+    smart_pruning_factor: float = option(
+        0.0,
+        "stop, or leave out moves of the root, where no other can become the best one with the "
+        "visits left, over this factor; 0: never (lc0's UCI default is 1.33, its self-play's 0)",
+        "X",
+    )
     policy_temperature: float = option(1.359, "softmax temperature of the policy", "T")
     two_fold_draws: bool = option(True, "count a repetition inside the searched line as a draw")
     sticky_endgames: bool = option(True, "let proven results propagate up the tree")
@@ -113,6 +149,9 @@ class SearchParams:
         "moves whose winning chance is worse than the best one's by more are not played by chance",
         "PERCENT",
     )
+    temp_visit_offset: float = option(
+        0.0, "added to a move's visits before it is drawn by chance", "VISITS"
+    )
 
     def __post_init__(self) -> None:
         """Refuse settings under which no search can run."""
@@ -123,26 +162,47 @@ class SearchParams:
         for setting in fields(self):
             value = getattr(self, setting.name)
             if isinstance(value, float) and not math.isfinite(value):
-                raise ConfigError(f"--{setting.name.replace('_', '-')} {value}: is not a number")
-        if self.cpuct < 0:
-            raise ConfigError(f"--cpuct {self.cpuct:g}: must not be negative")
+                raise ConfigError(f"--{_key(setting.name)} {value}: is not a number")
+        for name in ("cpuct", "cpuct_at_root"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"--{_key(name)} {getattr(self, name):g}: must not be negative")
         if self.policy_temperature <= 0:
             raise ConfigError(f"--policy-temperature {self.policy_temperature}: must be above 0")
-        if self.cpuct_base <= 0:
-            raise ConfigError(f"--cpuct-base {self.cpuct_base}: must be above 0")
-        self._refuse_chances()
-
-    def _refuse_chances(self) -> None:
-        """Refuse settings of what is left to chance that make no sense; limits are lc0's."""
-        if not 0.0 <= self.noise_epsilon <= 1.0:
-            raise ConfigError(f"--noise-epsilon {self.noise_epsilon:g}: must be from 0 to 1")
-        if not 0.001 <= self.noise_alpha <= 1e7:
-            raise ConfigError(f"--noise-alpha {self.noise_alpha:g}: must be from 0.001 to 1e7")
-        for name, most in _MOST.items():
+        for name in ("cpuct_base", "cpuct_base_at_root"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"--{_key(name)} {getattr(self, name)}: must be above 0")
+        for name, (least, most) in _LIMITS.items():
             value = getattr(self, name)
-            if not 0 <= value <= most:
-                key = name.replace("_", "-")
-                raise ConfigError(f"--{key} {value:g}: must be from 0 to {most:g}")
+            if not least <= value <= most:
+                raise ConfigError(f"--{_key(name)} {value:g}: must be from {least:g} to {most:g}")
+        self._refuse_what_has_no_effect()
+
+    def _refuse_what_has_no_effect(self) -> None:
+        """Refuse settings that another one makes void: nobody means them."""
+        for name, needed, wanted in (
+            *((name, "root_has_own_cpuct_params", True) for name in _CPUCT_AT_ROOT),
+            ("fpu_value_at_root", "fpu_strategy_at_root", "reduction or absolute"),
+        ):
+            value = getattr(self, name)
+            if getattr(self, needed) in (False, "same") and value != _default(name):
+                flag = _key(needed) + ("" if wanted is True else f" {wanted}")
+                raise ConfigError(f"--{_key(name)} {value:g}: has no effect without --{flag}")
+        if self.mode == "value":
+            for name in ("temperature", "temp_endgame", "noise_epsilon", "smart_pruning_factor"):
+                value = getattr(self, name)
+                if value != 0.0:
+                    raise ConfigError(
+                        f"--{_key(name)} {value:g}: has no effect with --mode value, which visits "
+                        "each move once and plays the best"
+                    )
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _default(name: str) -> Any:
+    return next(setting.default for setting in fields(SearchParams) if setting.name == name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,8 @@ NAMES_ONLY = frozenset(
 LATER = {
     setting.name: setting.default
     for setting in fields(SearchParams)
-    if setting.name.startswith(("reuse", "noise", "temp"))
+    if setting.name.startswith(("reuse", "noise", "temp", "mode", "draw", "smart"))
+    or setting.name.endswith(("at_root", "own_cpuct_params", "strategy"))
 }
 """Settings that came after the format, by name: left out where they are what was done before."""
 

@@ -31,7 +31,7 @@ from arena.external import Answer, ExternalPlayer, Fault, Forfeit, FoundMove, Ga
 from arena.game import NO_REMARK, GameRecord, GameTask, Remark, Result, Termination
 from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
-from arena.kernel.puct import PARAMS, exploration_table
+from arena.kernel.puct import PARAMS, SEARCH, VALUE_ONLY, exploration_table
 from arena.players import Limits
 from arena.probing import Prober
 from arena.tablebase import Tablebase
@@ -46,13 +46,19 @@ _TERMINATIONS = {
     in_flight.RESIGNATION: Termination.RESIGNATION,
     in_flight.MAX_LENGTH: Termination.MAX_LENGTH,
 }
-_CHANCES = (
+_SETTINGS = (
+    "visits",
+    "fpu_value",
+    "draw_score",
+    "two_fold_draws",
+    "sticky_endgames",
     "reuse_tree",
     "noise_epsilon",
     "noise_alpha",
     "temperature",
     "temp_endgame",
     "temp_value_cutoff",
+    "temp_visit_offset",
     "temp_cutoff_move",
     "tempdecay_moves",
     "tempdecay_delay_moves",
@@ -136,7 +142,7 @@ class SearchSettings(NamedTuple):
     """The search parameters of all players, as the kernel reads them."""
 
     params: npt.NDArray[np.void]  # PARAMS [players]
-    exploration: npt.NDArray[np.float32]  # [players, most visits + 2]
+    exploration: npt.NDArray[np.float32]  # [players, 2, most visits + 2]: below roots, at roots
     most_visits: int
     evaluators: list[Evaluator]  # each once: players that share one share its batches
 
@@ -144,9 +150,10 @@ class SearchSettings(NamedTuple):
     def of(cls, players: Sequence[Player | Visitor]) -> SearchSettings:
         """Pack the players' settings; whether there are moves left is for the evaluator to say."""
         nets = [player for player in players if isinstance(player, Player)]
-        most_visits = max((player.params.visits for player in nets), default=1)
+        visits = [player.params.visits for player in nets if player.params.mode == "search"]
+        most_visits = max(visits, default=1)
         params = np.zeros(len(players), PARAMS)
-        exploration = np.zeros((len(players), most_visits + 2), np.float32)
+        exploration = np.zeros((len(players), 2, most_visits + 2), np.float32)
         evaluators: list[Evaluator] = []
         for index, player in enumerate(players):
             record = params[index]
@@ -157,11 +164,8 @@ class SearchSettings(NamedTuple):
             if evaluator not in evaluators:
                 evaluators.append(evaluator)
             record.evaluator = evaluators.index(evaluator)
-            record.visits = chosen.visits
-            record.fpu_value = chosen.fpu_value
+            record.mode = VALUE_ONLY if chosen.mode == "value" else SEARCH
             record.policy_sharpness = np.float32(1.0) / np.float32(chosen.policy_temperature)
-            record.two_fold_draws = chosen.two_fold_draws
-            record.sticky_endgames = chosen.sticky_endgames
             record.moves_left = evaluator.has_moves_left
             record.m_slope = chosen.moves_left_slope
             record.m_cap = chosen.moves_left_max_effect
@@ -169,19 +173,39 @@ class SearchSettings(NamedTuple):
             record.m_constant = chosen.moves_left_constant_factor
             record.m_scaled = chosen.moves_left_scaled_factor
             record.m_quadratic = chosen.moves_left_quadratic_factor
-            for name in _CHANCES:
+            for name in _SETTINGS:
                 record[name] = getattr(chosen, name)
             record.tb_pieces = player.tables.pieces if player.tables else 0
             record.tb_fast_play = player.tb_fast_play
             exploration[index] = exploration_table(
                 chosen.cpuct, chosen.cpuct_base, chosen.cpuct_factor, most_visits + 1
             )
+            _set_root(record, exploration[index, 1], chosen)
         return cls(params, exploration, most_visits, evaluators)
 
 
 def prober_of(players: Sequence[Player | Visitor]) -> Prober:
     """What answers for the players' tablebases."""
     return Prober([player.tables if isinstance(player, Player) else None for player in players])
+
+
+def _set_root(record: np.void, exploration: npt.NDArray[np.float32], chosen: SearchParams) -> None:
+    """Set by which rules a child of the root is selected."""
+    fpu, same = chosen.fpu_strategy_at_root, chosen.fpu_strategy_at_root == "same"
+    record["smart_pruning"] = chosen.smart_pruning_factor
+    record["fpu_absolute"] = chosen.fpu_strategy == "absolute"
+    record["root_fpu_absolute"] = record["fpu_absolute"] if same else fpu == "absolute"
+    record["root_fpu_value"] = chosen.fpu_value if same else chosen.fpu_value_at_root
+    if chosen.root_has_own_cpuct_params:
+        exploration[:] = exploration_table(
+            chosen.cpuct_at_root,
+            chosen.cpuct_base_at_root,
+            chosen.cpuct_factor_at_root,
+            exploration.size - 1,
+        )
+    record["own_root"] = (
+        chosen.root_has_own_cpuct_params or not same or chosen.smart_pruning_factor > 0.0
+    )
 
 
 def open_questions(questions: in_flight.Questions, evaluator: int) -> Leaves | None:
@@ -407,11 +431,10 @@ class Lane:
         playing.remarks[int(game.played)] = remark
         if not turns.has_room(self._flight, slot):
             self._flight = self._flight.grown()
-        tree = self._flight.trees[2 * slot + self._side(slot)]
+        tree = int(self._flight.trees[2 * slot + self._side(slot)].slot)
         game.state = in_flight.SEARCHING
-        turns.play_move(
-            self._flight, slot, self._flight.children[int(tree.slot)], self._settings.params
-        )
+        children, edges = self._flight.children[tree], self._flight.edges[tree]
+        turns.play_move(self._flight, slot, children, edges, self._settings.params)
         self._begin_turn(slot)
 
     def _judge(self, slot: int) -> None:

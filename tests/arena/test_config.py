@@ -49,6 +49,18 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         "part": (["2/3"], Part(2, 3)),
         "draw": (["movecount=5", "score=9"], DrawRule(movecount=5, score=9)),
         "resign": (["movecount=4 twosided=true"], ResignRule(movecount=4, twosided=True)),
+        "mode": (["value"], "value"),
+        "fpu_strategy": (["absolute"], "absolute"),
+        "fpu_strategy_at_root": (["absolute"], "absolute"),
+    }
+    needed = {
+        "delta": ["--preset", "pick-best"],
+        "tb_pieces": ["--tb", "tables"],
+        "tb_fast_play": ["--tb", "tables"],
+        "fpu_value_at_root": ["--fpu-strategy-at-root", "absolute"],
+        "cpuct_at_root": ["--root-has-own-cpuct-params"],
+        "cpuct_base_at_root": ["--root-has-own-cpuct-params"],
+        "cpuct_factor_at_root": ["--root-has-own-cpuct-params"],
     }
     by_type: dict[Any, tuple[list[str], Any]] = {
         int: (["7"], 7),
@@ -65,11 +77,7 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
             flag = f"--{option.key}"
             words, value = values.get(option.name) or by_type[option.value_type]
         nets = [] if option.name == "nets" else ["--nets", *NETS]
-        if option.name == "delta":
-            words = [*words, "--preset", "pick-best"]
-        if option.name in ("tb_pieces", "tb_fast_play"):
-            words = [*words, "--tb", "tables"]
-        config = load(*nets, flag, *words)
+        config = load(*nets, flag, *words, *needed.get(option.name, []))
         owner = config.search if hasattr(config.search, option.name) else config
         assert getattr(owner, option.name) == value, option.name
         assert option.default != value, option.name
@@ -203,6 +211,18 @@ def test_wrong_lines_of_a_file_are_named(tmp_path: Path, line: str, message: str
         ("--preset pick-best --delta 0", "--delta 0: must be above 0"),
         ("--certified --overshoot", "--certified and --overshoot"),
         ("--policy-temperature 0", "--policy-temperature 0.0: must be above 0"),
+        ("--draw-score 1.5", "--draw-score 1.5: must be from -1 to 1"),
+        ("--smart-pruning-factor 11", "--smart-pruning-factor 11: must be from 0 to 10"),
+        ("--smart-pruning-factor -1", "--smart-pruning-factor -1: must be from 0 to 10"),
+        ("--temp-visit-offset 2000", "--temp-visit-offset 2000: must be from -1000 to 1000"),
+        ("--cpuct-base-at-root 0", "--cpuct-base-at-root 0.0: must be above 0"),
+        ("--cpuct-at-root 2", "--cpuct-at-root 2: has no effect without --root-has-own-cpuct"),
+        (
+            "--fpu-value-at-root 0.5",
+            "--fpu-value-at-root 0.5: has no effect without --fpu-strategy-at-root reduction",
+        ),
+        ("--mode value --temperature 1", "--temperature 1: has no effect with --mode value"),
+        ("--mode value --noise-epsilon 0.1", "--noise-epsilon 0.1: has no effect with --mode"),
     ],
 )
 def test_settings_that_make_no_match_are_refused(flags: str, message: str) -> None:

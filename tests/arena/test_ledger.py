@@ -210,6 +210,9 @@ identities = st.builds(
         two_fold_draws=st.booleans(),
         temperature=st.floats(0, 100),
         reuse_tree=st.booleans(),
+        draw_score=st.floats(-1, 1),
+        fpu_strategy=st.sampled_from(["reduction", "absolute"]),
+        smart_pruning_factor=st.floats(0, 10),
     ),
     sprt=st.none()
     | st.builds(
