@@ -24,13 +24,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
+from arena.books import AnyBook, Dealing
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.external import Fault
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
 from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
-from arena.openings import Book, Deck, shuffled
+from arena.openings import Deck, Sieve
 from arena.referee import check_pair
 from arena.stats.presets import preset
 from arena.stats.sprt import EloModel, Method, Sprt
@@ -109,7 +110,7 @@ class PlaysGames(Protocol):
 
 
 def match_identity(
-    config: MatchConfig, nets: Sequence[NetIdentity], book: Book, evaluator: str = "net"
+    config: MatchConfig, nets: Sequence[NetIdentity], book: AnyBook, evaluator: str = "net"
 ) -> MatchIdentity:
     """Put together all that decides a match: match.toml.
 
@@ -130,8 +131,22 @@ def match_identity(
         search=config.search,
         sprt=_test_of(config),
         pairs=config.pairs,
-        openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
+        openings=_book_identity(config, book),
         seed=config.seed,
+    )
+
+
+def _book_identity(config: MatchConfig, book: AnyBook) -> BookIdentity:
+    least, most = config.opening_filter or (0.0, 1.0)
+    return BookIdentity(
+        book.path.name,
+        book.sha256,
+        len(book),
+        config.order,
+        plies=config.plies or 0,
+        start=config.start,
+        least_q=least,
+        most_q=most,
     )
 
 
@@ -155,11 +170,20 @@ def _test_of(config: MatchConfig) -> Sprt | None:
         raise MatchError(f"--{name}: {error}") from None
 
 
-def deck_of(identity: MatchIdentity, book: Book) -> Deck:
-    """Return the openings of a match's pairs, in the order that its seed gives."""
-    if identity.openings.order == "sequential":
-        return Deck(book, range(len(book)))
-    return Deck(book, shuffled(len(book), identity.seed))
+def deck_of(
+    identity: MatchIdentity,
+    book: AnyBook,
+    sieve: Sieve | None = None,
+    novices: Sequence[str] = (),
+) -> Deck:
+    """Return the openings of a match's pairs, in the order that its seed gives.
+
+    ``sieve`` is the filter of openings, if one was asked for, and ``novices`` are the players that
+    cannot play Chess960.
+    """
+    chosen = identity.openings
+    dealing = Dealing(chosen.order, identity.seed, chosen.plies or None, chosen.start)
+    return Deck(book, dealing, sieve, novices)
 
 
 def run_match(

@@ -34,7 +34,11 @@ LATER = {
     for setting in fields(SearchParams)
     if setting.name.startswith(("reuse", "noise", "temp"))
 }
-"""Settings that came after the format, by name: left out where they are what was done before."""
+"""Settings of the search that came after the format, by name: left out where they are what was done
+before."""
+
+LATER_OPENINGS = {"plies": 0, "start": 1, "least_q": 0.0, "most_q": 1.0}
+"""The same of the openings."""
 
 HEADER = "# What decides this match; written once by arena, and not to be changed.\n"
 
@@ -62,6 +66,10 @@ class BookIdentity:
     sha256: str
     entries: int
     order: Literal["random", "sequential"]
+    plies: int = 0  # most moves of an opening that are played; 0: all
+    start: int = 1  # number, in the order, of the first that is taken
+    least_q: float = 0.0  # |Q| by the baseline's net of those that are taken
+    most_q: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,9 +211,10 @@ def to_table(identity: MatchIdentity) -> Table:
 def _as_written(identity: MatchIdentity) -> Table:
     """The table of the file, without later settings that are what was done before."""
     table = to_table(identity)
-    for key, before in _kebab(dict(LATER)).items():
-        if table["search"][key] == before:
-            del table["search"][key]
+    for part, later in (("search", LATER), ("openings", LATER_OPENINGS)):
+        for key, before in _kebab(dict(later)).items():
+            if table[part][key] == before:
+                del table[part][key]
     return table
 
 
@@ -228,16 +237,17 @@ def from_table(table: Table) -> MatchIdentity:
     sprt = parts["sprt"]
     return MatchIdentity(
         nets=(_net("baseline", nets), _net("candidate", nets)),
-        openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
+        openings=BookIdentity(
+            **_values_of(BookIdentity, _with(LATER_OPENINGS, parts["openings"]), "openings")
+        ),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
-        search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
+        search=SearchParams(**_values_of(SearchParams, _with(LATER, parts["search"]), "search")),
         **_checked(rest, top, "the first table"),
     )
 
 
-def _with_later(search: object) -> object:
-    defaults = _kebab(dict(LATER))
-    return defaults | search if isinstance(search, dict) else search
+def _with(later: Table, table: object) -> object:
+    return _kebab(dict(later)) | table if isinstance(table, dict) else table
 
 
 def _net(role: Literal["baseline", "candidate"], nets: Table) -> NetIdentity:

@@ -15,7 +15,16 @@ from collections.abc import Hashable
 
 import chess
 
-from arena.game import ADJUDICATIONS, FORFEITS, GameRecord, Opening, PairRecord, Result, Termination
+from arena.game import (
+    ADJUDICATIONS,
+    FORFEITS,
+    GameRecord,
+    Opening,
+    PairRecord,
+    Result,
+    Termination,
+    written,
+)
 
 FIFTY_MOVES_PLIES = 100
 
@@ -47,7 +56,7 @@ def check_game(opening: Opening, game: GameRecord, where: str = "game") -> None:
     Every move must be legal, none may follow the end of the game, and result and termination must
     be what the rules say. Raises RefereeError, which begins with ``where``.
     """
-    board = chess.Board(opening.fen)
+    board = opening.board()
     occurrences = Counter([position_key(board)])
     for text in opening.moves:
         _push(board, text, where, 0)
@@ -119,8 +128,8 @@ def _push(board: chess.Board, text: str, where: str, ply: int) -> None:
         move = board.parse_uci(text)
     except ValueError:
         raise RefereeError(where, ply, f"{text} is not legal in {board.fen()}") from None
-    if move.uci() != text:  # castling as king takes rook, which python-chess understands too
-        raise RefereeError(where, ply, f"{text} should be written {move.uci()}")
+    if written(board, move) != text:  # castling as king takes rook, which is understood too
+        raise RefereeError(where, ply, f"{text} should be written {written(board, move)}")
     board.push(move)
 
 

@@ -18,10 +18,11 @@ from arena.compilation import kernels_compiled
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
 from arena.evaluator import Choice, choose_evaluator, make_evaluator
-from arena.ledger import GAMES_FILE, Ledger
+from arena.ledger import GAMES_FILE, Ledger, read_pairs
 from arena.match import Ending, MatchError, MatchObserver, deck_of, match_identity, run_match
 from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity
-from arena.openings import default_book, read_book
+from arena.opening_filter import OpeningFilter
+from arena.openings import Deck, default_book, read_book
 from arena.report.block import Heading
 from arena.report.folder import write_reports
 from arena.report.purpose import purpose_lines
@@ -89,7 +90,8 @@ def play(
         )
     book = default_book() if config.openings is None else read_book(config.openings)
     identity = match_identity(config, _identities(nets), book)
-    deck = deck_of(identity, book)
+    novices = [net.name for net in nets if not net.spec.input_format.knows_chess960]
+    deck = deck_of(identity, book, novices=novices)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
     choices = [
@@ -115,6 +117,10 @@ def play(
             Player(net.name, make_evaluator(net, choice, config.dtype), config.search)
             for net, choice in zip(nets, choices, strict=True)
         ]
+        if config.opening_filter is not None:
+            sieve = OpeningFilter(players[0].evaluator, *config.opening_filter)
+            deck = deck_of(identity, book, sieve, novices)
+            _check_openings(ledger, deck)
         games = BatchedSearch(players, config.parallel, LANES, config.nncache)
         clock = _Clock(games, ledger)
         with show(heading_of(identity), clock.pace) as observer:
@@ -126,6 +132,21 @@ def play(
                     session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
     return Played(run, summary, outcome.ending)
+
+
+def _check_openings(ledger: Ledger, deck: Deck) -> None:
+    """Refuse to go on with openings that a filter has chosen otherwise than before.
+
+    Raises MatchError. Where another evaluator or processor differs in the last digit of an opening
+    at the filter's edge, all pairs from there on would have other openings, some of them again.
+    """
+    for pair in read_pairs(ledger.folder) if ledger.results else ():
+        if deck.opening(pair.number) != pair.opening:
+            raise MatchError(
+                f"{ledger.folder}: the filter now gives pair {pair.number} another opening\n"
+                "Its net is evaluated otherwise than before: go on where the match was begun, or "
+                "choose\nanother folder (--out)."
+            )
 
 
 def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:

@@ -82,6 +82,11 @@ def play_tournament(
 
     Raises MatchError before anything is written where two of the nets are the same.
     """
+    if config.opening_filter is not None and config.tournament == "roundrobin":
+        raise MatchError(
+            "--opening-filter: in a round robin each match has a baseline of its own, which would "
+            "choose other openings\nPlay a gauntlet (--tournament gauntlet), or without a filter."
+        )
     nets = [load_net(path) for path in config.nets]
     for one, other in itertools.combinations(nets, 2):
         if same_weights(one, other):
