@@ -19,6 +19,7 @@ from arena.ledger import read_pairs
 from arena.match_file import MatchIdentity, read_identity, to_table
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
+from arena.report.openings import opening_scores
 from arena.report.schema import (
     FORMAT,
     AnytimeSummary,
@@ -291,6 +292,8 @@ def _mean_plies(pairs: Sequence[PairRecord]) -> float | None:
 def _openings(run: Run) -> OpeningsSummary:
     book = run.identity.openings
     starts = {(pair.opening.fen, pair.opening.moves) for pair in run.counted}
+    scores = opening_scores(run.counted)
+    filtered = (book.least_q, book.most_q) != (0.0, 1.0)
     return OpeningsSummary(
         file=book.file,
         sha256=book.sha256,
@@ -298,6 +301,15 @@ def _openings(run: Run) -> OpeningsSummary:
         order=book.order,
         used=len(run.counted),
         distinct=len(starts),
+        plies=book.plies or None,
+        start=book.start,
+        filter=[book.least_q, book.most_q] if filtered else None,
+        chess960=sum(pair.opening.chess960 for pair in run.counted),
+        won=scores.won,
+        lost=scores.lost,
+        white=scores.white,
+        black=scores.black,
+        white_score=scores.white_score,
     )
 
 
