@@ -96,22 +96,10 @@ def test_a_deck_skips_lines_that_transpose_and_ends_with_the_book(small: Polyglo
 
 
 def test_castling_and_promotion_are_read(tmp_path: Path) -> None:
-    moves = [
-        "g1f3",
-        "g8f6",
-        "g2g3",
-        "b7b5",
-        "f1g2",
-        "b5b4",
-        "e1g1",
-        "b4b3",
-        "h2h3",
-        "b3a2",
-        "h3h4",
-        "a2b1q",
-    ]
+    line = "g1f3 g8f6 g2g3 b7b5 f1g2 b5b4 e1g1 b4b3 h2h3 b3a2 h3h4 a2b1q"
+    moves = line.split()
     entries = [(" ".join(moves[:ply]), move, 1) for ply, move in enumerate(moves)]
-    assert lines(polyglot(tmp_path, entries), Dealing()) == [" ".join(moves)]
+    assert lines(polyglot(tmp_path, entries), Dealing()) == [line]
 
 
 def test_what_cannot_be_played_is_left_out(tmp_path: Path) -> None:
