@@ -159,8 +159,6 @@ def test_hostile_names_stay_in_their_cell(tmp_path: Path) -> None:
     write_reports(folder)
     assert rows(folder)[0]["name"] == 'a,"b" |c|`<d>`'
     assert r'| a,"b" \|c\|\`&lt;d&gt;\`' in section(folder)
-        folder
-    )
 
 
 def test_the_report_shows_the_ends_and_the_bias(tmp_path: Path) -> None:
