@@ -267,13 +267,30 @@ class MatchConfig:
     )
     openings: Path | None = option(  # noqa: RUF009 - as immutable as the others
         None,
-        "book of openings: .epd, .fen or .pgn, plain or in .zip or .gz (default: the book that "
-        "arena ships)",
+        "book of openings: .epd, .fen or .pgn, plain or in .zip or .gz, or polyglot .bin (default: "
+        "the book that arena ships)",
         "FILE",
         group="openings",
     )
     order: Literal["random", "sequential"] = option(
         "random", "which openings are taken first", group="openings"
+    )
+    start: int = option(
+        1, "number, in that order, of the first opening that is taken", "NUMBER", group="openings"
+    )
+    plies: int | None = option(
+        None,
+        "most moves of an opening that are played; from there on the nets choose (default: all, of "
+        "a polyglot book until it has none)",
+        "PLIES",
+        group="openings",
+    )
+    opening_filter: tuple[float, float] | None = option(
+        None,
+        "take only openings that the baseline's net itself values so, in |Q|: 0 is level, 1 is "
+        "decided; LOW above 0 for an unbalanced book",
+        "LOW HIGH",
+        group="openings",
     )
     seed: int = option(0, "of the random order of openings", "NUMBER", group="openings")
     draw: DrawRule | None = option(  # noqa: RUF009
@@ -387,6 +404,7 @@ class MatchConfig:
             raise ConfigError(f"--maxmoves {self.maxmoves}: must be from 0 to {MOST_MOVES:,}")
         if not 0.0 <= self.audit <= 1.0:
             raise ConfigError(f"--audit {self.audit:g}: must be from 0 to 1")
+        self._refuse_openings()
         if self.parallel < 1:
             raise ConfigError(f"--parallel {self.parallel}: at least 1 game must be in flight")
         if self.nncache < 0:
@@ -396,6 +414,17 @@ class MatchConfig:
     def lineup(self) -> tuple[Entrant, ...]:
         """Who plays: the baseline, then the candidate, then what others there are."""
         return self.players or tuple(NetPlayer(path=path) for path in self.nets)
+
+    @property
+    def adjudication(self) -> AdjudicationRules:
+        """The rules by which games end early."""
+        return AdjudicationRules(
+            draw=self.draw,
+            resign=self.resign,
+            tablebase=self.tb_adjudicate and bool(self.tb),
+            maxmoves=self.maxmoves,
+            audit=self.audit,
+        )
 
     def _refuse_tables(self) -> None:
         """Refuse settings of tablebases that do not go together."""
@@ -408,16 +437,20 @@ class MatchConfig:
                 flag = name.replace("_", "-")
                 raise ConfigError(f"--{flag}: is a setting of --tb: name a folder of tables")
 
-    @property
-    def adjudication(self) -> AdjudicationRules:
-        """The rules by which games end early."""
-        return AdjudicationRules(
-            draw=self.draw,
-            resign=self.resign,
-            tablebase=self.tb_adjudicate and bool(self.tb),
-            maxmoves=self.maxmoves,
-            audit=self.audit,
-        )
+    def _refuse_openings(self) -> None:
+        """Refuse settings by which no opening could be taken."""
+        if self.start < 1:
+            raise ConfigError(f"--start {self.start}: openings are numbered from 1")
+        if self.plies is not None and self.plies < 1:
+            raise ConfigError(f"--plies {self.plies}: an opening has at least 1 ply")
+        if self.opening_filter is None:
+            return
+        low, high = self.opening_filter
+        if not 0.0 <= low < high <= 1.0:
+            raise ConfigError(
+                f"--opening-filter {low:g} {high:g}: must be LOW below HIGH, both from 0 to 1, "
+                "since |Q| knows no sides"
+            )
 
     def _refuse_contradictions(self) -> None:
         """Refuse settings of the test that do not go together."""

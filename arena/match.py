@@ -26,6 +26,7 @@ from enum import StrEnum
 from typing import Protocol, Self
 
 from arena.adjudication_rules import NO_RULES, AdjudicationRules
+from arena.books import AnyBook, Dealing
 from arena.config import DEFAULT_DELTA, MatchConfig, Part, SearchParams
 from arena.external import Fault
 from arena.faults import VoidPair, note_void, too_many_void
@@ -39,7 +40,7 @@ from arena.match_file import (
     PlayerIdentity,
     TablesIdentity,
 )
-from arena.openings import Book, Deck, shuffled
+from arena.openings import Deck, Sieve
 from arena.referee import check_pair
 from arena.sessions import now
 from arena.stats.presets import preset
@@ -141,7 +142,7 @@ class PlaysGames(Protocol):
 def match_identity(
     config: MatchConfig,
     nets: Sequence[PlayerIdentity],
-    book: Book,
+    book: AnyBook,
     evaluator: str = "net",
     tables: TablesIdentity | None = None,
 ) -> MatchIdentity:
@@ -165,7 +166,7 @@ def match_identity(
         search=config.search,
         sprt=_test_of(config),
         pairs=config.pairs,
-        openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
+        openings=_book_identity(config, book),
         seed=config.seed,
         tables=tables,
         adjudication=_rules_of(config.adjudication),
@@ -183,6 +184,20 @@ def _without_the_match_s(player: PlayerIdentity, search: SearchParams) -> Player
         return player
     own = tuple((name, value) for name, value in player.own if value != getattr(search, name))
     return replace(player, own=own)
+
+
+def _book_identity(config: MatchConfig, book: AnyBook) -> BookIdentity:
+    least, most = config.opening_filter or (0.0, 1.0)
+    return BookIdentity(
+        book.path.name,
+        book.sha256,
+        len(book),
+        config.order,
+        plies=config.plies or 0,
+        start=config.start,
+        least_q=least,
+        most_q=most,
+    )
 
 
 def _test_of(config: MatchConfig) -> Sprt | None:
@@ -205,11 +220,20 @@ def _test_of(config: MatchConfig) -> Sprt | None:
         raise MatchError(f"--{name}: {error}") from None
 
 
-def deck_of(identity: MatchIdentity, book: Book) -> Deck:
-    """Return the openings of a match's pairs, in the order that its seed gives."""
-    if identity.openings.order == "sequential":
-        return Deck(book, range(len(book)))
-    return Deck(book, shuffled(len(book), identity.seed))
+def deck_of(
+    identity: MatchIdentity,
+    book: AnyBook,
+    sieve: Sieve | None = None,
+    novices: Sequence[str] = (),
+) -> Deck:
+    """Return the openings of a match's pairs, in the order that its seed gives.
+
+    ``sieve`` is the filter of openings, if one was asked for, and ``novices`` are the players that
+    cannot play Chess960.
+    """
+    chosen = identity.openings
+    dealing = Dealing(chosen.order, identity.seed, chosen.plies or None, chosen.start)
+    return Deck(book, dealing, sieve, novices)
 
 
 def run_match(

@@ -55,7 +55,11 @@ LATER = {
     if setting.name.startswith(("reuse", "noise", "temp", "mode", "draw", "smart"))
     or setting.name.endswith(("at_root", "own_cpuct_params", "strategy"))
 }
-"""Settings that came after the format, by name: left out where they are what was done before."""
+"""Settings of the search that came after the format, by name: left out where they are what was done
+before."""
+
+LATER_OPENINGS = {"plies": 0, "start": 1, "least_q": 0.0, "most_q": 1.0}
+"""The same of the openings."""
 
 EARLIER = "earlier-limits"
 """Key of the limits of pairs that a match had before; left out where there are none."""
@@ -136,6 +140,10 @@ class BookIdentity:
     sha256: str
     entries: int
     order: Literal["random", "sequential"]
+    plies: int = 0  # most moves of an opening that are played; 0: all
+    start: int = 1  # number, in the order, of the first that is taken
+    least_q: float = 0.0  # |Q| by the baseline's net of those that are taken
+    most_q: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +364,10 @@ def _rules(table: object) -> AdjudicationRules:
 def _as_written(identity: MatchIdentity) -> Table:
     """The table of the file, without later settings that are what was done before."""
     table = to_table(identity)
-    for key, before in _kebab(dict(LATER)).items():
-        if table["search"][key] == before:
-            del table["search"][key]
+    for part, later in (("search", LATER), ("openings", LATER_OPENINGS)):
+        for key, before in _kebab(dict(later)).items():
+            if table[part][key] == before:
+                del table[part][key]
     return table
 
 
@@ -388,13 +397,15 @@ def from_table(table: Table) -> MatchIdentity:
     sprt, tables = parts["sprt"], parts["tb"]
     identity = MatchIdentity(
         nets=(baseline, candidate),
-        openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
+        openings=BookIdentity(
+            **_values_of(BookIdentity, _with(LATER_OPENINGS, parts["openings"]), "openings")
+        ),
         sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
         tables=None
         if tables is None
         else TablesIdentity(**_values_of(TablesIdentity, tables, "tb")),
         adjudication=_rules(parts["adjudication"]),
-        search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
+        search=SearchParams(**_values_of(SearchParams, _with(LATER, parts["search"]), "search")),
         earlier_limits=_earlier_limits(table.get(EARLIER, []), numbers["pairs"]),
         **numbers,
     )
@@ -412,9 +423,8 @@ def _earlier_limits(limits: object, limit: int) -> tuple[int, ...]:
     raise ValueError(f"{EARLIER!r} in the first table cannot be {limits!r}")
 
 
-def _with_later(search: object) -> object:
-    defaults = _kebab(dict(LATER))
-    return defaults | search if isinstance(search, dict) else search
+def _with(later: Table, table: object) -> object:
+    return _kebab(dict(later)) | table if isinstance(table, dict) else table
 
 
 _TEXTS = {"name": str, "sha256": str}

@@ -21,10 +21,19 @@ from arena.console import COMPILING, PaceSource
 from arena.entrants import Found, FoundNet, identities, no_difference, same_player
 from arena.evaluator import Choice, Evaluator, choose_evaluator, make_evaluator
 from arena.faults import FAULTS_FILE
-from arena.ledger import GAMES_FILE, Ledger
-from arena.match import Ending, MatchObserver, MatchState, deck_of, match_identity, run_match
+from arena.ledger import GAMES_FILE, Ledger, read_pairs
+from arena.match import (
+    Ending,
+    MatchError,
+    MatchObserver,
+    MatchState,
+    deck_of,
+    match_identity,
+    run_match,
+)
 from arena.match_file import MATCH_FILE, MatchIdentity, TablesIdentity
-from arena.openings import default_book, read_book
+from arena.opening_filter import OpeningFilter
+from arena.openings import Deck, default_book, read_book
 from arena.players import Entrant, NetPlayer
 from arena.report.block import Heading
 from arena.report.folder import write_reports
@@ -97,10 +106,16 @@ def play(
         config, identities(baseline, candidate), book, tables=_tables_identity(config, tables)
     )
     judge_of = judges(identity.adjudication, tables.result if tables else None)
-    deck = deck_of(identity, book)
+    nets = [seat.net for seat in seated if isinstance(seat, FoundNet)]
+    novices = [net.name for net in nets if not net.spec.input_format.knows_chess960]
+    if config.opening_filter is not None and not isinstance(baseline, FoundNet):
+        raise MatchError(
+            "--opening-filter: it is the baseline's net that values the openings, and the baseline "
+            "is an engine\nName a net first, or play without a filter."
+        )
+    deck = deck_of(identity, book, novices=novices)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
-    nets = [seat.net for seat in seated if isinstance(seat, FoundNet)]
     choices = {
         net.sha256: choose_evaluator(net.spec, config.evaluator, config.device, config.dtype)
         for net in nets
@@ -129,6 +144,11 @@ def play(
         session_started(folder, session)
         with ExitStack() as running:
             players = _players(running, config, seated, choices, tables)
+            first = players[0]
+            if config.opening_filter is not None and isinstance(first, Player):
+                sieve = OpeningFilter(first.evaluator, *config.opening_filter)
+                deck = deck_of(identity, book, sieve, novices)
+                _check_openings(ledger, deck)
             games = BatchedSearch(
                 players, config.parallel, LANES, config.nncache, judge_of=judge_of
             )
@@ -142,6 +162,21 @@ def play(
                     session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
     return Played(run, summary, outcome.ending, outcome.state)
+
+
+def _check_openings(ledger: Ledger, deck: Deck) -> None:
+    """Refuse to go on with openings that a filter has chosen otherwise than before.
+
+    Raises MatchError. Where another evaluator or processor differs in the last digit of an opening
+    at the filter's edge, all pairs from there on would have other openings, some of them again.
+    """
+    for pair in read_pairs(ledger.folder) if ledger.results else ():
+        if deck.opening(pair.number) != pair.opening:
+            raise MatchError(
+                f"{ledger.folder}: the filter now gives pair {pair.number} another opening\n"
+                "Its net is evaluated otherwise than before: go on where the match was begun, or "
+                "choose\nanother folder (--out)."
+            )
 
 
 def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:

@@ -382,7 +382,7 @@ class Lane:
             self._flight.games[slot].state = in_flight.IDLE
             return
         moves = task.opening.moves
-        board = chess.Board(task.opening.fen)
+        board = task.opening.board()
         line = line_from_game(board, moves, len(moves) + 1)
         kept = min(line.last + 1, in_flight.HISTORY_KEPT)
         self._flight.lines[slot, :kept] = line.positions[line.last + 1 - kept : line.last + 1]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from arena.config import MatchConfig
 from arena.entrants import Found, FoundNet, names_of, no_difference, same_player
-from arena.match import Ending
+from arena.match import Ending, MatchError
 from arena.players import Entrant
 from arena.report.files import atomic_writer
 from arena.report.ratings import RatingsError, rate_field, read_field
@@ -96,6 +96,11 @@ def play_tournament(
 
     Raises MatchError before anything is written where two of the nets are the same.
     """
+    if config.opening_filter is not None and config.tournament == "roundrobin":
+        raise MatchError(
+            "--opening-filter: in a round robin each match has a baseline of its own, which would "
+            "choose other openings\nPlay a gauntlet (--tournament gauntlet), or without a filter."
+        )
     found = [find(player) for player in config.lineup]
     for one, other in itertools.combinations(found, 2):
         if no_difference(one, other, config.search):

@@ -373,8 +373,9 @@ def take_result(flight: InFlight, number: int, result: int, params: Params) -> N
 def spell(start: Position, moves: Moves, squares: npt.NDArray[np.uint8]) -> None:
     """Write origin, target and promotion of a game's ``moves`` uint16 [P] to ``squares`` [P, 3].
 
-    As UCI writes them: from white's side, castling as the king moves, promotion as a piece number
-    of python-chess (2 knight, 3 bishop, 4 rook, 5 queen) or 0. ``start`` is the first position.
+    As UCI writes them: from white's side, castling as the king moves unless only Chess960 knows it,
+    promotion as a piece number of python-chess (2 knight, 3 bishop, 4 rook, 5 queen) or 0.
+    ``start`` is the first position.
     """
     now = np.empty(2, POSITION)
     now[0] = start
@@ -385,7 +386,7 @@ def spell(start: Position, moves: Moves, squares: npt.NDArray[np.uint8]) -> None
         promotion = 0
         if target >= 56 and position.pawns & bit(origin) != EMPTY:
             promotion = _PROMOTED_TO[PROMOTION[move]]
-        elif position.ours & bit(target) != EMPTY and origin == 4:
+        elif position.ours & bit(target) != EMPTY and origin == 4 and (target == 0 or target == 7):
             target = 6 if target > origin else 2
         flip_ranks = 56 if position.black else 0
         squares[index, 0] = origin ^ flip_ranks

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from arena.ledger import GAMES_FILE
 from arena.report.markdown import write_markdown
+from arena.report.openings import OPENINGS_FILE, write_openings
 from arena.report.pgn import MatchTags, write_pgn
 from arena.report.players import tags as player_tags
 from arena.report.schema import Summary
@@ -18,7 +19,7 @@ class ReportError(Exception):
 
 
 def write_reports(folder: Path) -> tuple[Run, Summary]:
-    """Write summary.json, games.pgn and report.md of a run folder, finished or not.
+    """Write summary.json, games.pgn, openings.csv and report.md of a run folder, finished or not.
 
     Raises LedgerError where it is no run folder or is damaged, ReportError where it cannot be
     written.
@@ -47,4 +48,5 @@ def _write(run: Run, summary: Summary) -> None:
     tags = MatchTags(baseline, candidate, identity.search.visits, summary["date"], of_sides)
     write_summary(folder / "summary.json", summary)
     write_pgn(folder / "games.pgn", run.pairs, tags)
+    write_openings(folder / OPENINGS_FILE, run.pairs, {pair.number for pair in run.counted})
     write_markdown(folder / "report.md", run, summary)

@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from arena.config import SearchParams
+from arena.game import PairRecord
 from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity, TablesIdentity
 from arena.report.adjudication import (
     HEADER,
@@ -25,8 +26,9 @@ from arena.report.adjudication import (
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
+from arena.report.openings import best_and_worst, opening_text, white_points
 from arena.report.players import effort
-from arena.report.schema import NetSummary, Summary
+from arena.report.schema import NetSummary, OpeningsSummary, Summary
 from arena.report.summary import Run
 from arena.report.verdict import heading_of, sprt_name, verdict_sentence
 
@@ -76,12 +78,13 @@ def markdown(run: Run, summary: Summary) -> str:
         table(["end", "games", "share"], _terminations(summary)),
         *_adjudication(summary),
         *_faults(run, summary),
+        *_openings(run, summary),
         "## Caveats",
         "\n".join(f"- {caveat}" for caveat in caveats(run, summary)),
         "## Files",
         "[summary.json](summary.json) has every number of this page, [games.pgn](games.pgn) the "
-        "games,\n[match.toml](match.toml) what decides the match, [games.jsonl](games.jsonl) the "
-        "ledger they are\nall made from.",
+        "games,\n[openings.csv](openings.csv) what came of each opening, [match.toml](match.toml) "
+        "what decides\nthe match, [games.jsonl](games.jsonl) the ledger they are all made from.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -247,8 +250,8 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     yield [
         "openings",
         f"{escape(openings['file'])} (sha256 `{openings['sha256'][:SHOWN_HASH]}`), "
-        f"{openings['entries']:,} entries in {openings['order']} order, seed {identity.seed}; "
-        f"each opening played twice, colours swapped",
+        f"{openings['entries']:,} entries in {openings['order']} order, seed {identity.seed}"
+        f"{_selection(openings)}; each opening played twice, colours swapped",
     ]
     if identity.tables is not None:
         yield ["tablebases", _tablebases(identity.tables)]
@@ -291,6 +294,45 @@ def _plays(identity: MatchIdentity, player: PlayerIdentity) -> str:
         name, _, sha256 = file.rpartition(" ")
         words.append(f"with {escape(name)} (sha256 `{sha256[:SHOWN_HASH]}`)")
     return "; ".join(words)
+
+
+def _selection(openings: OpeningsSummary) -> str:
+    """Say which of a book's openings are taken, as far as it is not all of them and whole."""
+    words = []
+    if openings["start"] > 1:
+        words.append(f"from number {openings['start']:,} on")
+    if openings["plies"] is not None:
+        words.append(f"at most {openings['plies']} plies of each")
+    if openings["filter"] is not None:
+        low, high = openings["filter"]
+        words.append(f"only those whose |Q| by the baseline at one visit is {low:g} to {high:g}")
+    if openings["chess960"]:
+        words.append(f"{openings['chess960']:,} of those used with castling as in Chess960")
+    return "".join(f", {part}" for part in words)
+
+
+def _openings(run: Run, summary: Summary) -> Iterator[str]:
+    """Yield the section on the openings, if anything was played from them."""
+    pairs, openings = run.counted, summary["openings"]
+    if not pairs:
+        return
+    candidate = escape(summary["nets"][-1]["name"])
+    yield "## Openings"
+    yield (
+        f"{candidate} won both games from {openings['won']:,} of "
+        f"{counted(openings['used'], 'opening')} and lost both from {openings['lost']:,}. White "
+        f"won both\nfrom {openings['white']:,}, Black from {openings['black']:,}; White's score is "
+        f"{percent(openings['white_score'])}. [openings.csv](openings.csv) has each opening's."
+    )
+    best, worst = best_and_worst(pairs)
+    if best or worst:
+        header = ["opening", "pair", f"points of {candidate}", "points of White"]
+        yield table(header, map(_opening, [*best, *worst]))
+
+
+def _opening(pair: PairRecord) -> list[str]:
+    points = f"{pair.candidate_points:g} of 2", f"{white_points(pair):g} of 2"
+    return [escape(opening_text(pair.opening)), str(pair.number + 1), *points]
 
 
 def _search(search: SearchParams) -> str:

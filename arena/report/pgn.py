@@ -55,7 +55,7 @@ def write_game(
 ) -> None:
     """Write one game, the ``number``-th of its pair (1 or 2), and an empty line."""
     opening = pair.opening
-    board = chess.Board(opening.fen)
+    board = opening.board()
     for name, value in _headers(board, pair, number, game, tags):
         file.write(f'[{name} "{header_value(value)}"]\n')
     file.write("\n")
@@ -79,6 +79,8 @@ def _headers(
     yield "Result", game.result
     if pair.opening.name:
         yield "Opening", pair.opening.name
+    if board.chess960:
+        yield "Variant", "Chess960"
     start = board.fen()
     if start != chess.STARTING_FEN:
         yield "SetUp", "1"

@@ -46,6 +46,15 @@ class OpeningsSummary(TypedDict):
     order: str
     used: int  # counted pairs
     distinct: int  # different starts among them
+    plies: int | None  # most moves of an opening that are played; null: all
+    start: int  # number of the first opening that is taken
+    filter: list[float] | None  # |Q| by the baseline's net of those that are taken
+    chess960: int  # of the counted pairs' openings, those with castling that Chess960 alone knows
+    won: int  # counted pairs of which the candidate won both games
+    lost: int
+    white: int  # counted pairs of which White won both games
+    black: int
+    white_score: float | None  # White's points a game, in [0, 1]
 
 
 class SprtSummary(TypedDict):

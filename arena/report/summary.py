@@ -22,6 +22,7 @@ from arena.match_file import EngineIdentity, MatchIdentity, read_identity, to_ta
 from arena.report.adjudication import adjudication_summary
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
+from arena.report.openings import opening_scores
 from arena.report.players import effort
 from arena.report.schema import (
     FORMAT,
@@ -334,6 +335,8 @@ def _mean_plies(pairs: Sequence[PairRecord]) -> float | None:
 def _openings(run: Run) -> OpeningsSummary:
     book = run.identity.openings
     starts = {(pair.opening.fen, pair.opening.moves) for pair in run.counted}
+    scores = opening_scores(run.counted)
+    filtered = (book.least_q, book.most_q) != (0.0, 1.0)
     return OpeningsSummary(
         file=book.file,
         sha256=book.sha256,
@@ -341,6 +344,15 @@ def _openings(run: Run) -> OpeningsSummary:
         order=book.order,
         used=len(run.counted),
         distinct=len(starts),
+        plies=book.plies or None,
+        start=book.start,
+        filter=[book.least_q, book.most_q] if filtered else None,
+        chess960=sum(pair.opening.chess960 for pair in run.counted),
+        won=scores.won,
+        lost=scores.lost,
+        white=scores.white,
+        black=scores.black,
+        white_score=scores.white_score,
     )
 
 
