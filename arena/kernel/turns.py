@@ -226,7 +226,8 @@ def allow_only(flight: InFlight, number: int, moves: Moves) -> None:
     tree = flight.trees[2 * number + side]
     clear_tree(tree, flight.children[tree.slot])  # it may have searched others
     flight.known[number, :] = NOT_EVALUATED
-    flight.allowed[number, : moves.size] = moves
+    for index in range(moves.size):  # a slice would be copied, which kernels cannot
+        flight.allowed[number, index] = moves[index]
     game.allowed = moves.size
 
 
