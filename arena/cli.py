@@ -13,6 +13,7 @@ from arena.commands import (
     bench,
     doctor,
     import_pgn,
+    merge,
     plan,
     ratings,
     report,
@@ -23,7 +24,20 @@ from arena.commands import (
 )
 from swa.command_line import Parser, ShowVersion, run_command
 
-COMMANDS = (run, report, ratings, plan, analyze, import_pgn, selfplay, uci, bench, doctor, sprt)
+COMMANDS = (
+    run,
+    report,
+    merge,
+    ratings,
+    plan,
+    analyze,
+    import_pgn,
+    selfplay,
+    uci,
+    bench,
+    doctor,
+    sprt,
+)
 
 EPILOG = """\
 exit codes:

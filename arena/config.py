@@ -7,9 +7,12 @@ the flags and the keys of configuration files from these fields.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from arena.players import Entrant, NetPlayer
 
 MOST_VISITS = 1_000_000
 """A tree of so many takes some 500 MB, and there are two for each game in flight."""
@@ -22,19 +25,51 @@ DEFAULT_DELTA = 10.0
 """Elo."""
 
 
-_MOST = {
-    "temperature": 100.0,
-    "temp_endgame": 100.0,
-    "temp_value_cutoff": 100.0,
-    "tempdecay_moves": 640,
-    "tempdecay_delay_moves": 100,
-    "temp_cutoff_move": 1000,
+_LIMITS = {
+    "draw_score": (-1.0, 1.0),
+    "smart_pruning_factor": (0.0, 10.0),
+    "noise_epsilon": (0.0, 1.0),
+    "noise_alpha": (0.001, 1e7),
+    "temperature": (0.0, 100.0),
+    "temp_endgame": (0.0, 100.0),
+    "temp_value_cutoff": (0.0, 100.0),
+    "temp_visit_offset": (-1000.0, 1000.0),
+    "tempdecay_moves": (0, 640),
+    "tempdecay_delay_moves": (0, 100),
+    "temp_cutoff_move": (0, 1000),
 }
-"""lc0's limits (src/search/classic/params.cc)."""
+"""lc0's limits (src/search/classic/params.cc, stoppers/common.cc)."""
+
+_CPUCT_AT_ROOT = ("cpuct_at_root", "cpuct_base_at_root", "cpuct_factor_at_root")
 
 
 class ConfigError(ValueError):
     """A setting that makes no sense: where it stands, what is wrong, what would be right."""
+
+
+class Part(NamedTuple):
+    """One of several parts of a match, each played on a machine of its own: ``2/3``.
+
+    Part K of N has every N-th pair, so that all of them get on with the match from its beginning.
+    """
+
+    number: int  # from 1
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``K/N``. Raises ConfigError where it is not a part."""
+        found = re.fullmatch(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", text)
+        if found and (part := cls(int(found[1]), int(found[2]))).number <= part.of:
+            return part
+        raise ConfigError(f"{text!r} is not a part such as 2/3, the second of three")
+
+    def numbers(self, limit: int) -> range:
+        """Return its pairs' numbers, from 0, of a match of at most ``limit`` pairs."""
+        return range(self.number - 1, limit, self.of)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 def option(
@@ -52,10 +87,39 @@ class SearchParams:
     """How a net's tree is searched. The defaults are lc0's (golden reference: v0.33.0-dev)."""
 
     visits: int = option(100, "visits of the root for each move, the kept tree included", "VISITS")
+    mode: Literal["search", "value"] = option(
+        "search",
+        "search, or value: the move whose position the net likes best, each evaluated once and "
+        "nothing searched (lc0's valuehead); its policyhead is --visits 1",
+    )
     cpuct: float = option(1.745, "exploration rate", "C")
     cpuct_base: float = option(38739.0, "visits at which the exploration rate grows", "VISITS")
     cpuct_factor: float = option(3.894, "how fast the exploration rate grows", "C")
+    root_has_own_cpuct_params: bool = option(
+        False, "at the root take the three below instead of the three above"
+    )
+    cpuct_at_root: float = option(1.745, "exploration rate at the root", "C")
+    cpuct_base_at_root: float = option(38739.0, "visits at which it grows there", "VISITS")
+    cpuct_factor_at_root: float = option(3.894, "how fast it grows there", "C")
     fpu_value: float = option(0.33, "first-play urgency reduction", "Q")
+    fpu_strategy: Literal["reduction", "absolute"] = option(
+        "reduction",
+        "value of a move without visits: its position's, reduced by --fpu-value times the root of "
+        "the visited moves' policy, or --fpu-value itself",
+    )
+    fpu_strategy_at_root: Literal["same", "reduction", "absolute"] = option(
+        "same", "likewise at the root, there with --fpu-value-at-root unless it is the same"
+    )
+    fpu_value_at_root: float = option(1.0, "first-play urgency at the root", "Q")
+    draw_score: float = option(
+        0.0, "what a draw is worth to white while it is searched, and less to black: -1 to 1", "Q"
+    )
+    smart_pruning_factor: float = option(
+        0.0,
+        "stop, or leave out moves of the root, where no other can become the best one with the "
+        "visits left, over this factor; 0: never (lc0's UCI default is 1.33, its self-play's 0)",
+        "X",
+    )
     policy_temperature: float = option(1.359, "softmax temperature of the policy", "T")
     two_fold_draws: bool = option(True, "count a repetition inside the searched line as a draw")
     sticky_endgames: bool = option(True, "let proven results propagate up the tree")
@@ -84,6 +148,9 @@ class SearchParams:
         "moves whose winning chance is worse than the best one's by more are not played by chance",
         "PERCENT",
     )
+    temp_visit_offset: float = option(
+        0.0, "added to a move's visits before it is drawn by chance", "VISITS"
+    )
 
     def __post_init__(self) -> None:
         """Refuse settings under which no search can run."""
@@ -94,37 +161,65 @@ class SearchParams:
         for setting in fields(self):
             value = getattr(self, setting.name)
             if isinstance(value, float) and not math.isfinite(value):
-                raise ConfigError(f"--{setting.name.replace('_', '-')} {value}: is not a number")
-        if self.cpuct < 0:
-            raise ConfigError(f"--cpuct {self.cpuct:g}: must not be negative")
+                raise ConfigError(f"--{_key(setting.name)} {value}: is not a number")
+        for name in ("cpuct", "cpuct_at_root"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"--{_key(name)} {getattr(self, name):g}: must not be negative")
         if self.policy_temperature <= 0:
             raise ConfigError(f"--policy-temperature {self.policy_temperature}: must be above 0")
-        if self.cpuct_base <= 0:
-            raise ConfigError(f"--cpuct-base {self.cpuct_base}: must be above 0")
-        self._refuse_chances()
-
-    def _refuse_chances(self) -> None:
-        """Refuse settings of what is left to chance that make no sense; limits are lc0's."""
-        if not 0.0 <= self.noise_epsilon <= 1.0:
-            raise ConfigError(f"--noise-epsilon {self.noise_epsilon:g}: must be from 0 to 1")
-        if not 0.001 <= self.noise_alpha <= 1e7:
-            raise ConfigError(f"--noise-alpha {self.noise_alpha:g}: must be from 0.001 to 1e7")
-        for name, most in _MOST.items():
+        for name in ("cpuct_base", "cpuct_base_at_root"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"--{_key(name)} {getattr(self, name)}: must be above 0")
+        for name, (least, most) in _LIMITS.items():
             value = getattr(self, name)
-            if not 0 <= value <= most:
-                key = name.replace("_", "-")
-                raise ConfigError(f"--{key} {value:g}: must be from 0 to {most:g}")
+            if not least <= value <= most:
+                raise ConfigError(f"--{_key(name)} {value:g}: must be from {least:g} to {most:g}")
+        self._refuse_what_has_no_effect()
+
+    def _refuse_what_has_no_effect(self) -> None:
+        """Refuse settings that another one makes void: nobody means them."""
+        for name, needed, wanted in (
+            *((name, "root_has_own_cpuct_params", True) for name in _CPUCT_AT_ROOT),
+            ("fpu_value_at_root", "fpu_strategy_at_root", "reduction or absolute"),
+        ):
+            value = getattr(self, name)
+            if getattr(self, needed) in (False, "same") and value != _default(name):
+                flag = _key(needed) + ("" if wanted is True else f" {wanted}")
+                raise ConfigError(f"--{_key(name)} {value:g}: has no effect without --{flag}")
+        if self.mode == "value":
+            for name in ("temperature", "temp_endgame", "noise_epsilon", "smart_pruning_factor"):
+                value = getattr(self, name)
+                if value != 0.0:
+                    raise ConfigError(
+                        f"--{_key(name)} {value:g}: has no effect with --mode value, which visits "
+                        "each move once and plays the best"
+                    )
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _default(name: str) -> Any:
+    return next(setting.default for setting in fields(SearchParams) if setting.name == name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchConfig:
-    """A match of two nets. Behind ``search`` stands what does not decide its result."""
+    """A match of two players. Behind ``search`` stands what does not decide its result."""
 
     nets: tuple[Path, ...] = option(
         (),
         "the nets: the baseline, then the candidate; more than two play a tournament; latest:DIR "
         "is the newest of a training run (swa latest --help)",
         "NET",
+        group="nets",
+    )
+    players: tuple[Entrant, ...] = option(
+        (),
+        "a net with settings of its own, in quotation marks: path=NET [name=TEXT] and settings of "
+        "the search, such as visits=200 cpuct=2; tc= and st= as for an engine",
+        "KEY=VALUE",
         group="nets",
     )
     tournament: Literal["roundrobin", "gauntlet"] = option(
@@ -186,6 +281,13 @@ class MatchConfig:
     search: SearchParams = field(default_factory=SearchParams)
 
     parallel: int = option(64, "games in flight", "GAMES", group="device")
+    part: Part | None = option(  # noqa: RUF009 - as immutable as the others
+        None,
+        "play only every N-th pair, beginning with pair K: one of N machines that share a match; "
+        "arena merge puts the run folders together",
+        "K/N",
+        group="match length",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = option(
         "auto", "where the nets run; auto: the first there is of cuda, mps, cpu", group="device"
     )
@@ -207,9 +309,12 @@ class MatchConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings that no match can be played with."""
-        if len(self.nets) < 2:
+        if self.nets and self.players:
+            raise ConfigError("nets and players contradict each other: name all in players")
+        if len(self.lineup) < 2:
+            flags, who = ("--net, --engine", "players") if self.players else ("--nets", "nets")
             raise ConfigError(
-                f"--nets: a match is between two nets, not {len(self.nets)}\n"
+                f"{flags}: a match is between two {who}, not {len(self.lineup)}\n"
                 "Name the baseline, then the candidate."
             )
         self._refuse_contradictions()
@@ -225,12 +330,19 @@ class MatchConfig:
             )
         if self.pairs < 1:
             raise ConfigError(f"--pairs {self.pairs}: a match needs at least 1 pair")
+        if self.part is not None and not self.part.numbers(self.pairs):
+            raise ConfigError(f"--part {self.part}: of {self.pairs} pairs none is in it")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"--seed {self.seed}: must be from 0 to 2^63 - 1")
         if self.parallel < 1:
             raise ConfigError(f"--parallel {self.parallel}: at least 1 game must be in flight")
         if self.nncache < 0:
             raise ConfigError(f"--nncache {self.nncache}: must be 0 or more")
+
+    @property
+    def lineup(self) -> tuple[Entrant, ...]:
+        """Who plays: the baseline, then the candidate, then what others there are."""
+        return self.players or tuple(NetPlayer(path=path) for path in self.nets)
 
     def _refuse_contradictions(self) -> None:
         """Refuse settings of the test that do not go together."""
@@ -250,9 +362,16 @@ class MatchConfig:
                 "--certified and --overshoot: the correction belongs to the LLR, which does not "
                 "decide a certified test: use one"
             )
-        bounds = self.preset is not None or (asked and self.sprt is not None)
-        if len(self.nets) > 2 and (bounds or self.certified or self.overshoot):
+        if len(self.lineup) > 2 and self.part is not None:
             raise ConfigError(
-                f"--nets: {len(self.nets)} nets play a tournament, in which all pairs are played\n"
-                "A test is between two nets: leave out --sprt, --preset, --certified, --overshoot."
+                f"--part {self.part}: a match of two nets has parts, a tournament has matches\n"
+                "Play the tournament's matches one by one, each with two nets."
+            )
+        bounds = self.preset is not None or (asked and self.sprt is not None)
+        if len(self.lineup) > 2 and (bounds or self.certified or self.overshoot):
+            flags, who = ("--net, --engine", "players") if self.players else ("--nets", "nets")
+            raise ConfigError(
+                f"{flags}: {len(self.lineup)} {who} play a tournament, in which all pairs are "
+                f"played\nA test is between two {who}: leave out --sprt, --preset, --certified, "
+                "--overshoot."
             )

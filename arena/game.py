@@ -124,7 +124,8 @@ class GameRecord:
 
     ``q``, ``d`` and ``visits`` have one entry a move: the mover's expected result in [-1, 1], its
     draw probability in [0, 1] and the root's visits (an engine's nodes) when the move was chosen.
-    ``remarks`` has one a move, or none at all.
+    ``remarks`` has one a move, or none at all. ``forfeit`` says in a line what the side to move did
+    at the end to lose the game by a fault.
     """
 
     candidate_white: bool
@@ -136,6 +137,7 @@ class GameRecord:
     visits: tuple[int, ...]
     remarks: tuple[Remark, ...] = ()
     played_on: PlayedOn | None = None
+    forfeit: str = ""
 
     @property
     def candidate_points(self) -> float:

@@ -37,14 +37,23 @@ from arena.kernel.position import (
     make_move,
 )
 from arena.kernel.puct import (
+    VALUE_ONLY,
     Floats,
     Params,
     Path,
     back_up,
+    draw_score_of,
     expand,
     make_terminal,
     select_child,
     take_back_two_fold,
+)
+from arena.kernel.root import (
+    is_done,
+    next_to_evaluate,
+    open_root,
+    select_at_root,
+    take_best_value,
 )
 from arena.kernel.tree import (
     END_OF_GAME,
@@ -84,24 +93,31 @@ def _descend(
     edges: Edges,
     params: Params,
     exploration: Floats,
+    draw_score: np.float32,
 ) -> int:
     """Walk from the root to the leaf of the next visit; return its depth.
 
-    The positions of the line are in place up to the leaf's parent.
+    The positions of the line are in place up to the leaf's parent. ``exploration`` is the player's:
+    below the root, and at it; ``draw_score`` is what a draw is worth to the root's mover.
     """
     depth = 0
+    below = exploration[0]
     parent = children[ROOT]
     path[0] = ROOT
     while True:
         if depth > 0 and known[depth] != parent.position:
             line[game.ply + depth] = positions[parent.position]
             known[depth] = parent.position
-        place = select_child(parent, children, params, exploration)
+        if depth == 0 and params.own_root != 0:
+            place = select_at_root(children, params, exploration[1], draw_score)
+        else:
+            place = select_child(parent, children, params, below, draw_score)
         if place == parent.children:
             current = add_child(tree, children, edges, parent)
         else:
             current = parent.first_child + place
         depth += 1
+        draw_score = -draw_score
         path[depth] = current
         parent = children[current]
         if parent.terminal == TWO_FOLD and depth < parent.m:
@@ -132,9 +148,9 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
 
     Its leaves join those in ``questions`` that were not answered yet.
 
-    ``params`` PARAMS [players] and ``exploration`` float32 [players, visits + 2] are the players'
-    search settings. Returns NO_ROOM if a tree was full (the caller then gives more and calls again)
-    plus NEWS if a game is over, held, moved or away.
+    ``params`` PARAMS [players] and ``exploration`` float32 [players, 2, visits + 2], below the root
+    and at it, are the players' search settings. Returns NO_ROOM if a tree was full (the caller then
+    gives more and calls again) plus NEWS if a game is over, held, moved or away.
     """
     news = 0
     for number in range(flight.games.size):
@@ -157,14 +173,17 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
             children, positions = flight.children[slot], flight.positions[slot]
             edges = flight.edges[slot]
             root = children[ROOT]
-            if root.visits >= settings.visits or (game.stop and root.visits > 0):
+            draw_score = draw_score_of(settings, side)
+            if is_done(children, settings, game.stop, draw_score):
+                if settings.mode == VALUE_ONLY:
+                    take_best_value(children, draw_score)
                 if game.hold:
                     game.state = HELD
                 elif not has_room(flight, number):
                     news |= NO_ROOM
                     break
                 else:
-                    play_move(flight, number, children, params)
+                    play_move(flight, number, children, edges, params)
                 continue
             if (
                 tree.positions >= positions.size
@@ -175,7 +194,14 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                 break
             depth = 0
             path[0] = ROOT
-            if root.visits > 0:
+            if settings.mode == VALUE_ONLY:
+                if root.edges == 0:
+                    open_root(tree, children, edges, line[game.ply], flight.moves)
+                    if game.allowed > 0:
+                        restrict_root(root, edges, flight.allowed[number, : game.allowed])
+                depth = 1
+                path[1] = next_to_evaluate(tree, children, edges)
+            elif root.visits > 0:
                 depth = _descend(
                     game,
                     line,
@@ -187,6 +213,7 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                     edges,
                     settings,
                     exploration[player],
+                    draw_score,
                 )
             child = children[path[depth]]
             if child.terminal == NOT_TERMINAL and _ask(
@@ -265,17 +292,18 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
         leaf = children[path[game.depth]]
         start, end = questions.offsets[evaluator, row], questions.offsets[evaluator, row + 1]
         settings = params[signed(game.players[side])]
-        finite &= expand(
-            tree,
-            leaf,
-            flight.positions[slot],
-            flight.edges[slot],
-            line[game.ply + game.depth],
-            questions.moves[evaluator, start:end],
-            questions.logits[evaluator, start:end],
-            flight.priors,
-            settings,
-        )
+        if settings.mode != VALUE_ONLY:  # whose leaves are the end of it
+            finite &= expand(
+                tree,
+                leaf,
+                flight.positions[slot],
+                flight.edges[slot],
+                line[game.ply + game.depth],
+                questions.moves[evaluator, start:end],
+                questions.logits[evaluator, start:end],
+                flight.priors,
+                settings,
+            )
         if game.depth == 0 and game.allowed > 0:
             restrict_root(leaf, flight.edges[slot], flight.allowed[number, : game.allowed])
         if game.depth == 0 and settings.noise_epsilon > 0.0:

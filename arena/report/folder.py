@@ -8,6 +8,7 @@ from pathlib import Path
 from arena.ledger import GAMES_FILE
 from arena.report.markdown import write_markdown
 from arena.report.pgn import MatchTags, write_pgn
+from arena.report.players import tags as player_tags
 from arena.report.schema import Summary
 from arena.report.summary import Run, read_run, summarize, write_summary
 
@@ -38,8 +39,12 @@ def write_reports(folder: Path) -> tuple[Run, Summary]:
 
 def _write(run: Run, summary: Summary) -> None:
     folder = run.folder
-    baseline, candidate = (net.name for net in run.identity.nets)
-    tags = MatchTags(baseline, candidate, run.identity.search.visits, summary["date"])
+    identity = run.identity
+    baseline, candidate = (net.name for net in identity.nets)
+    of_sides = None
+    if not identity.plain:
+        of_sides = player_tags(identity, identity.nets[0]), player_tags(identity, identity.nets[1])
+    tags = MatchTags(baseline, candidate, identity.search.visits, summary["date"], of_sides)
     write_summary(folder / "summary.json", summary)
     write_pgn(folder / "games.pgn", run.pairs, tags)
     write_markdown(folder / "report.md", run, summary)

@@ -17,7 +17,8 @@ from arena.evaluator import EvaluationError, Evaluator
 from arena.game import game_seed
 from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
-from arena.kernel.puct import best_place, move_at
+from arena.kernel.position import Position
+from arena.kernel.puct import best_place, draw_score_of, first_play_urgency, move_at
 from arena.kernel.tree import NOT_EVALUATED, ROOT, Children, Edges, move_of
 from arena.search import Player, SearchSettings, open_questions, put_answers
 from arena.uci.standing import Standing
@@ -52,6 +53,7 @@ class GameTree:
         self._at: Standing | None = None
         self._allowed: tuple[int, ...] = ()
         self._slot = 0
+        self._root: Position = self._flight.lines[0, 0]  # the position that is searched
         self._use(SearchParams())
         arguments = self._flight, self._settings.params
         self._advance = compiled_for(
@@ -78,20 +80,39 @@ class GameTree:
         return edges
 
     def move(self, parent: int, edge: np.uint32) -> str:
-        """The move of an edge that leads on from a child which has been evaluated, UCI."""
-        position = self._flight.positions[self._slot, self.children[parent].position]
+        """The move of an edge that leads on from the root, or from an evaluated child, UCI."""
+        if parent == ROOT:  # which the value-only mode does not evaluate
+            position = self._root
+        else:
+            position = self._flight.positions[self._slot, self.children[parent].position]
         return uci(position, int(move_of(edge)))
+
+    @property
+    def draw_score(self) -> np.float32:
+        """What a draw is worth to the side to move."""
+        return np.float32(draw_score_of(self._settings.params[0], int(self._root.black)))
+
+    @property
+    def best_place(self) -> int:
+        """The place of the best move so far, see ``puct.best_place``."""
+        return int(best_place(self.children, self.draw_score))
 
     @property
     def best(self) -> int:
         """The policy index of the best move so far."""
-        children = self.children
-        return int(move_at(children, best_place(children)))
+        return int(move_at(self.children, self.best_place))
 
     @property
     def exploration(self) -> float:
         """What a prior is multiplied with at the root: ``cpuct(N) sqrt(visits of all moves)``."""
-        return float(self._settings.exploration[0, self.visits])
+        return float(self._settings.exploration[0, 1, self.visits])
+
+    def first_play_urgency(self, visited_policy: float) -> float:
+        """The value that a move of the root without visits is taken to have."""
+        params, policy = self._settings.params[0], np.float32(visited_policy)
+        absolute, value = params.root_fpu_absolute, params.root_fpu_value
+        root = self.children[ROOT]
+        return float(first_play_urgency(root, absolute, value, policy, self.draw_score))
 
     # --- the game ---
 
@@ -127,7 +148,7 @@ class GameTree:
             turns.allow_only(self._flight, 0, np.array(allowed, np.uint16))
         self._slot = int(self._flight.trees[0 if at.white else 1].slot)
         self._resume(hold=1)
-        self._at, self._allowed = at, allowed
+        self._at, self._allowed, self._root = at, allowed, at.position
 
     def _start(self, at: Standing) -> None:
         last = len(at.moves)
@@ -153,22 +174,30 @@ class GameTree:
         rules.watched = 1  # a move that is played is the last thing that happens
 
     def _use(self, params: SearchParams) -> None:
-        player = Player("uci", self._evaluator, replace(params, visits=MOST_VISITS))
         self._params = params
-        self._settings = SearchSettings.of([player])
+        # A net that is asked for values alone has not opened what the tree would keep.
+        reuse = params.reuse_tree and params.mode == "search"
+        chosen = replace(params, visits=MOST_VISITS, reuse_tree=reuse)
+        player = Player("uci", self._evaluator, chosen)
+        settings = SearchSettings.of([player])
+        if params.mode == "value":  # of which no table of visits is made
+            settings = settings._replace(exploration=np.zeros((1, 2, MOST_VISITS), np.float32))
+        self._settings = settings
 
     # --- the search ---
 
-    def step(self, evaluator: Evaluator, aim: int) -> tuple[int | None, bool]:
+    def step(self, evaluator: Evaluator, aim: int, prune: bool) -> tuple[int | None, bool]:
         """Go on to the next position that has to be evaluated, and have it evaluated.
 
-        Returns its depth, None where there was none, and whether the search is done: the root has
-        ``aim`` visits, or needs no more. Raises EvaluationError for what is no number.
+        ``prune`` lets smart pruning do what it is set to. Returns the position's depth, None where
+        there was none, and whether the search is done: the root has ``aim`` visits, or needs no
+        more. Raises EvaluationError for what is no number.
         """
         params, exploration = self._settings.params, self._settings.exploration
         game = self._flight.games[0]
         game.state = in_flight.SEARCHING
         params[0].visits = aim
+        params[0].smart_pruning = self._params.smart_pruning_factor if prune else 0.0
         news = self._advance(self._flight, params, exploration, self._questions)
         if news & in_flight.NO_ROOM:
             self._grow()

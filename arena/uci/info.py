@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.kernel.puct import best_place
 from arena.kernel.tree import (
     NOT_EVALUATED,
     NOT_TERMINAL,
@@ -50,16 +49,17 @@ def info_lines(moment: Moment, settings: Settings, has_moves_left: bool) -> Iter
     head = f"info depth {moment.depth} seldepth {moment.seldepth} time {milliseconds}"
     head += f" nodes {tree.visits}"
     children = tree.children
-    root = children[ROOT]
-    for number, place in enumerate(_order(children)[: settings.multipv], start=1):
+    root, draw = children[ROOT], float(tree.draw_score)
+    for number, place in enumerate(_order(tree)[: settings.multipv], start=1):
         if place < 0:  # nothing but the root has been visited
-            q, d, m, mate = -float(root.wl), float(root.d), float(root.m), None
+            wl, d, m, mate = -float(root.wl), float(root.d), float(root.m), None
         else:
             child = children[place]
-            q, d, m, mate = float(child.wl), float(child.d), float(child.m) + 1.0, mate_of(child)
-        line = f"{head} score {_score(q, mate, settings.score_type)}"
+            wl, d, m, mate = float(child.wl), float(child.d), float(child.m) + 1.0, mate_of(child)
+        score = f"mate {mate}" if mate else f"cp {_score(wl, d * draw, settings.score_type)}"
+        line = f"{head} score {score}"
         if settings.show_wdl:
-            line += " wdl {} {} {}".format(*permille(q, d))
+            line += " wdl {} {} {}".format(*permille(wl, d))
         if settings.show_moves_left and has_moves_left:
             line += f" movesleft {max(round(m / 2.0), 0)}"
         if moment.seconds > 0.0:
@@ -71,48 +71,46 @@ def info_lines(moment: Moment, settings: Settings, has_moves_left: bool) -> Iter
 
 def variation(tree: GameTree, place: int) -> list[str]:
     """The moves of the line that begins with a child of the root; -1: with the best prior."""
-    children = tree.children
+    children, draw_score = tree.children, float(tree.draw_score)
     if place < 0:
         return [tree.move(ROOT, children[ROOT].next_edge)]
     moves = [tree.move(ROOT, children[place].edge)]
     while len(moves) < LONGEST_LINE:
-        parent = children[place]
-        if parent.position == NOT_EVALUATED or parent.children == 0:
+        parent, draw_score = children[place], -draw_score
+        below = _sorted(children, parent, draw_score)
+        if parent.position == NOT_EVALUATED or not below:
             break
-        best = min(
-            range(parent.first_child, parent.first_child + parent.children),
-            key=lambda index: _rank(children[index]),
-        )
-        if children[best].visits == 0:
-            break
-        moves.append(tree.move(place, children[best].edge))
-        place = best
+        moves.append(tree.move(place, children[below[0]].edge))
+        place = below[0]
     return moves
 
 
-def _order(children: Children) -> list[int]:
+def _order(tree: GameTree) -> list[int]:
     """The root's visited children, the best one first; [-1] where there is none."""
-    root = children[ROOT]
-    places = [
-        index
-        for index in range(root.first_child, root.first_child + root.children)
-        if children[index].visits > 0
-    ]
-    places.sort(key=lambda index: _rank(children[index]))
-    best = root.first_child + int(best_place(children))
+    root = tree.children[ROOT]
+    places = _sorted(tree.children, root, float(tree.draw_score))
+    best = root.first_child + tree.best_place
     if best in places:  # where ties are broken otherwise, the move that is played comes first
         places.remove(best)
         places.insert(0, best)
     return places or [-1]
 
 
-def _rank(child: Child) -> tuple[float, ...]:
-    """What children are sorted by, as ``puct`` chooses the best: proofs, visits, value, prior."""
+def _sorted(children: Children, parent: Child, draw_score: float) -> list[int]:
+    """The visited children of a parent in the order of ``puct.best_place``."""
+    first, end = int(parent.first_child), int(parent.first_child) + int(parent.children)
+    visited = [index for index in range(first, end) if children[index].visits > 0]
+    return sorted(visited, key=lambda index: _rank(children[index], draw_score))
+
+
+def _rank(child: Child, draw_score: float) -> tuple[float, ...]:
+    """What children are sorted by: proofs, visits, value, prior."""
     proven = 0.0
-    if child.visits > 0 and child.terminal != NOT_TERMINAL and child.wl != 0.0:
+    if child.terminal != NOT_TERMINAL and child.wl != 0.0:
         proven = math.copysign(1.0 if child.terminal == TABLEBASE else 2.0, child.wl)
-    plies = float(child.m) * (proven > 0.0) - float(child.m) * (proven < 0.0)
-    return -proven, plies, -int(child.visits), -float(child.wl), -float(prior_of(child.edge))
+    plies = float(child.m) * ((proven > 0.0) - (proven < 0.0))
+    value = float(child.wl) + draw_score * float(child.d)
+    return -proven, plies, -int(child.visits), -value, -float(prior_of(child.edge))
 
 
 def mate_of(child: Child) -> int | None:
@@ -123,23 +121,23 @@ def mate_of(child: Child) -> int | None:
     return moves if child.wl > 0.0 else -moves
 
 
-def mate_of_best(children: Children) -> int | None:
+def mate_of_best(tree: GameTree) -> int | None:
     """``mate_of`` the best move; None where it has not been visited."""
-    root = children[ROOT]
-    place = int(best_place(children))
-    return mate_of(children[root.first_child + place]) if place < root.children else None
+    root, place = tree.children[ROOT], tree.best_place
+    return mate_of(tree.children[root.first_child + place]) if place < root.children else None
 
 
-def _score(q: float, mate: int | None, score_type: ScoreType) -> str:
-    if mate is not None:
-        return f"mate {mate}"
+def _score(wl: float, drawn: float, score_type: ScoreType) -> int:
+    """A value as ``cp`` shows it; ``drawn`` is what draws add to wins less losses."""
     match score_type:
         case "centipawn":
-            return f"cp {centipawns(q)}"
+            return centipawns(wl)
+        case "W-L":
+            return round(10000 * wl)
+        case "Q":
+            return round(10000 * (wl + drawn))
         case "win_percentage":
-            return f"cp {round(5000 * q + 5000)}"
-        case _:  # a draw is worth nothing: Q is W - L
-            return f"cp {round(10000 * q)}"
+            return round(5000 * wl + 5000)
 
 
 def permille(q: float, d: float) -> tuple[int, int, int]:
@@ -156,7 +154,7 @@ def permille(q: float, d: float) -> tuple[int, int, int]:
 # --- every move of the root ---
 
 
-def verbose_lines(moment: Moment, fpu_value: float) -> Iterator[str]:
+def verbose_lines(moment: Moment) -> Iterator[str]:
     """Yield lc0's ``VerboseMoveStats``: a line a move, the worst one first, then the root's.
 
     V, what the net said of a position alone, is not kept, and shown as lc0 shows what it lacks.
@@ -166,7 +164,7 @@ def verbose_lines(moment: Moment, fpu_value: float) -> Iterator[str]:
     root = children[ROOT]
     visited = [children[root.first_child + place] for place in range(root.children)]
     policy = sum(float(prior_of(child.edge)) for child in visited if child.visits > 0)
-    fpu = -float(root.wl) - fpu_value * math.sqrt(policy)
+    fpu, draw = tree.first_play_urgency(policy), float(tree.draw_score)
     unvisited = edges[root.first_edge + root.children : root.first_edge + root.edges]
     rows: list[tuple[int, float, np.uint32, Child | None]] = [
         (int(child.visits), float(prior_of(child.edge)), child.edge, child) for child in visited
@@ -177,18 +175,20 @@ def verbose_lines(moment: Moment, fpu_value: float) -> Iterator[str]:
         known = child if visits > 0 else None
         move = tree.move(ROOT, edge)
         u = tree.exploration * prior / (1 + visits)
-        q = fpu if known is None else float(known.wl)
+        q = fpu if known is None else float(known.wl) + draw * float(known.d)
         head = _verbose_head(move, int(move_of(edge)), visits, prior)
-        yield f"{head}{_verbose_values(known, q)}(U: {u:6.5f}) (S: {q + u:8.5f}) (V:  -.----) "
+        yield f"{head}{_verbose_values(known, 1, q)}(U: {u:6.5f}) (S: {q + u:8.5f}) (V:  -.----) "
     head = _verbose_head("node", len(rows), tree.visits, policy)
-    yield f"{head}{_verbose_values(root, -float(root.wl))}(V:  -.----) "
+    yield f"{head}{_verbose_values(root, -1, draw * float(root.d) - float(root.wl))}(V:  -.----) "
 
 
 def _verbose_head(label: str, number: int, visits: int, prior: float) -> str:
     return f"info string {label:<5} ({number:<4}) N: {visits:>7} (+ 0) (P: {100 * prior:5.2f}%) "
 
 
-def _verbose_values(child: Child | None, q: float) -> str:
+def _verbose_values(child: Child | None, sign: int, q: float) -> str:
+    """Values for the root's mover; a child's are with ``sign`` 1, the root's own with -1."""
     if child is None:
         return f"(WL:  -.-----) (D: -.---) (M:  -.-) (Q: {q:8.5f}) "
-    return f"(WL: {q:8.5f}) (D: {float(child.d):5.3f}) (M: {float(child.m):4.1f}) (Q: {q:8.5f}) "
+    wl, d, m = sign * float(child.wl), float(child.d), float(child.m)
+    return f"(WL: {wl:8.5f}) (D: {d:5.3f}) (M: {m:4.1f}) (Q: {q:8.5f}) "

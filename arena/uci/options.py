@@ -7,8 +7,8 @@ real number is of type string, as lc0 has it, since UCI knows whole numbers only
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
 from arena.config import ConfigError, SearchParams
@@ -39,6 +39,8 @@ class Settings:
     verbose_move_stats: bool = False
     move_overhead_ms: int = 200
     nncache: int = 200_000
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the search that were set, among them those which have no effect as yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class UciOption:
 
     name: str
     kind: Kind
-    field: str
+    sets: str
     of_search: bool = False  # a field of Settings.search
     low: int = 0
     high: int = 0
@@ -55,7 +57,7 @@ class UciOption:
 
     def declared(self, settings: Settings) -> str:
         """The line that answers ``uci``; its default is what is set."""
-        value = getattr(settings.search if self.of_search else settings, self.field)
+        value = getattr(settings.search if self.of_search else settings, self.sets)
         shown = f"{value:f}" if isinstance(value, float) else str(value)
         line = f"option name {self.name} type {self.kind} default "
         if self.kind == "check":
@@ -100,15 +102,20 @@ _OURS = (
     UciOption("Visits", "spin", "visits", high=1_000_000),
 )
 
-_NOT_OFFERED = frozenset({"visits", "mode"})
-"""``go`` says how many visits; the value-only mode is not a search that could be asked to stop."""
-
-_SPELT = {
-    "noise": "DirichletNoise",
-    "tempdecay": "TempDecay",
-    "cpuct": "CPuct",
+_NEEDS = {
+    "cpuct_at_root": "root_has_own_cpuct_params",
+    "cpuct_base_at_root": "root_has_own_cpuct_params",
+    "cpuct_factor_at_root": "root_has_own_cpuct_params",
+    "fpu_value_at_root": "fpu_strategy_at_root",
 }
-"""Where lc0's name is not the field's in title case."""
+"""Settings that have an effect, and are allowed, only where another one is set: a GUI may set them
+before it sets that one."""
+
+_NOT_OFFERED = frozenset({"visits", "mode"})
+"""``go`` says how many visits; the value-only mode has a flag, lc0 has it as another program."""
+
+_SPELT = {"cpuct": "CPuct", "noise": "DirichletNoise", "tempdecay": "TempDecay"}
+"""First words of lc0's names that are not the field's in title case."""
 
 
 def uci_options() -> Iterator[UciOption]:
@@ -120,8 +127,8 @@ def uci_options() -> Iterator[UciOption]:
 
 
 def _of_search(setting: Option) -> UciOption:
-    words = setting.name.split("_")
-    name = "".join(_SPELT.get(word, word.title()) for word in words)
+    first, *others = setting.name.split("_")
+    name = "".join((_SPELT.get(first, first.title()), *map(str.title, others)))
     if setting.value_type is bool:
         return UciOption(name, "check", setting.name, of_search=True)
     if setting.value_type is int:
@@ -149,15 +156,22 @@ def with_option(settings: Settings, name: str, value: str) -> Settings:
             return settings
         raise OptionError(f"no option {name!r} that could be {value!r}")
     try:
-        read: Any = {known.field: known.read(value)}
+        read: Any = {known.sets: known.read(value)}
         if known.of_search:
-            return replace(settings, search=replace(settings.search, **read))
+            asked = {**settings.asked, **read}
+            return replace(settings, search=_with_asked(settings.search, asked), asked=asked)
         return replace(settings, **read)
     except ConfigError as error:
         reason = str(error).splitlines()[0].partition(": ")[2]
         raise OptionError(f"{known.name} {value}: {reason}") from None
     except OptionError as error:
         raise OptionError(f"{known.name}: {error}, not {value!r}") from None
+
+
+def _with_asked(search: SearchParams, asked: Mapping[str, Any]) -> SearchParams:
+    values = {**asdict(search), **asked}
+    void = [name for name, needed in _NEEDS.items() if values[needed] in (False, "same")]
+    return SearchParams(**{name: value for name, value in values.items() if name not in void})
 
 
 def read_setoption(words: str) -> tuple[str, str]:
@@ -170,12 +184,3 @@ def read_setoption(words: str) -> tuple[str, str]:
     if first != "name" or not name.strip():
         raise OptionError("setoption: write setoption name NAME value VALUE")
     return name.strip(), value.strip()
-
-
-def same_search(a: SearchParams, b: SearchParams) -> bool:
-    """Whether a tree that was searched by one is what the other would have searched."""
-    return all(
-        getattr(a, setting.name) == getattr(b, setting.name)
-        for setting in fields(SearchParams)
-        if setting.name != "visits"
-    )

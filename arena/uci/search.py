@@ -80,7 +80,9 @@ class Searcher:
         """
         allowed = _indices(at, limits.searchmoves)
         self._tree.go_to(at, allowed, settings.search)
-        run = _Run(self._tree, self._evaluator(settings.nncache), limits, settings, control, report)
+        forced = len(at.legal()) == 1 and control.seconds is not None
+        evaluator = self._evaluator(settings.nncache)
+        run = _Run(self._tree, evaluator, limits, settings, control, report, forced)
         try:
             run.visit_until_done()
             while control.endless and not control.stopped.wait(PONDER_POLL_SECONDS):
@@ -109,7 +111,9 @@ class _Run:
         settings: Settings,
         control: Control,
         report: Callable[[Moment], None],
+        forced: bool,
     ):
+        self._forced = forced and limits.movetime is None and not control.endless
         self._tree, self._evaluator = tree, evaluator
         self._limits, self._control, self._report = limits, control, report
         self._began = time.perf_counter()
@@ -126,7 +130,7 @@ class _Run:
         next_check = self._kept + 1
         while True:
             aim = self._aim()
-            depth, done = self._tree.step(self._evaluator, aim)
+            depth, done = self._tree.step(self._evaluator, aim, not self._control.endless)
             if depth is not None:
                 self._leaves += 1
                 self._depths += depth
@@ -136,7 +140,7 @@ class _Run:
                 return
             if visits == 0:
                 continue
-            if self._control.time_is_up() or self._is_deep_enough():
+            if self._forced or self._control.time_is_up() or self._is_deep_enough():
                 return
             if visits >= next_check:
                 next_check = visits + CHECK_VISITS
@@ -183,7 +187,7 @@ class _Run:
         mate = self._limits.mate
         if mate is None or self._control.endless:
             return False
-        found = mate_of_best(self._tree.children)
+        found = mate_of_best(self._tree)
         return found is not None and 0 < found <= mate
 
     def _report_news(self) -> None:

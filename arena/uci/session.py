@@ -187,7 +187,7 @@ class Session:
 
                 move = searcher.search(at, limits, settings, control, report)
                 if settings.verbose_move_stats:
-                    self._write(*verbose_lines(moments[0], settings.search.fpu_value))
+                    self._write(*verbose_lines(moments[0]))
         except Exception as error:  # a GUI that gets no move waits for ever
             self._complain(_shown(f"{type(error).__name__}: {error}", 4 * LONGEST_ECHO))
         finally:

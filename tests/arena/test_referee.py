@@ -13,7 +13,7 @@ from conftest import read_jsonl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.game import ADJUDICATIONS, GameRecord, Opening, PairRecord, Result, Termination
+from arena.game import ADJUDICATIONS, FORFEITS, GameRecord, Opening, PairRecord, Result, Termination
 from arena.referee import RefereeError, check_game, check_pair, position_key
 
 START = chess.STARTING_FEN
@@ -80,15 +80,21 @@ def test_games_that_end_by_the_rules_are_accepted(opening: Opening, seed: int) -
 
 def test_every_termination_was_among_them() -> None:
     seen = {random_game(opening, seed).termination for opening in OPENINGS for seed in range(12)}
-    assert seen == set(Termination) - set(ADJUDICATIONS)
+    assert seen == set(Termination) - ADJUDICATIONS - FORFEITS
 
 
 @pytest.mark.parametrize(
     ("moves", "result", "termination", "accepted"),
     [
-        ("e2e4 e7e5", "0-1", Termination.RESIGNATION, True),  # white is to move
-        ("e2e4 e7e5", "1-0", Termination.RESIGNATION, False),
-        ("e2e4", "1-0", Termination.RESIGNATION, True),
+        ("e2e4 e7e5", "0-1", Termination.RESIGNATION, True),
+        ("e2e4 e7e5", "1-0", Termination.RESIGNATION, True),
+        ("e2e4 e7e5", "1/2-1/2", Termination.RESIGNATION, False),
+        ("e2e4 e7e5", "1/2-1/2", Termination.DRAW_ADJUDICATION, True),
+        ("e2e4 e7e5", "1-0", Termination.DRAW_ADJUDICATION, False),
+        ("e2e4 e7e5", "0-1", Termination.TABLEBASE, True),
+        ("e2e4 e7e5", "0-1", Termination.TIME_FORFEIT, True),  # white is to move
+        ("e2e4 e7e5", "1-0", Termination.ILLEGAL_MOVE, False),
+        ("e2e4", "1-0", Termination.CRASH, True),
         ("e2e4", "1/2-1/2", Termination.MAX_LENGTH, True),
         ("e2e4", "1-0", Termination.MAX_LENGTH, False),
         ("e2e5", "1-0", Termination.RESIGNATION, False),  # no legal move
@@ -99,7 +105,7 @@ def test_every_termination_was_among_them() -> None:
 def test_ends_by_a_rule_of_the_run(
     moves: str, result: Result, termination: Termination, accepted: bool
 ) -> None:
-    """They are of games that chess has not ended; who resigns is to move."""
+    """They are of games that chess has not ended; who forfeits one is to move."""
     with nullcontext() if accepted else pytest.raises(RefereeError):
         check_game(Opening(START), game(moves, result, termination))
 

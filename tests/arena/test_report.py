@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import chess.pgn
 import pytest
 from scripted_match import OPENINGS, identity, pair, run_folder
 
+from arena.config import Part
 from arena.game import Opening
 from arena.ledger import Ledger, LedgerError
 from arena.report.files import atomic_writer
@@ -196,7 +199,7 @@ def test_sessions_give_the_conditions_that_do_not_decide(folder):
     summary = summarize(read_run(folder))
     assert summary["evaluator"] == "torch (runs on cuda)"
     assert (summary["date"], summary["sessions"]) == ("2025-01-31", 2)
-    assert summary["device"] == "cuda:0 (a GPU)"
+    assert summary["device"] == "cpu (a processor), then cuda:0 (a GPU)"
     assert summary["throughput"]["pairs_per_minute"] == 3.0
     assert summary["throughput"]["batch_fill"] == 0.75
     assert [net["training_steps"] for net in summary["nets"]] == [None, 12000]
@@ -446,3 +449,26 @@ def test_summary_json_is_one_document(folder):
     text = (folder / "summary.json").read_text()
     assert json.load(io.StringIO(text))["pairs"] == 5
     assert text.endswith("}\n")
+
+
+def test_what_killed_reports_left_behind_goes_with_the_next_one(folder):
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    left = [f".games.pgn.{int(dead.stdout)}.tmp", f".report.md.{int(dead.stdout)}.tmp"]
+    kept = [f".summary.json.{os.getppid()}.tmp", ".games.pgn.mine.tmp"]  # somebody still writes
+    for name in (*left, *kept):
+        (folder / name).touch()
+    write_reports(folder)
+    assert {path.name for path in folder.iterdir() if path.name[0] == "."} == set(kept)
+
+
+def test_a_report_of_a_part_says_what_it_is(folder):
+    session_started(folder, session(part=Part(2, 3)))
+    run = read_run(folder)
+    text = rendered(folder)
+    assert summarize(run)["parts"] == ["2/3"]
+    assert "part 2/3" in text
+    assert any(
+        "`arena merge` puts the parts together" in one for one in caveats(run, summarize(run))
+    )
