@@ -69,6 +69,11 @@ def info_lines(moment: Moment, settings: Settings, has_moves_left: bool) -> Iter
         yield f"{line} pv {' '.join(variation(tree, place))}"
 
 
+def best_line(moment: Moment) -> list[str]:
+    """The moves that are expected, the best one first."""
+    return variation(moment.tree, _order(moment.tree)[0])
+
+
 def variation(tree: GameTree, place: int) -> list[str]:
     """The moves of the line that begins with a child of the root; -1: with the best prior."""
     children, draw_score = tree.children, float(tree.draw_score)

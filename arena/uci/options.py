@@ -179,8 +179,8 @@ def read_setoption(words: str) -> tuple[str, str]:
 
     Raises OptionError without a name.
     """
-    first, _, rest = words.strip().partition(" ")
-    name, _, value = f" {rest.strip()} ".partition(" value ")
+    first, _, rest = " ".join(words.split()).partition(" ")
+    name, _, value = f" {rest} ".partition(" value ")
     if first != "name" or not name.strip():
         raise OptionError("setoption: write setoption name NAME value VALUE")
     return name.strip(), value.strip()

@@ -33,6 +33,10 @@ PONDER_POLL_SECONDS = 0.02
 """How soon a search that has nothing left to do notices that it may end."""
 
 
+Report = Callable[[Moment, bool], None]
+"""Told how the search stands now and then, and once, with True, when it has come to its end."""
+
+
 @dataclass(slots=True)
 class Control:
     """What the thread that reads commands tells the one that searches."""
@@ -70,9 +74,9 @@ class Searcher:
         limits: Limits,
         settings: Settings,
         control: Control,
-        report: Callable[[Moment], None],
+        report: Report,
     ) -> str:
-        """Return the move to be played, UCI; ``report`` is called now and then, and at the end.
+        """Return the move to be played, UCI.
 
         ``at`` must have a legal move. At least one visit is made. An endless search returns only
         when it is told to stop, or to end some time (``Control``). Raises EvaluationError where the
@@ -87,7 +91,7 @@ class Searcher:
             run.visit_until_done()
             while control.endless and not control.stopped.wait(PONDER_POLL_SECONDS):
                 pass
-            report(run.moment())
+            report(run.moment(), True)
             return self._tree.choose()
         except BaseException:
             self._tree.forget()  # it waits for an answer, or is worth nothing
@@ -110,7 +114,7 @@ class _Run:
         limits: Limits,
         settings: Settings,
         control: Control,
-        report: Callable[[Moment], None],
+        report: Report,
         forced: bool,
     ):
         self._forced = forced and limits.movetime is None and not control.endless
@@ -198,7 +202,7 @@ class _Run:
         news = self._tree.best, self._depth(), self._deepest
         if news != self._reported or quiet >= SILENT_SECONDS:
             self._reported_at, self._reported = now, news
-            self._report(self.moment())
+            self._report(self.moment(), False)
 
 
 def _indices(at: Standing, moves: tuple[str, ...]) -> tuple[int, ...]:
@@ -217,5 +221,5 @@ def warmed_up(evaluator: Evaluator, seed: int) -> Searcher:
         (standing(STARTPOS, ("e2e4",), beginning), Limits(nodes=4, searchmoves=("e7e5", "c7c5"))),
     ):
         control = Control(time.perf_counter(), endless=False)
-        searcher.search(at, limits, Settings(), control, lambda moment: None)
+        searcher.search(at, limits, Settings(), control, lambda moment, last: None)
     return Searcher(evaluator, seed)

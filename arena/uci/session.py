@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
-from arena.uci.info import Moment, info_lines, verbose_lines
+from arena.uci.info import Moment, best_line, info_lines, verbose_lines
 from arena.uci.limits import Limits, read_limits, seconds_for_move
 from arena.uci.options import OptionError, Settings, read_setoption, uci_options, with_option
 from arena.uci.search import Control, Searcher
@@ -69,7 +69,7 @@ class Session:
     def handle(self, line: str) -> bool:
         """Answer one line; returns False where it says to quit."""
         read_at = time.perf_counter()
-        command, _, rest = line.strip().partition(" ")
+        command, rest = [*line.split(maxsplit=1), "", ""][:2]
         match command:
             case "uci":
                 self._introduce()
@@ -172,8 +172,7 @@ class Session:
         self, at: Standing, limits: Limits, settings: Settings, control: Control, new_game: bool
     ) -> None:
         """Search and say the move; there is one whatever happens."""
-        move = at.legal()[0]
-        moments: list[Moment] = []
+        move, line = at.legal()[0], [""]
         try:
             searcher = self._wait(control)
             if searcher is not None:
@@ -181,17 +180,19 @@ class Session:
                     searcher.new_game()
                 has_moves_left = searcher.has_moves_left
 
-                def report(moment: Moment) -> None:
-                    moments[:] = [moment]
+                def report(moment: Moment, last: bool) -> None:
                     self._write(*info_lines(moment, settings, has_moves_left))
+                    if last:
+                        line[:] = best_line(moment)
+                        if settings.verbose_move_stats:
+                            self._write(*verbose_lines(moment))
 
                 move = searcher.search(at, limits, settings, control, report)
-                if settings.verbose_move_stats:
-                    self._write(*verbose_lines(moments[0]))
         except Exception as error:  # a GUI that gets no move waits for ever
             self._complain(_shown(f"{type(error).__name__}: {error}", 4 * LONGEST_ECHO))
         finally:
-            self._write(f"bestmove {move}")
+            expects = f" ponder {line[1]}" if line[0] == move and len(line) > 1 else ""
+            self._write(f"bestmove {move}{expects}")
 
     def _wait(self, control: Control) -> Searcher | None:
         """The searcher; None where the search is stopped before there is one."""
