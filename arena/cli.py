@@ -20,10 +20,24 @@ from arena.commands import (
     run,
     selfplay,
     sprt,
+    uci,
 )
 from swa.command_line import Parser, ShowVersion, run_command
 
-COMMANDS = (run, report, merge, ratings, plan, analyze, import_pgn, selfplay, bench, doctor, sprt)
+COMMANDS = (
+    run,
+    report,
+    merge,
+    ratings,
+    plan,
+    analyze,
+    import_pgn,
+    selfplay,
+    uci,
+    bench,
+    doctor,
+    sprt,
+)
 
 EPILOG = """\
 exit codes:
