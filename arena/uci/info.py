@@ -23,7 +23,7 @@ from arena.kernel.tree import (
     move_of,
     prior_of,
 )
-from arena.report.pgn import centipawns
+from arena.scores import centipawns
 from arena.uci.game_tree import GameTree
 from arena.uci.options import ScoreType, Settings
 
