@@ -122,7 +122,7 @@ def test_what_an_engine_is_told(tmp_path: Path) -> None:
     lines = [line.split(maxsplit=1)[1].strip() for line in log.read_text().splitlines()]
     assert lines[:5] == [
         "uci",
-        "setoption name hash value 32",
+        "setoption name Hash value 32",
         "setoption name Wild value true",
         "setoption name UCI_ShowWDL value true",
         "isready",
