@@ -218,7 +218,7 @@ class EngineProcess:
             async with asyncio.timeout(STARTING):
                 await wire.initialize()
                 await wire.configure(_parsed(options, wire.options))
-                if "UCI_ShowWDL" in wire.options and "UCI_ShowWDL" not in options:
+                if "UCI_ShowWDL" in wire.options and "uci_showwdl" not in map(str.lower, options):
                     await wire.configure({"UCI_ShowWDL": True})
                 await wire.ping()
         except BaseException:
@@ -400,10 +400,17 @@ class EngineProcess:
 def _parsed(
     options: Mapping[str, str], known: Mapping[str, chess.engine.Option]
 ) -> dict[str, chess.engine.ConfigValue]:
-    """Texts as the library wants them: of a switch it takes all but "false" for true."""
-    values: dict[str, chess.engine.ConfigValue] = dict(options)
-    for name, value in options.items():
-        if name in known and known[name].type == "check":
+    """Options as the library wants them.
+
+    Of a switch it takes all texts but "false" for true. A name in other letters than the engine's
+    it would find, and then set the default of what it takes for another option.
+    """
+    values: dict[str, chess.engine.ConfigValue] = {}
+    for given, value in options.items():
+        option = known.get(given)
+        name = given if option is None else option.name
+        values[name] = value
+        if option is not None and option.type == "check":
             if value not in ("true", "false"):
                 raise chess.engine.EngineError(f"option {name}: is true or false, not {value!r}")
             values[name] = value == "true"

@@ -294,6 +294,10 @@ class Lane:
             games.advance, self._flight, params, exploration, self._questions
         )
         self._receive = compiled_for(games.receive, self._flight, params, self._questions, 0)
+        if self._timed:  # what compiles during a game is on somebody's clock
+            turns.has_room(self._flight, 0)
+            compiled_for(turns.play_given, self._flight, 0, 0, 0, 0.0, 0.0, params)
+            compiled_for(turns.play_move, self._flight, 0, self._flight.children[0], params)
         for slot in range(slots):
             self._refill(slot)
 
@@ -334,7 +338,9 @@ class Lane:
         """Answer one evaluator's leaves and walk on; returns whether a game needs the caller."""
         began = time.monotonic()
         if self._timed:
-            late = self._deadlines <= began + self._step_seconds
+            # A leaf waits for the other nets' turns, and its move for the end of a step.
+            reserve = (len(self._evaluators) + 1) * self._step_seconds
+            late = self._deadlines <= began + reserve
             self._flight.games["stop"][late] = 1
         params, exploration = self._settings.params, self._settings.exploration
         news = self._advance(self._flight, params, exploration, self._questions)

@@ -122,7 +122,7 @@ def test_what_an_engine_is_told(tmp_path: Path) -> None:
     lines = [line.split(maxsplit=1)[1].strip() for line in log.read_text().splitlines()]
     assert lines[:5] == [
         "uci",
-        "setoption name hash value 32",
+        "setoption name Hash value 32",
         "setoption name Wild value true",
         "setoption name UCI_ShowWDL value true",
         "isready",
@@ -531,3 +531,30 @@ def test_stockfish_plays_a_net(stockfish: str) -> None:
         assert all(1 <= nodes <= 2000 for nodes in visits)
         assert record.q[mine][-1] == 1.0, "it sees the mate that it gives"
         assert remarks[-1].score == "+M1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clocks", [False, True])
+def test_stockfish_plays_maia(stockfish: str, shared: Path, tmp_path: Path, clocks: bool) -> None:
+    """As anybody would ask for it, unattended, with all there is to know in the PGN."""
+    out = tmp_path / "run"
+    net = ["--net", f"path={shared / 'nets' / 'maia-1900.pb.gz'}", "visits=100"]
+    engine = ["--engine", f"cmd={stockfish}", "name=sf", "option.Hash=16", "nodes=1000"]
+    clock = ["tc=20+0.2", "timemargin=60000"] if clocks else []
+    assert run([*net, *clock], [*engine, *clock], out=out, pairs=4) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["games"], summary["doubts"], summary["faults"]["void"]) == (8, [], 0)
+    assert summary["score"] > 0.8, "far from the strength of a net with so few visits"
+    for game in read_games(out):
+        assert not game.errors
+        assert game.headers["Termination"] in summary["terminations"]
+        assert ("TimeControl" in game.headers) is clocks
+        for node in game.mainline():
+            if node.comment == "book":
+                continue
+            mover = game.headers["Black" if node.turn() else "White"]
+            engine_s = r"([+-]\d+\.\d\d|[+-]M\d+)/\d+ \d+\.\d{3}s, n=\d+"
+            pattern = engine_s if mover == "sf" else r"[+-]\d+\.\d\d/\d+ \d+\.\d{3}s"
+            clock_s = r" \[%clk 0:00:\d\d\.\d{3}\]" if clocks else ""
+            assert re.fullmatch(pattern + clock_s, " ".join(node.comment.split())), node.comment
+            assert (node.clock() is not None) is clocks

@@ -14,10 +14,11 @@ KILLED = Path(sys.argv[1])
 
 
 def be_killed(board: chess.Board, limits: dict[str, int]) -> None:
-    if KILLED.exists():
+    try:
+        KILLED.touch(exist_ok=False)
+    except FileExistsError:
         play(board, limits)
     else:
-        KILLED.touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
