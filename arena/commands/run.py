@@ -31,6 +31,8 @@ examples:
   arena run --nets raw.pb.gz swa.pb.gz --no-sprt --pairs 500 --json
   arena run --nets raw.pb.gz swa.pb.gz --part 2/3 --out part-2
   arena run --nets a.pb.gz b.pb.gz c.pb.gz --pairs 500 --tournament gauntlet
+  arena run --nets a.pb.gz --net "path=a.pb.gz visits=200 cpuct=2.0"
+  arena run --nets a.pb.gz --engine "cmd=stockfish nodes=5000 option.Hash=16"
 """
 
 

@@ -17,7 +17,7 @@ from types import ModuleType, SimpleNamespace
 import chess
 import chess.pgn
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_match import identity, scripted_choice, scripted_net, write_book
 from test_player_words import limits as any_limits
@@ -168,6 +168,7 @@ engines = st.builds(
 )
 
 
+@settings(max_examples=30)  # each is brought to the disk
 @given(one=nets | engines, other=nets | engines)
 def test_players_are_read_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory,
@@ -381,15 +382,25 @@ def test_what_is_no_engine_is_refused(
 # --- matches ---
 
 
-class RandomMover:
-    """Stands for ``arena.engines``: moves that depend on the game alone."""
+class Shuffler:
+    """Stands for ``arena.engines``: takes its last move back where it can, so games are short."""
+
+    def __init__(self) -> None:
+        self._boards: dict[tuple[int, bool], chess.Board] = {}
 
     def find_move(self, state: GameState, answer: Callable[[Answer], None]) -> None:
-        board = final_position(state.task.opening)
-        for move in state.moves:
+        key = (state.task.pair, state.task.candidate_white)
+        start = final_position(state.task.opening)
+        board = self._boards.setdefault(key, start.copy())
+        for move in state.moves[len(board.move_stack) - len(start.move_stack) :]:
             board.push_uci(move)
         moves = sorted(board.legal_moves, key=chess.Move.uci)
-        answer(FoundMove(random.Random(" ".join(state.moves)).choice(moves).uci(), 0.1, 0.2, 5))
+        chosen = random.Random(" ".join(state.moves)).choice(moves)
+        if len(state.moves) >= 2:
+            last = chess.Move.from_uci(state.moves[-2])
+            back = chess.Move(last.to_square, last.from_square)
+            chosen = back if back in moves else chosen
+        answer(FoundMove(chosen.uci(), 0.1, 0.2, 5))
 
     def game_over(self, game: int) -> None:
         pass
@@ -399,9 +410,9 @@ STARTED: list[tuple[EnginePlayer, int]] = []
 
 
 @contextlib.contextmanager
-def engine_player(spec: EnginePlayer, concurrency: int) -> Iterator[RandomMover]:
+def engine_player(spec: EnginePlayer, concurrency: int) -> Iterator[Shuffler]:
     STARTED.append((spec, concurrency))
-    yield RandomMover()
+    yield Shuffler()
 
 
 @pytest.fixture
@@ -418,7 +429,7 @@ def arena(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setitem(sys.modules, "arena.engines", engines)
     STARTED.clear()
     write_book(tmp_path / "book.pgn")
-    words = ["run", "--openings", "book.pgn", "--pairs", "3", "--no-sprt", "--parallel", "4"]
+    words = ["run", "--openings", "book.pgn", "--pairs", "2", "--no-sprt", "--parallel", "4"]
     return [*words, "-q", "--visits", "3", "--out", "out"]
 
 
@@ -537,7 +548,7 @@ def test_an_engine_that_is_not_there_leaves_no_folder(
 def test_a_tournament_of_all_kinds(
     arena: list[str], stub: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*arena, "--nets", "a.pb", "--net", "path=a.pb visits=9"]
+    words = [*arena, "--pairs", "1", "--nets", "a.pb", "--net", "path=a.pb visits=9"]
     words += ["--engine", f"cmd={stub} nodes=5"]
     assert main([word for word in words if word != "-q"]) == 0
     shown = capsys.readouterr()
