@@ -83,7 +83,8 @@ def test_a_mate_counts_even_with_the_hundredth_ply(tables: Tablebase) -> None:
         ("k7/2Q5/1K6/8/8/8/8/8 b - - 0 1", 0),  # stalemate
         ("8/8/8/8/8/1k6/1p6/1K6 w - - 0 1", 0),  # opposition
         ("8/8/8/8/8/3k4/8/4K2B w - - 0 1", 0),
-        ("8/8/8/2k5/3Pp3/8/8/4K3 b - d3 0 1", 2),  # takes en passant, and its other pawn runs
+        ("8/8/7k/8/3Pp3/8/7K/8 b - d3 0 1", 2),  # takes en passant, and its pawn runs
+        ("8/8/7k/8/3Pp3/8/7K/8 b - - 0 1", 0),  # both pawns run
     ],
 )
 def test_positions_that_anybody_can_judge(tables: Tablebase, fen: str, wdl: int) -> None:
@@ -137,7 +138,9 @@ def test_root_moves_keep_the_result_and_leave_out_none_that_does(
         elif best == 0:
             keep = {move for move, dtz in values.items() if dtz == 0 or abs(dtz) > 100}
         else:
-            keep = {move for move, dtz in values.items() if -50 < dtz < 0}
+            # Where a move may reach the 50-move rule, only the most stubborn are left.
+            most = min(values.values())
+            keep = {move for move, dtz in values.items() if most > -50 or dtz == most}
         assert set(found.moves) <= set(values)
         if best == 1:
             assert set(found.moves) == keep
@@ -149,7 +152,7 @@ def test_root_moves_keep_the_result_and_leave_out_none_that_does(
         elif best == 0:
             assert set(found.moves) <= keep
         else:
-            assert set(found.moves) >= keep or not keep
+            assert set(found.moves) == keep
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_moves_are_ranked_as_lc0_ranks_them(dtz: int, clock: int, hurry: bool, r
 
 
 def test_a_mate_in_one_is_the_shortest_win(tables: Tablebase) -> None:
-    board = chess.Board("k7/8/1K6/8/8/8/8/7Q w - - 0 1")
+    board = chess.Board("k7/8/1K6/8/8/8/7Q/8 w - - 0 1")
     found = tables.root_moves(board, shortest=True)
     assert found is not None
     assert found.moves
