@@ -54,8 +54,9 @@ def adjudication_summary(
     by_rule = [_rule_summary(rule, found) for rule, found in ended.items()]
     audits = [audit for found in ended.values() for audit in _audits(found)]
     saved = [rule["plies_saved"] for rule in by_rule if rule["plies_saved"] is not None]
-    played = sum(len(game.moves) + _after(game) for game in games)
-    share = sum(saved) / (sum(saved) + played) if saved and played else None
+    spent = sum(map(_after, games))
+    whole = sum(saved) + spent + sum(len(game.moves) for game in games)
+    share = sum(saved) / whole if saved else None
     wrong = sum(map(_is_wrong, audits))
     return AdjudicationSummary(
         rules=by_rule,
@@ -65,6 +66,7 @@ def adjudication_summary(
         error_ci=list(proportion_interval(wrong, len(audits))) if audits else None,
         plies_saved=sum(saved) if saved else None,
         saved=share,
+        saved_unaudited=None if share is None else share + spent / whole,
         evaluations_saved=(
             share / (1.0 - share) * evaluations if share is not None and evaluations else None
         ),
@@ -171,6 +173,7 @@ def saving(summary: AdjudicationSummary) -> str:
     if summary["saved"] is None or summary["plies_saved"] is None:
         return ""
     words = f"By the games that were played on, {percent(summary['saved'])} of all moves were saved"
+    words += f" ({percent(summary['saved_unaudited'])} without the audit)"
     if (evaluations := summary["evaluations_saved"]) is not None:
         words += f", some {evaluations:,.0f} evaluations"
     return f"{words}."

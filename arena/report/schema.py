@@ -148,6 +148,7 @@ class AdjudicationSummary(TypedDict):
     error_ci: list[float] | None
     plies_saved: float | None
     saved: float | None  # share of the plies that there would have been otherwise
+    saved_unaudited: float | None  # what that share would be if no game had been played on
     evaluations_saved: float | None  # by that share
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import chess
+import chess.syzygy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.adjudication import Adjudication, MovedGame, RuleJudge, is_audited, judges
+from arena.adjudication import Adjudication, MovedGame, Probe, RuleJudge, is_audited, judges
 from arena.adjudication_rules import (
     NO_RULES,
     AdjudicationRules,
@@ -31,7 +35,7 @@ from arena.game import (
     Termination,
     game_seed,
 )
-from arena.openings import default_book
+from arena.openings import default_book, final_position
 from arena.referee import RefereeError, check_game
 from arena.scores import centipawns, expected_result, wdl
 from arena.search import BatchedSearch, Player
@@ -332,25 +336,30 @@ RULES = AdjudicationRules(
 )
 
 
-def play(rules: AdjudicationRules, pairs: int = 12) -> dict[tuple[int, bool], GameRecord]:
-    book = default_book()
+def play(
+    rules: AdjudicationRules,
+    openings: Mapping[int, Opening] | None = None,
+    probe: Probe | None = None,
+) -> dict[tuple[int, bool], GameRecord]:
+    """Both games of each pair, by the pair and whether the candidate has white."""
+    openings = openings or {pair: default_book().opening(7 * pair) for pair in range(12)}
     tasks = [
         GameTask(
             pair,
             first,
-            book.opening(7 * pair),
+            opening,
             white=int(first),
             black=int(not first),
             seed=game_seed(1, 2 * pair + first),
         )
-        for pair in range(pairs)
+        for pair, opening in openings.items()
         for first in (True, False)
     ]
     nets = [
         Player("one", HashEvaluator(1), SearchParams(visits=6)),
         Player("other", HashEvaluator(2), SearchParams(visits=3)),
     ]
-    search = BatchedSearch(nets, 8, 2, judge_of=judges(rules))
+    search = BatchedSearch(nets, 8, 2, judge_of=judges(rules, probe))
     finished = search.play([iter(tasks[::2]), iter(tasks[1::2])])
     games = {}
     for game in finished:
@@ -378,30 +387,75 @@ def test_an_audit_changes_no_result_and_ends_as_the_game_would_have() -> None:
             assert half[key].played_on in (None, found)
 
 
+def check_ruling(
+    rules: AdjudicationRules, opening: Opening, game: GameRecord, probe: Probe | None = None
+) -> None:
+    """Judge a game once more, by python-chess's board and the record's rounded numbers."""
+    board = final_position(opening)
+    judge = RuleJudge(rules, probe, len(opening.moves))
+    for index, move in enumerate(game.moves):
+        board.push_uci(move)
+        view = after(
+            board.fen(),
+            ply=len(opening.moves) + index + 1,
+            move_number=board.fullmove_number - board.turn,
+            q=game.q[index],
+            d=game.d[index],
+        )
+        last = index + 1 == len(game.moves)
+        if not last or game.termination in ADJUDICATIONS:
+            expected = Adjudication(game.result, game.termination) if last else None
+            assert judge.moved(view) == expected
+
+
 def test_every_ruling_can_be_seen_in_the_record() -> None:
-    """The ledger's rounded numbers lead a judge to the same move and result."""
     for (pair, _), game in play(replace(RULES, audit=0.0)).items():
-        opening = default_book().opening(7 * pair)
-        board = chess.Board(opening.fen)
-        for move in opening.moves:
-            board.push_uci(move)
-        judge = RuleJudge(RULES, opening_plies=len(opening.moves))
-        rulings = []
-        for index, move in enumerate(game.moves):
-            board.push_uci(move)
-            view = after(
-                board.fen(),
-                ply=len(opening.moves) + index + 1,
-                move_number=board.fullmove_number - board.turn,
-                q=game.q[index],
-                d=game.d[index],
-            )
-            rulings.append(judge.moved(view) if not board.is_game_over() else None)
-        expected = None
-        if game.termination in ADJUDICATIONS:
-            expected = Adjudication(game.result, game.termination)
-        assert rulings[:-1] == [None] * (len(game.moves) - 1)
-        assert rulings[-1] == expected
+        check_ruling(RULES, default_book().opening(7 * pair), game)
+
+
+def endgame(seed: int) -> Opening:
+    """A game of five men that is not over."""
+    chance = random.Random(seed)
+    while True:
+        board = chess.Board(None)
+        men = "Kk" + "".join(chance.choices("QRBNPqrbnp", k=3))
+        for man, square in zip(men, chance.sample(chess.SQUARES, 5), strict=True):
+            board.set_piece_at(square, chess.Piece.from_symbol(man))
+        if board.is_valid() and not board.is_game_over():
+            return Opening(board.fen())
+
+
+@pytest.mark.slow
+def test_two_thousand_games_with_all_rules_end_as_python_chess_says(shared: Path) -> None:
+    rules = AdjudicationRules(
+        draw=DrawRule(movenumber=20, movecount=3, score=15),
+        resign=ResignRule(movecount=3, score=60, twosided=True),
+        tablebase=True,
+        maxmoves=75,
+        audit=0.1,
+    )
+    tables = chess.syzygy.open_tablebase(str(shared / "syzygy"))
+
+    def probe(board: chess.Board) -> int | None:
+        found = tables.get_wdl(board) if chess.popcount(board.occupied) <= 4 else None
+        return found if found is None else (found > 1) - (found < -1)
+
+    openings = {
+        pair: default_book().opening(pair) if pair % 2 else endgame(pair) for pair in range(1000)
+    }
+    games = play(rules, openings, probe)
+    assert len(games) == 2000
+    for (pair, _), game in games.items():
+        check_ruling(rules, openings[pair], game, probe)
+        if game.termination is Termination.TABLEBASE:
+            board = final_position(openings[pair])
+            for move in game.moves:
+                board.push_uci(move)
+            white = (1 if board.turn else -1) * tables.probe_wdl(board)
+            assert game.result == ("1-0" if white > 1 else "0-1" if white < -1 else "1/2-1/2")
+    ends = Counter(game.termination for game in games.values())
+    assert min(ends[end] for end in ADJUDICATIONS) >= 20
+    assert sum(game.played_on is not None for game in games.values()) >= 50
 
 
 def test_the_referee_replays_what_was_played_on() -> None:

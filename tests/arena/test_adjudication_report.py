@@ -93,6 +93,7 @@ def test_a_summary_counts_rules_nets_and_errors() -> None:
     played = 4 + 3 + 8 + 7 + 5 + 3 + 6 + 4
     assert found["plies_saved"] == rule["plies_saved"] == 3.0
     assert found["saved"] == pytest.approx(3.0 / (played + 3.0))
+    assert found["saved_unaudited"] == pytest.approx(9.0 / (played + 3.0))
     assert found["evaluations_saved"] == pytest.approx(1000 * 3.0 / played)
 
 
@@ -143,7 +144,7 @@ def test_files_of_a_run_with_rules(tmp_path: Path) -> None:
     assert (
         "| resignation | 3 | 2-0-1 | 2 | 1 (50.00 %): 0 against the baseline, 1 against" in report
     )
-    assert "By the games that were played on, 6.98 % of all moves were saved." in report
+    assert "6.98 % of all moves were saved (20.93 % without the audit)." in report
     assert "Of 2 games played on after a resignation, 1 ended otherwise (50.00 %)" in report
 
     pgn = io.StringIO((folder / "games.pgn").read_text())
