@@ -29,7 +29,7 @@ from arena.report.purpose import purpose_lines
 from arena.report.schema import Summary
 from arena.report.summary import Run
 from arena.report.verdict import heading_of
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch, Player, Visitor
 from arena.sessions import (
     SESSIONS_FILE,
     NetFile,
@@ -118,8 +118,7 @@ def play(
             for net, choice in zip(nets, choices, strict=True)
         ]
         if config.opening_filter is not None:
-            sieve = OpeningFilter(players[0].evaluator, *config.opening_filter)
-            deck = deck_of(identity, book, sieve, novices)
+            deck = deck_of(identity, book, _sieve(players[0], config.opening_filter), novices)
             _check_openings(ledger, deck)
         games = BatchedSearch(players, config.parallel, LANES, config.nncache)
         clock = _Clock(games, ledger)
@@ -132,6 +131,15 @@ def play(
                     session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
     return Played(run, summary, outcome.ending)
+
+
+def _sieve(baseline: Player | Visitor, bounds: tuple[float, float]) -> OpeningFilter:
+    if isinstance(baseline, Visitor):
+        raise MatchError(
+            f"--opening-filter: {baseline.name}, the baseline, is no net to value openings\n"
+            "Name a net first, or play without a filter."
+        )
+    return OpeningFilter(baseline.evaluator, *bounds)
 
 
 def _check_openings(ledger: Ledger, deck: Deck) -> None:

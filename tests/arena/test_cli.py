@@ -208,6 +208,7 @@ def test_run_plays_reports_and_says_so(match, tmp_path, capsys):
         "sessions.jsonl",
         "summary.json",
         "games.pgn",
+        "openings.csv",
         "report.md",
     }
     lines = captured.out.splitlines()
