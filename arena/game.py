@@ -88,7 +88,7 @@ class Opening:
     @property
     def chess960(self) -> bool:
         """Whether a castling right is one that only Chess960 knows."""
-        return bool(re.search("[A-Ha-h]", self.fen.split()[2]))
+        return re.match(r"\S+ +\S+ +\S*[A-Ha-h]", self.fen) is not None
 
     def board(self) -> chess.Board:
         """Return the position before the opening's moves. Raises ValueError for a wrong FEN."""

@@ -108,11 +108,6 @@ def play(
     judge_of = judges(identity.adjudication, tables.result if tables else None)
     nets = [seat.net for seat in seated if isinstance(seat, FoundNet)]
     novices = [net.name for net in nets if not net.spec.input_format.knows_chess960]
-    if config.opening_filter is not None and not isinstance(baseline, FoundNet):
-        raise MatchError(
-            "--opening-filter: it is the baseline's net that values the openings, and the baseline "
-            "is an engine\nName a net first, or play without a filter."
-        )
     deck = deck_of(identity, book, novices=novices)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
@@ -144,10 +139,8 @@ def play(
         session_started(folder, session)
         with ExitStack() as running:
             players = _players(running, config, seated, choices, tables)
-            first = players[0]
-            if config.opening_filter is not None and isinstance(first, Player):
-                sieve = OpeningFilter(first.evaluator, *config.opening_filter)
-                deck = deck_of(identity, book, sieve, novices)
+            if config.opening_filter is not None:
+                deck = deck_of(identity, book, _sieve(players[0], config.opening_filter), novices)
                 _check_openings(ledger, deck)
             games = BatchedSearch(
                 players, config.parallel, LANES, config.nncache, judge_of=judge_of
@@ -162,6 +155,15 @@ def play(
                     session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
     return Played(run, summary, outcome.ending, outcome.state)
+
+
+def _sieve(baseline: Player | Visitor, bounds: tuple[float, float]) -> OpeningFilter:
+    if isinstance(baseline, Visitor):
+        raise MatchError(
+            f"--opening-filter: {baseline.name}, the baseline, is no net to value openings\n"
+            "Name a net first, or play without a filter."
+        )
+    return OpeningFilter(baseline.evaluator, *bounds)
 
 
 def _check_openings(ledger: Ledger, deck: Deck) -> None:

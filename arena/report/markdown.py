@@ -305,7 +305,7 @@ def _selection(openings: OpeningsSummary) -> str:
         words.append(f"at most {openings['plies']} plies of each")
     if openings["filter"] is not None:
         low, high = openings["filter"]
-        words.append(f"only those whose |Q| by the baseline at one visit is {low:g} to {high:g}")
+        words.append(f"only those that the baseline's net values at {low:g} to {high:g} either way")
     if openings["chess960"]:
         words.append(f"{openings['chess960']:,} of those used with castling as in Chess960")
     return "".join(f", {part}" for part in words)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scripted_match import pair as scripted_pair
 from test_openings import book_of
 
-from arena.boards import board_of, legal_uci, position_of
+from arena.boards import board_of, legal_uci, position_of, replay
 from arena.books import BookFormat, Dealing
 from arena.config import SearchParams
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Termination, written
@@ -23,7 +23,7 @@ from arena.ledger import decode_pair, encode_pair
 from arena.openings import Deck, final_position, read_book
 from arena.referee import RefereeError, check_game
 from arena.report.pgn import MatchTags, write_game
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch, Player, _uci_moves
 from arena.selfplay import _Dealer
 from arena.selfplay_config import SelfplayConfig
 from arena.stand_ins import HashEvaluator
@@ -165,6 +165,31 @@ def test_kernel_and_python_chess_agree_on_moves(number: int, luck) -> None:
             break
         castling = [move for move in moves if board.is_castling(move)]
         board.push(luck.choice(castling or moves))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "moves"),
+    [
+        ("r3kr2/pppppppp/8/8/8/8/PPPPPPPP/R3KR2", ("e1f1", "e8c8")),
+        ("1r2k1r1/pppppppp/8/8/8/8/PPPPPPPP/1R2K1R1", ("e1g1", "e8b8")),
+        ("3rk2r/pppppppp/8/8/8/8/PPPPPPPP/3RK2R", ("e1d1", "e8g8")),
+        ("1k4r1/pppppppp/8/8/8/8/PPPPPPPP/1K4R1", ("b1g1", "b8g8")),
+        ("rk5r/pppppppp/8/8/8/8/PPPPPPPP/RK5R", ("b1a1", "b8h8")),
+    ],
+)
+def test_the_kernel_spells_castling_as_the_rest_does(pieces: str, moves: tuple[str, ...]) -> None:
+    rights = "Kk" if pieces.startswith("1k") else "KQkq"
+    start = start_board(f"{pieces} w {rights} - 0 1")
+    line, indices = replay(start, moves, 3)
+    assert tuple(_uci_moves(line.positions[0], indices)) == moves
+    after = board_of(line.positions[2], 2)
+    board = start.copy()
+    for text in moves:
+        move = board.parse_uci(text)
+        assert board.is_castling(move)
+        assert written(board, move) == text
+        board.push(move)
+    assert after.board_fen() == board.board_fen()
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ def test_without_flags_all_is_default() -> None:
 def test_every_option_has_a_flag_that_sets_it() -> None:
     values: dict[str, tuple[list[str], Any]] = {
         "sprt": (["-5", "0"], (-5.0, 0.0)),
+        "opening_filter": (["0.25", "0.5"], (0.25, 0.5)),
         "sprt_model": (["logistic"], "logistic"),
         "preset": (["pick-best"], "pick-best"),
         "tournament": (["gauntlet"], "gauntlet"),

@@ -248,12 +248,12 @@ def test_remarks_and_forfeits_are_in_the_ledger_where_there_are_some() -> None:
     check_pair(pair)  # type: ignore[arg-type]
     line = encode_pair(pair)  # type: ignore[arg-type]
     games = json.loads(line)["games"]
-    assert games[0]["remarks"] == [
-        ["+0.35", 18, 0.123, 59.877],
-        None,
-        ["-M3", 5, 0.0, None],
-        ["", 0, 1.5, 3725.25],
-    ]
+    assert games[0]["remarks"] == {
+        "score": ["+0.35", "", "-M3", ""],
+        "depth": [18, 0, 5, 0],
+        "seconds": [0.123, 0.0, 0.0, 1.5],
+        "clock": [59.877, None, None, 3725.25],
+    }
     assert games[0]["forfeit"] == "SIGSEGV: {oh}"
     assert games[1].keys() == {"candidate", "result", "termination", "moves", "q", "d", "visits"}, (
         "a plain game is written as ever"
@@ -266,20 +266,21 @@ def test_remarks_and_forfeits_are_in_the_ledger_where_there_are_some() -> None:
     [
         [],
         None,
-        [None] * 3,
-        [["+0.35", 18, 0.1]] * 4,
-        [["0.35", 18, 0.1, None]] * 4,
-        [["+0.35", -1, 0.1, None]] * 4,
-        [["+0.35", 1, -0.1, None]] * 4,
-        [["+0.35", 1, float("inf"), None]] * 4,
-        [["+0.35", 1, 0.1, float("nan")]] * 4,
-        [["+0.35", 1.5, 0.1, None]] * 4,
+        {"depth": [1] * 3},
+        {"depth": [-1] * 4},
+        {"depth": [1.5] * 4},
+        {"score": ["0,35"] * 4},
+        {"score": [1] * 4},
+        {"seconds": [-0.1] * 4},
+        {"seconds": [float("inf")] * 4},
+        {"clock": [float("nan")] * 4},
+        {"colour": ["red"] * 4},
     ],
 )
 def test_remarks_that_arena_did_not_write_are_refused(remarks: object) -> None:
     values = json.loads(encode_pair(crashed_pair()))  # type: ignore[arg-type]
     values["games"][0]["remarks"] = remarks
-    with pytest.raises(ValueError, match="remark"):
+    with pytest.raises(ValueError, match="remarks must have|must be one a move"):
         decode_pair(values)
 
 

@@ -74,7 +74,11 @@ def test_every_setting_of_the_search_can_be_a_net_s_own() -> None:
             continue
         value = not default if isinstance(default, bool) else type(default)(1)
         key = setting.name.replace("_", "-")
-        (own,) = parse_net([f"path=a {key}={shown(value)}"]).own
+        words = [f"{key}={shown(value)}"]
+        if key.endswith("at-root"):  # refused where they would do nothing
+            words += ["root-has-own-cpuct-params=true", "fpu-strategy-at-root=absolute"]
+        found = parse_net([f"path=a {' '.join(words)}"]).own
+        own = next(one for one in found if one[0] == setting.name)
         assert own == (setting.name, value)
         assert type(own[1]) is type(default)
 

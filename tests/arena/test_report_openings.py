@@ -192,7 +192,7 @@ def test_what_was_taken_of_the_book_is_said(tmp_path: Path) -> None:
             (
                 taken,
                 "random order, seed 7, from number 101 on, at most 6 plies of each, only those "
-                "whose |Q| by the baseline at one visit is 0.25 to 0.5; each opening played twice",
+                "that the baseline's net values at 0.25 to 0.5 either way; each opening played",
             ),
         ]
     ):
