@@ -280,7 +280,7 @@ def test_remarks_and_forfeits_are_in_the_ledger_where_there_are_some() -> None:
 def test_remarks_that_arena_did_not_write_are_refused(remarks: object) -> None:
     values = json.loads(encode_pair(crashed_pair()))  # type: ignore[arg-type]
     values["games"][0]["remarks"] = remarks
-    with pytest.raises(ValueError, match="remarks must have|must be one a move"):
+    with pytest.raises(ValueError, match=r"remarks must have|must be one a move"):
         decode_pair(values)
 
 

@@ -31,7 +31,15 @@ PAIRS = 16
 FIXED = ("--no-sprt",)
 TESTED = ("--sprt", "-30", "30")  # decided by the 35th pair
 
-FILES = {"match.toml", "games.jsonl", "sessions.jsonl", "summary.json", "games.pgn", "report.md"}
+FILES = {
+    "match.toml",
+    "games.jsonl",
+    "sessions.jsonl",
+    "summary.json",
+    "games.pgn",
+    "openings.csv",
+    "report.md",
+}
 
 OF_SESSIONS = {"date", "command", "sessions", "throughput", "homogeneity", "pairs_beyond", "parts"}
 """Keys of summary.json that tell how a match was played, not what came of it."""
