@@ -297,7 +297,8 @@ class Lane:
         if self._timed:  # what compiles during a game is on somebody's clock
             turns.has_room(self._flight, 0)
             compiled_for(turns.play_given, self._flight, 0, 0, 0, 0.0, 0.0, params)
-            compiled_for(turns.play_move, self._flight, 0, self._flight.children[0], params)
+            children, edges = self._flight.children[0], self._flight.edges[0]
+            compiled_for(turns.play_move, self._flight, 0, children, edges, params)
         for slot in range(slots):
             self._refill(slot)
 

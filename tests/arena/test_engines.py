@@ -493,7 +493,8 @@ def test_a_void_pair_is_played_again_from_the_command_line(tmp_path: Path) -> No
     assert (summary["pairs"], summary["faults"]["void"], summary["doubts"]) == (2, 1, [])
     assert run(other, flag("uci_engine", "again", name="b"), out=quiet) == 0
     first, second = (
-        sorted(str(game.mainline_moves()) for game in read_games(folder)) for folder in (out, quiet)
+        sorted([move.uci() for move in game.mainline_moves()] for game in read_games(folder))
+        for folder in (out, quiet)
     )
     assert first == second
 
