@@ -38,7 +38,7 @@ def play(board: chess.Board, limits: dict[str, int]) -> None:
 
 def serve(search: Search = play, ready: Callable[[], None] = lambda: say("readyok")) -> None:
     """Answer until ``quit``; ``search`` has to print a bestmove before it returns."""
-    board = chess.Board()
+    board, known = chess.Board(), ["position"]
     for line in sys.stdin:
         if LOG is not None:
             with LOG.open("a") as file:
@@ -54,7 +54,11 @@ def serve(search: Search = play, ready: Callable[[], None] = lambda: say("readyo
             case "isready":
                 ready()
             case "position":
-                board = position(words)
+                if words[: len(known)] != known or "moves" not in known:
+                    board, known = position(words), words
+                for move in words[len(known) :]:
+                    board.push_uci(move)
+                known = words
             case "go":
                 numbers = [int(word) if word.isdigit() else 0 for word in words]
                 search(board, dict(zip(words[1::2], numbers[2::2], strict=False)))
