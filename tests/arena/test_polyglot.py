@@ -9,7 +9,7 @@ from pathlib import Path
 
 import chess
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polyglot_writer import Entry, write_polyglot
 
@@ -124,6 +124,7 @@ def all_lines(tree: dict[str, list[str]], line: str) -> list[str]:
     return list(itertools.chain.from_iterable(below)) if moves else [line]
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(0, 2**63 - 1))
 def test_of_any_book_every_line_comes_once(shape: int, plies: int, seed: int) -> None:
     """Books are trees of pawn moves by one step, whose positions know how they came about."""
