@@ -95,6 +95,7 @@ class Searcher:
             return self._tree.choose()
         except BaseException:
             self._tree.forget()  # it waits for an answer, or is worth nothing
+            self._cached = 0, self._net  # what it remembers may be worth nothing, either
             raise
 
     def _evaluator(self, positions: int) -> Evaluator:

@@ -72,7 +72,6 @@ def test_a_second_go_ends_the_first_search() -> None:
     gui = Gui()
     gui.session.run(["go infinite", "go infinite", "go nodes 5"])
     assert gui.count("bestmove") == 3
-    assert number(gui.said[-2], "nodes") == 5
 
 
 def test_what_comes_during_a_search_is_for_the_next_one() -> None:
@@ -186,18 +185,20 @@ class Slow:
 
 
 def test_a_clock_ends_a_search() -> None:
-    """The nodes say when it ended: as many as fit into the time, not more."""
+    """Not before its time, and with no more nodes than fit into it."""
     gui = Gui(Slow(0.01))
-    gui.send("setoption name MoveOverheadMs value 0", "position startpos")
+    gui.send("setoption name MoveOverheadMs value 0", "setoption name NNCacheSize value 0")
+    gui.send("position startpos")
     for go, seconds in (
-        ("go movetime 500", 0.45),
+        ("go movetime 500", 0.5),
         ("go wtime 3000 btime 1", 0.1),
         ("go wtime 1000 btime 1 movestogo 2", 0.5),
         ("go wtime 3000 btime 1 winc 200", 0.3),
     ):
+        began = time.perf_counter()
         said = gui.ask("ucinewgame", go)
+        assert time.perf_counter() - began >= seconds
         assert 1 <= number(said[-2], "nodes") <= seconds / 0.01 + 1
-        assert number(said[-2], "time") >= 1000 * seconds - 20
 
 
 @pytest.mark.parametrize(
@@ -216,7 +217,8 @@ GAMES = [
     "startpos moves e2e4 e7e5 g1f3",
     "startpos moves d2d4 d7d5 c2c4",
     "fen r3k2r/p1ppqpb1/bn2pnp1/3PN3/1p2P3/2N2Q1p/PPPBBPPP/R3K2R w KQkq - 0 1",
-    "fen 8/P7/8/8/8/7k/p7/7K b - - 0 1 moves a2a1q",
+    "fen 8/P7/8/8/8/7k/p7/7K b - - 0 1 moves a2a1n a7a8q",
+    "fen 8/P7/8/8/8/7k/p7/7K b - - 0 1 moves a2a1q",  # mate
     "fen 4k3/8/4K3/4P3/8/8/8/8 w - - 99 150",
 ]
 VOCABULARY = """
@@ -312,7 +314,8 @@ def check(gui: Gui, expected: list[chess.Board | None], ready: int) -> None:
     assert gui.count("readyok") == ready
     assert len(moves) == len(expected)
     for move, board in zip(moves, expected, strict=True):
-        assert board is None or chess.Move.from_uci(move) in board.legal_moves
+        if board is not None:
+            assert move in ([legal.uci() for legal in board.legal_moves] or ["(none)"])
     for line in gui.said:
         assert line.isascii()
         assert "\n" not in line

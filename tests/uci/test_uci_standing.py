@@ -51,7 +51,7 @@ def test_a_game_of_2000_moves() -> None:
     shuffle = ["g1f3", "g8f6", "f3g1", "f6g8"] * 500
     at = read_position(["startpos", "moves", *shuffle])
     assert at.ply == 2000
-    assert at.position.repetitions == 2
+    assert at.position.repetitions >= 2
     assert at.position.rule50 == 2000
 
 
