@@ -185,7 +185,7 @@ class Slow:
 
 
 def test_a_clock_ends_a_search() -> None:
-    """The nodes say when it ended: as many as fit into the time, not more."""
+    """Not before its time, and with no more nodes than fit into it."""
     gui = Gui(Slow(0.01))
     gui.send("setoption name MoveOverheadMs value 0", "setoption name NNCacheSize value 0")
     gui.send("position startpos")
@@ -195,9 +195,10 @@ def test_a_clock_ends_a_search() -> None:
         ("go wtime 1000 btime 1 movestogo 2", 0.5),
         ("go wtime 3000 btime 1 winc 200", 0.3),
     ):
+        began = time.perf_counter()
         said = gui.ask("ucinewgame", go)
+        assert time.perf_counter() - began >= seconds
         assert 1 <= number(said[-2], "nodes") <= seconds / 0.01 + 1
-        assert number(said[-2], "time") >= 1000 * seconds - 20
 
 
 @pytest.mark.parametrize(
