@@ -17,7 +17,7 @@ from arena.kernel import games, turns
 from arena.kernel.position import Position
 from arena.kernel.puct import best_place, draw_score_of, move_at
 from arena.kernel.tree import ROOT, move_of, prior_of
-from arena.search import Player, SearchSettings, open_questions, prober_of, put_answers
+from arena.search_settings import Player, SearchSettings, open_questions, prober_of, put_answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ from arena.report.purpose import purpose_lines
 from arena.report.schema import Summary
 from arena.report.summary import Run
 from arena.report.verdict import heading_of
-from arena.search import BatchedSearch, Player, Visitor
+from arena.search import BatchedSearch
+from arena.search_settings import Player, Visitor
 from arena.sessions import (
     SESSIONS_FILE,
     NetFile,

@@ -23,9 +23,11 @@ from arena.books import Book, shuffled
 from arena.compilation import kernels_compiled
 from arena.evaluator import Evaluator, choose_evaluator, make_evaluator
 from arena.game import GameTask, Opening, game_seed
+from arena.lane import FinishedGame, SearchedGame, Throughput
 from arena.openings import default_book, read_book
 from arena.referee import check_game
-from arena.search import BatchedSearch, FinishedGame, Player, SearchedGame, Throughput
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.selfplay_config import SelfplayConfig
 from arena.selfplay_records import Tally, records_of, tally_of
 from arena.start_positions import OpeningError

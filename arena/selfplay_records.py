@@ -19,7 +19,7 @@ from arena.evaluator import Evaluation, Evaluator, Leaves
 from arena.game import ADJUDICATIONS, Opening, Termination
 from arena.kernel.game_planes import pack_game
 from arena.kernel.movegen import MAX_MOVES
-from arena.search import SearchedGame
+from arena.lane import SearchedGame
 from arena.training_records import MAX_LENGTH, Expectation, SearchedPosition, line_records
 from swa.records import ADJUDICATED, Records
 from swa.spec import PLANES

@@ -28,7 +28,8 @@ from arena.config import SearchParams
 from arena.evaluator import WinogradEvaluator
 from arena.game import GameTask
 from arena.openings import default_book
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator, MaterialEvaluator
 from swa.batches import Batch
 from swa.dataset import TrainingGames

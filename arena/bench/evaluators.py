@@ -28,7 +28,8 @@ from arena.evaluator import (
     WinogradEvaluator,
     choose_evaluator,
 )
-from arena.search import Lane, Player
+from arena.lane import Lane
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator
 from swa.cores import usable_cores
 from swa.filters import padded

@@ -23,9 +23,11 @@ import numpy as np
 
 from arena.game import GameTask, Opening
 from arena.kernel.tree import ROOT
+from arena.lane import FinishedGame, Lane, Throughput
 from arena.openings import Deck, default_book
 from arena.referee import check_game
-from arena.search import BatchedSearch, FinishedGame, Lane, Player, Throughput
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from swa.planes import HISTORY
 
 OPENINGS = 256

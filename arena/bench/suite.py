@@ -36,7 +36,7 @@ from arena.evaluator import (
     choose_evaluator,
     pick_device,
 )
-from arena.search import Player
+from arena.search_settings import Player
 from arena.stand_ins import DelayEvaluator, HashEvaluator
 from swa import provenance
 from swa.cores import usable_cores

@@ -16,7 +16,7 @@ from arena.config import ConfigError, SearchParams
 from arena.options import add_flags, load_config
 
 if TYPE_CHECKING:
-    from arena.search import Player
+    from arena.search_settings import Player
 
 BATCH = 64
 """Positions that are evaluated and searched together; lines are written as batches end."""
@@ -145,7 +145,7 @@ def read_line(where: str, line: str) -> Question:
 def make_player(arguments: argparse.Namespace, params: SearchParams) -> Player:
     """Load the net."""
     from arena.evaluator import choose_evaluator, make_evaluator
-    from arena.search import Player
+    from arena.search_settings import Player
     from swa.net import load_net
 
     net = load_net(take_net(arguments.net, quiet=arguments.quiet))

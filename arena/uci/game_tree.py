@@ -20,7 +20,7 @@ from arena.kernel import games, turns
 from arena.kernel.position import Position
 from arena.kernel.puct import best_place, draw_score_of, first_play_urgency, move_at
 from arena.kernel.tree import NOT_EVALUATED, ROOT, Children, Edges, move_of
-from arena.search import Player, SearchSettings, open_questions, put_answers
+from arena.search_settings import Player, SearchSettings, open_questions, put_answers
 from arena.uci.standing import Standing
 from swa.jit import compiled_for
 

@@ -12,9 +12,9 @@ import numpy as np
 from arena.config import SearchParams
 from arena.evaluator import Choice
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Result, Termination
+from arena.lane import Throughput
 from arena.ledger import Ledger
 from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
-from arena.search import Throughput
 from arena.stats.sprt import Sprt
 from swa.spec import InputFormat
 

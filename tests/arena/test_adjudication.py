@@ -38,7 +38,8 @@ from arena.game import (
 from arena.openings import default_book, final_position
 from arena.referee import RefereeError, check_game
 from arena.scores import centipawns, expected_result, wdl
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator
 
 DRAWN = Adjudication("1/2-1/2", Termination.DRAW_ADJUDICATION)

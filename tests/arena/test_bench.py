@@ -34,7 +34,7 @@ from arena.commands.bench import tables_of
 from arena.config import SearchParams
 from arena.evaluator import Evaluation, Leaves, TorchEvaluator
 from arena.openings import final_position
-from arena.search import Player
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator
 from swa.cores import usable_cores
 

@@ -19,7 +19,9 @@ from arena.config import SearchParams
 from arena.evaluator import Evaluation, Evaluator, Leaves
 from arena.game import GameRecord, GameTask, Opening
 from arena.kernel import cache as kernel
-from arena.search import BatchedSearch, Player, Throughput
+from arena.lane import Throughput
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator
 
 POOL = 24

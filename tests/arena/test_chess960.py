@@ -19,11 +19,13 @@ from arena.boards import board_of, legal_uci, position_of, replay
 from arena.books import BookFormat, Dealing
 from arena.config import SearchParams
 from arena.game import GameRecord, GameTask, Opening, PairRecord, Termination, written
+from arena.lane import _uci_moves
 from arena.ledger import decode_pair, encode_pair
 from arena.openings import Deck, final_position, read_book
 from arena.referee import RefereeError, check_game
 from arena.report.pgn import MatchTags, write_game
-from arena.search import BatchedSearch, Player, _uci_moves
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.selfplay import _Dealer
 from arena.selfplay_config import SelfplayConfig
 from arena.stand_ins import HashEvaluator

@@ -18,7 +18,7 @@ from arena.match import deck_of, match_identity
 from arena.match_file import MATCH_FILE, LedgerError, differences, read_identity, write_identity
 from arena.opening_filter import OpeningFilter
 from arena.openings import SIFTED_AT_ONCE, Deck, default_book, final_position, read_book
-from arena.search import Player
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator
 from arena.start_positions import OpeningError
 

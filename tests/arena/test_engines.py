@@ -23,10 +23,12 @@ from arena.evaluator import Evaluation, Leaves
 from arena.external import Answer, Fault, GameState
 from arena.faults import read_void
 from arena.game import GameTask, Remark, Termination
+from arena.lane import FinishedGame
 from arena.openings import default_book, final_position
 from arena.players import EnginePlayer, Limits, TimeControl
 from arena.referee import check_game
-from arena.search import BatchedSearch, FinishedGame, Player, Visitor
+from arena.search import BatchedSearch
+from arena.search_settings import Player, Visitor
 from arena.stand_ins import HashEvaluator
 
 FAKES = Path(__file__).parent / "fake_engines"

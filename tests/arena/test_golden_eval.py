@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from arena.analyze import Analysis
 from arena.config import SearchParams
 from arena.evaluator import Evaluator, TorchEvaluator, WinogradEvaluator
-from arena.search import Player
+from arena.search_settings import Player
 from swa import planes
 from swa.forward import Forward
 from swa.net import Net, load_net

@@ -27,7 +27,8 @@ from arena.config import SearchParams
 from arena.evaluator import WinogradEvaluator
 from arena.game import GameTask, Opening
 from arena.openings import read_book
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from swa.cores import usable_cores
 from swa.net import load_net
 

@@ -17,9 +17,11 @@ from arena.boards import board_of, position_of
 from arena.config import SearchParams
 from arena.external import Answer, Fault, Forfeit, FoundMove, GameState
 from arena.game import GameRecord, GameTask, Opening, Remark, Termination
+from arena.lane import FinishedGame
 from arena.openings import default_book, final_position
 from arena.referee import check_game
-from arena.search import BatchedSearch, FinishedGame, Player, Visitor
+from arena.search import BatchedSearch
+from arena.search_settings import Player, Visitor
 from arena.stand_ins import HashEvaluator
 
 NET = Player("net", HashEvaluator(1), SearchParams(visits=6))

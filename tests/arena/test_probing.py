@@ -21,7 +21,8 @@ from arena.external import Answer, FoundMove, GameState
 from arena.game import GameRecord, GameTask, Opening, Termination
 from arena.match_file import read_identity
 from arena.referee import check_game
-from arena.search import BatchedSearch, Player, Visitor
+from arena.search import BatchedSearch
+from arena.search_settings import Player, Visitor
 from arena.stand_ins import HashEvaluator, UniformEvaluator
 from arena.tablebase import Tablebase
 from swa import planes

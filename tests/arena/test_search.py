@@ -26,7 +26,8 @@ from arena.kernel import flight as in_flight
 from arena.ledger import read_pairs_in_issue_order
 from arena.openings import default_book
 from arena.referee import check_pair
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.stand_ins import DelayEvaluator, HashEvaluator
 from arena.stats.sprt import Sprt
 from swa.net import load_net

@@ -23,7 +23,8 @@ from arena.config import ConfigError
 from arena.evaluator import WinogradEvaluator
 from arena.game import GameTask, Opening, Termination, game_seed
 from arena.kernel.flight import MOVES_KEPT
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.selfplay import SelfplayError, play_games
 from arena.selfplay_config import SelfplayConfig, SelfplayParams
 from arena.selfplay_records import Tally, tally_of

@@ -13,7 +13,8 @@ from arena.config import SearchParams
 from arena.game import GameTask, Opening
 from arena.openings import default_book
 from arena.referee import check_game
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator, MaterialEvaluator
 
 ONE = SearchParams(visits=1)

@@ -19,7 +19,8 @@ from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
 from arena.openings import default_book
 from arena.referee import check_pair
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator
 
 VALUE = SearchParams(mode="value")

@@ -12,7 +12,7 @@ from scipy import stats
 
 from arena.kernel import chance
 from arena.kernel.tree import CHILD, END_OF_GAME, move_of, pack_edge, prior_of
-from arena.search import Player, SearchSettings
+from arena.search_settings import Player, SearchSettings
 from arena.selfplay_config import SelfplayParams
 from arena.stand_ins import UniformEvaluator
 

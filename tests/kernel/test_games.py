@@ -22,7 +22,8 @@ import chess
 from arena.analyze import Analysis
 from arena.config import SearchParams
 from arena.game import GameTask, Opening
-from arena.search import Lane, Player
+from arena.lane import Lane
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator
 
 player = Player("hash", HashEvaluator(3), SearchParams(visits=40))

@@ -16,7 +16,7 @@ from arena.boards import policy_index, position_of
 from arena.config import SearchParams
 from arena.evaluator import Evaluation, Leaves
 from arena.kernel import puct, tree
-from arena.search import Player
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator, UniformEvaluator
 from swa import planes
 

@@ -14,7 +14,7 @@ from arena.config import SearchParams
 from arena.kernel import root as at_root
 from arena.kernel.puct import select_child
 from arena.kernel.tree import CHILD, END_OF_GAME, TABLEBASE, move_of, pack_edge, prior_of
-from arena.search import Player, SearchSettings
+from arena.search_settings import Player, SearchSettings
 from arena.stand_ins import HashEvaluator, UniformEvaluator
 
 NO_SCORE = np.float32(0.0)

@@ -15,7 +15,8 @@ from arena.config import SearchParams
 from arena.evaluator import Evaluation, Leaves
 from arena.game import GameTask, Opening
 from arena.kernel.tree import ROOT
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch
+from arena.search_settings import Player
 from arena.stand_ins import HashEvaluator, UniformEvaluator
 from arena.uci import game_tree
 from arena.uci.game_tree import GameTree
