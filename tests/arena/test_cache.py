@@ -195,7 +195,7 @@ def test_the_lanes_share_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes.append(positions)
         return CachedEvaluator(net, positions)
 
-    monkeypatch.setattr("arena.search.CachedEvaluator", sized)
+    monkeypatch.setattr("arena.lane.CachedEvaluator", sized)
     games(players(HashEvaluator(1), HashEvaluator(2)), 2001, 4, lanes=2)
     assert sizes == [1000] * 4  # two lanes, each with two nets
 
