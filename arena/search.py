@@ -233,6 +233,7 @@ class Lane:
         )
         self._evaluators: Sequence[Evaluator] = self._caches or evaluators
         self._leaves = self._batches = self._largest_batch = 0
+        self._evaluated = np.zeros(slots, np.int64)  # of each game, whoever answered
         self._turn = 0
         params, exploration = self._settings.params, self._settings.exploration
         self._advance = compiled_for(
@@ -280,6 +281,8 @@ class Lane:
             answers = self._evaluators[self._turn].evaluate(leaves)
             put_answers(self._questions, self._turn, answers)
             count = answers.moves_left.size
+            # A game has at most one leaf here.
+            self._evaluated[self._questions.game[self._turn, :count]] += 1
             self._leaves += count
             self._batches += 1
             self._largest_batch = max(self._largest_batch, count)
@@ -316,6 +319,7 @@ class Lane:
         judge = self._judge_of(task) if self._judge_of else None
         self._playing[slot] = _Playing(task, self._games, line.positions[line.last], judge, {})
         self._games += 1
+        self._evaluated[slot] = 0
         rules = self._flight.rules[slot]
         rules.seed, rules.resign, rules.most_plies = task.seed, task.resign, task.most_plies
         rules.first_ply = board.ply() + len(moves)
@@ -340,6 +344,7 @@ class Lane:
                 rule50=int(position.rule50),
                 pieces=(int(position.ours) | int(position.theirs)).bit_count(),
                 castling=bool(position.castling),
+                evaluations=int(self._evaluated[slot]),
                 board=lambda: board_of(position, plies),
             )
         )
