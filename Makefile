@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench book experiment-stats experiment-swa clean
+.PHONY: help demo test test-slow stockfish check format bench book experiment-stats experiment-swa nets clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -17,14 +17,20 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(READY)  ## play two nets to a verdict and show where the report is
+demo: $(READY)  ## average snapshots, play the average to a verdict, show where the report is
 	$(BIN)/python scripts/demo.py
 
-test: $(READY)  ## the tests, without the slow ones
+test: $(READY) stockfish  ## the tests, without the slow ones
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
-test-slow: $(READY)  ## the tests that take minutes
+test-slow: $(READY) stockfish  ## the tests that take minutes
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m slow
+
+# Tests play it for real, and are skipped, saying so, where it cannot be installed.
+stockfish:
+	@command -v stockfish >/dev/null || test -x /usr/games/stockfish || \
+	  { apt-get update -qq && apt-get install -y -qq stockfish; } >/dev/null 2>&1 || \
+	  echo "stockfish cannot be installed here: the tests that play it are skipped"
 
 check: $(READY)  ## lint, types, import contracts
 	$(BIN)/ruff check .
@@ -39,9 +45,7 @@ format: $(READY)  ## put the source into shape
 bench: $(READY)  ## what this machine does: evaluations, visits, pairs
 	$(BIN)/arena bench
 
-book: $(READY)  ## make the book of openings anew (installs stockfish through apt-get)
-	command -v stockfish >/dev/null || test -x /usr/games/stockfish || \
-	  (apt-get update -qq && apt-get install -y -qq stockfish)
+book: $(READY) stockfish  ## make the book of openings anew (installs stockfish through apt-get)
 	$(BIN)/python scripts/make_book.py
 
 experiment-stats: $(READY)  ## simulate what the statistics promise: reports/statistics
@@ -49,6 +53,9 @@ experiment-stats: $(READY)  ## simulate what the statistics promise: reports/sta
 
 experiment-swa: $(READY)  ## train small nets, average, refresh, measure: reports/swa (an hour)
 	$(BIN)/python scripts/experiment_swa.py
+
+nets: $(READY)  ## make the nets that ship anew, after experiment-swa: nets (an hour)
+	$(BIN)/python scripts/make_nets.py
 
 clean:  ## forget the environment and everything that was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -158,6 +158,7 @@ class RuleJudge:
                 game.termination,
                 self._last_evaluations - self._evaluations,
             ),
+            forfeit="",  # which was after the end
         )
 
     def _foretold(self, game: MovedGame) -> Adjudication | None:

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.boards import legal_uci, line_from_game, uci
+from arena.config import SearchParams
 from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
 from arena.kernel.position import Position
-from arena.kernel.puct import best_place, move_at
+from arena.kernel.puct import best_place, draw_score_of, move_at
 from arena.kernel.tree import ROOT, move_of, prior_of
-from arena.search import Player, SearchSettings, open_questions, put_answers
+from arena.search import Player, SearchSettings, open_questions, prober_of, put_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,11 @@ class Analysis:
 
     def __init__(self, player: Player, positions: Sequence[tuple[str, Sequence[str]]]):
         self._player = player
+        self._asked = positions
         self._settings = SearchSettings.of([player])
         self._flight = in_flight.InFlight.allocate(len(positions), self._settings.most_visits)
         self._questions = in_flight.Questions.allocate(1, len(positions))
+        self._prober = prober_of([player])
         self._positions = [
             self._start(number, fen, moves) for number, (fen, moves) in enumerate(positions)
         ]
@@ -72,6 +75,9 @@ class Analysis:
 
     def evaluate(self) -> list[PositionEvaluation]:
         """What the net says of each position; to be asked before ``search``."""
+        if self._player.params.mode == "value":  # which does not ask the net of it
+            searcher = self._player._replace(params=SearchParams(visits=1))
+            return Analysis(searcher, self._asked).evaluate()
         leaves = open_questions(self._questions, 0)
         if leaves is None:
             raise RuntimeError("evaluate() comes before search()")
@@ -104,7 +110,11 @@ class Analysis:
 
     def _advance(self) -> None:
         params, exploration = self._settings.params, self._settings.exploration
-        if games.advance(self._flight, params, exploration, self._questions) & in_flight.NO_ROOM:
+        news = in_flight.PROBES
+        while news & in_flight.PROBES:
+            self._prober.answer(self._flight, params)
+            news = games.advance(self._flight, params, exploration, self._questions)
+        if news & in_flight.NO_ROOM:
             self._flight = self._flight.grown()
 
     def _evaluation(
@@ -133,6 +143,7 @@ class Analysis:
         root = children[ROOT]
         visited = children[root.first_child : root.first_child + root.children]
         unvisited = edges[root.first_edge + root.children : root.first_edge + root.edges]
+        draw_score = draw_score_of(self._settings.params[0], int(position.black))
         found = [
             SearchedMove(
                 move=uci(position, int(move_of(child.edge))),
@@ -149,7 +160,7 @@ class Analysis:
         ]
         found.sort(key=lambda move: (-move.visits, -move.prior))
         return SearchResult(
-            bestmove=uci(position, int(move_at(children, best_place(children)))),
+            bestmove=uci(position, int(move_at(children, best_place(children, draw_score)))),
             visits=int(root.visits),
             q=float(-root.wl),
             d=float(root.d),

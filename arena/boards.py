@@ -161,6 +161,7 @@ def board_of(position: Position, plies: int) -> chess.Board:
         right = castling_right(position, side)
         if right:
             board.castling_rights |= chess.BB_SQUARES[_mirrored((right & 7) + rank, board.turn)]
+    board.chess960 = board.clean_castling_rights() != board.castling_rights
     if position.ep != NO_SQUARE:
         board.ep_square = _mirrored(int(position.ep), board.turn)
     board.halfmove_clock = int(position.rule50)

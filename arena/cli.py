@@ -13,16 +13,31 @@ from arena.commands import (
     bench,
     doctor,
     import_pgn,
+    merge,
     plan,
     ratings,
     report,
     run,
     selfplay,
     sprt,
+    uci,
 )
 from swa.command_line import Parser, ShowVersion, run_command
 
-COMMANDS = (run, report, ratings, plan, analyze, import_pgn, selfplay, bench, doctor, sprt)
+COMMANDS = (
+    run,
+    report,
+    merge,
+    ratings,
+    plan,
+    analyze,
+    import_pgn,
+    selfplay,
+    uci,
+    bench,
+    doctor,
+    sprt,
+)
 
 EPILOG = """\
 exit codes:

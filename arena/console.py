@@ -114,7 +114,7 @@ class BlockProgress(SilentProgress):
 
     def pair_counted(self, state: MatchState) -> None:
         """Print the block where its time has come."""
-        if state.judgement.seen % self._report_every == 0:
+        if state.progress % self._report_every == 0:
             write_lines(running_block(self._heading, state, self._pace()), self._stream)
 
 
@@ -168,11 +168,22 @@ class LiveProgress(SilentProgress):
 def running_block(heading: Heading, state: MatchState, pace: Pace) -> list[str]:
     """Return the block of a match that is being played."""
     judgement = state.judgement
+    if state.part is not None:
+        return [*part_lines(heading, state), pace_line(state, pace)]
     caution = STILL_PLAYING if judgement.sprt is not None else STILL_PLAYING_FIXED
     remarks = [pace_line(state, pace), *headline_lines(judgement)]
     if not judgement.settled:
         remarks.append(caution)
     return results_block(heading, judgement.counts, judgement.sprt, judgement.llr, remarks)
+
+
+def part_lines(heading: Heading, state: MatchState) -> list[str]:
+    """Say how far a part of a match is; what its pairs say is to be said of all parts together."""
+    return [
+        f"Part {state.part} of {heading.candidate} vs {heading.baseline} ({heading.conditions}):",
+        f"Pairs: {state.finished:,} finished, {state.left:,} to play; arena merge judges them with "
+        "those of the other parts.",
+    ]
 
 
 def resumed_line(state: MatchState) -> str:
@@ -193,10 +204,10 @@ def pace_line(state: MatchState, pace: Pace) -> str:
         parts.append(f"batch {100 * pace.batch_fill:.0f}% full")
     if pace.cache_hit_share is not None:
         parts.append(f"cache {100 * pace.cache_hit_share:.0f}% hits")
-    judgement = state.judgement
-    if started and not judgement.settled:
-        left = judgement.limit - judgement.seen
-        parts.append(f"ETA {duration(60.0 * left / rate)}{_decision(state)}")
+    if state.void:
+        parts.append(f"{state.void:,} void")
+    if started and state.left:
+        parts.append(f"ETA {duration(60.0 * state.left / rate)}{_decision(state)}")
     return f"Pace: {', '.join(parts)}"
 
 

@@ -15,10 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import chess
-import numpy as np
-
-from arena.boards import line_from_game
 from arena.compilation import kernels_compiled
 from arena.evaluator import (
     Choice,
@@ -29,15 +25,14 @@ from arena.evaluator import (
     choose_evaluator,
     make_evaluator,
 )
-from arena.kernel.encode import pack_planes
-from arena.kernel.movegen import MAX_MOVES, legal_moves
-from arena.openings import OpeningError, default_book
+from arena.opening_filter import leaves_of
+from arena.openings import default_book
+from arena.start_positions import OpeningError
 from swa import provenance
 from swa.cores import usable_cores
 from swa.devices import may_have_accelerator
 from swa.jit import CACHE_DIR
 from swa.net import load_net
-from swa.spec import PLANES
 
 BATCHES = (1, 8, 32, 64, 128, 256)
 """Positions a batch: from a lone analysis to several hundred games in flight."""
@@ -203,20 +198,4 @@ def leaves_of_openings(batch: int) -> Leaves:
     Our own forward pass takes the longer the more pieces there are.
     """
     book = default_book()
-    masks = np.zeros((batch, PLANES), np.uint64)
-    values = np.zeros((batch, PLANES), np.float32)
-    moves = []
-    for row in range(batch):
-        opening = book.opening(row % len(book))
-        root, played = chess.Board(opening.fen), opening.moves
-        line = line_from_game(root, played, len(played) + 1)
-        pack_planes(line.positions, line.last, line.fill, masks[row], values[row])
-        found = np.empty(MAX_MOVES, np.uint16)
-        moves.append(found[: legal_moves(line.positions[line.last], found)])
-    return Leaves(
-        masks=masks,
-        values=values,
-        moves=np.concatenate(moves),
-        offsets=np.cumsum([0, *map(len, moves)], dtype=np.int64),
-        keys=np.zeros((batch, 2), np.uint64),
-    )
+    return leaves_of([book.opening(row % len(book)) for row in range(batch)])

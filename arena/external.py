@@ -10,20 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from arena.clocks import Clock
 from arena.game import NO_REMARK, GameTask, Remark, Termination
 
 
 class GameState(NamedTuple):
     """A game whose move is asked for."""
 
-    game: int  # a number of this very game, not used again for another one
+    game: int  # a number of this very game, of no other one in any lane
     task: GameTask
     moves: tuple[str, ...]  # since the opening
+    clocks: tuple[Clock | None, Clock | None] = (None, None)  # white's, black's, before the move
 
 
 @dataclass(frozen=True, slots=True)
 class FoundMove:
-    """A move with what its player says of it; see GameRecord."""
+    """A move with what its player says of it; see GameRecord. A clock is charged the seconds."""
 
     move: str
     q: float

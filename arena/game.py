@@ -1,15 +1,19 @@
 """What is played and what is kept of it: openings, games, pairs.
 
 The pair is the atom of everything above: one opening, two games, colours swapped.
-Moves are UCI strings, castling as the king moves (``e1g1``).
+Moves are UCI strings, castling as the king moves (``e1g1``). Only castling that Chess960 alone
+knows, of a king or a rook on another file, is the king taking its rook (``b1a1``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
+
+import chess
 
 Result = Literal["1-0", "0-1", "1/2-1/2"]
 
@@ -72,11 +76,28 @@ FORFEITS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Where a pair starts: a position and the moves played from it before the nets take over."""
+    """Where a pair starts: a position and the moves played from it before the nets take over.
+
+    The castling rights of a Chess960 position are the rooks' files (Shredder-FEN: ``HAha``).
+    """
 
     fen: str
     moves: tuple[str, ...] = ()
     name: str = ""
+
+    @property
+    def chess960(self) -> bool:
+        """Whether a castling right is one that only Chess960 knows."""
+        return re.match(r"\S+ +\S+ +\S*[A-Ha-h]", self.fen) is not None
+
+    def board(self) -> chess.Board:
+        """Return the position before the opening's moves. Raises ValueError for a wrong FEN."""
+        return chess.Board(self.fen, chess960=self.chess960)
+
+
+def written(board: chess.Board, move: chess.Move) -> str:
+    """Return a legal move as the whole project writes it, castling as the king moves."""
+    return board.uci(move, chess960=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +146,8 @@ class GameRecord:
 
     ``q``, ``d`` and ``visits`` have one entry a move: the mover's expected result in [-1, 1], its
     draw probability in [0, 1] and the root's visits (an engine's nodes) when the move was chosen.
-    ``remarks`` has one a move, or none at all.
+    ``remarks`` has one a move, or none at all. ``forfeit`` says in a line what the side to move did
+    at the end to lose the game by a fault.
     """
 
     candidate_white: bool
@@ -137,6 +159,7 @@ class GameRecord:
     visits: tuple[int, ...]
     remarks: tuple[Remark, ...] = ()
     played_on: PlayedOn | None = None
+    forfeit: str = ""
 
     @property
     def candidate_points(self) -> float:

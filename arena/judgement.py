@@ -30,11 +30,13 @@ class Judgement:
     repeats: tuple[int, ...] = ()  # numbers, from 0, of the pairs that were not counted
     progress: Progress | None = None  # of the test, where there is one
     decided_at: int | None = None  # number of the pair that crossed a bound
+    raised: bool = False  # whether the limit was lower when the match began
 
     @classmethod
-    def start(cls, sprt: Sprt | None, limit: int) -> Judgement:
+    def start(cls, sprt: Sprt | None, limit: int, *, raised: bool = False) -> Judgement:
         """Return what there is to say before the first pair."""
-        return cls(limit, progress=None if sprt is None else Progress.start(sprt))
+        progress = None if sprt is None else Progress.start(sprt)
+        return cls(limit, progress=progress, raised=raised)
 
     @property
     def sprt(self) -> Sprt | None:
@@ -61,6 +63,11 @@ class Judgement:
         """Whether the test has ended or the limit is reached: no later pair changes anything."""
         return self.decided_at is not None or self.seen >= self.limit
 
+    @property
+    def has_fixed_length(self) -> bool:
+        """Whether it ended after a number of pairs that was chosen before the first of them."""
+        return self.settled and self.sprt is None and not self.raised
+
     def then(self, points: PairPoints | None) -> Judgement:
         """Return the judgement with the next pair, or None in place of one that is a repeat.
 
@@ -82,9 +89,11 @@ class Judgement:
         )
 
 
-def judge(points: Iterable[PairPoints | None], sprt: Sprt | None, limit: int) -> Judgement:
+def judge(
+    points: Iterable[PairPoints | None], sprt: Sprt | None, limit: int, *, raised: bool = False
+) -> Judgement:
     """Judge pairs in the order of issue, up to the one that settles the match."""
-    judgement = Judgement.start(sprt, limit)
+    judgement = Judgement.start(sprt, limit, raised=raised)
     for pair_points in points:
         if judgement.settled:
             break

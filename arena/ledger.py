@@ -15,7 +15,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Self
@@ -50,6 +51,8 @@ class Ledger:
         self.identity = identity
         self.torn_bytes = 0
         """What a crash had left of a line at the end, cut off on opening."""
+        self.raised_from: int | None = None
+        """The limit of pairs before this opening, if that has raised it."""
         self._path = folder / GAMES_FILE
         self._descriptor = descriptor
         self._size = 0
@@ -59,8 +62,10 @@ class Ledger:
     def open_or_create(cls, folder: Path, identity: MatchIdentity) -> Self:
         """Open the run folder of a match, to go on with it, or make one.
 
-        Every setting must be as it was, the limit of pairs too: to go on beyond a limit because of
-        what was seen before it would make the error rates of the test untrue.
+        Every setting must be as it was. Only the limit of pairs may be higher: match.toml then
+        keeps the old one beside it, and reports give no figure that takes the length for fixed
+        beforehand. The test's own errors stay: its bounds are the same at every length, so what
+        can be promoted after any number of extensions would be without a limit.
 
         Raises LedgerError where the folder holds another match, is broken, is in use by another
         process, or cannot be written.
@@ -76,8 +81,9 @@ class Ledger:
         ledger = cls(folder, identity, descriptor)
         try:
             ledger._lock()
-            ledger._agree()
+            before = ledger._agree()
             ledger._load()
+            ledger._raise_limit(before)
         except BaseException:
             ledger.close()
             raise
@@ -94,25 +100,37 @@ class Ledger:
         Raises LedgerError where it cannot be written (disk full): the file is then as it was
         before, and the pair does not count.
         """
-        _check_number(pair.number, self.identity.pairs, self._results)
-        line = encode_pair(pair)
+        self.append_all([pair])
+
+    def append_all(self, pairs: Sequence[PairRecord]) -> None:
+        """Write finished pairs, all or none of them but for a crash; see ``append``."""
+        if not pairs:
+            return
+        fresh: dict[int, PairResult] = {}
+        for pair in pairs:
+            _check_number(pair.number, self.identity.pairs, self._results)
+            _check_number(pair.number, self.identity.pairs, fresh)
+            fresh[pair.number] = pair.result
+        data = b"".join(map(encode_pair, pairs))
         try:
             # An append that failed may have left something that could not be cut off at once.
             if os.fstat(self._descriptor).st_size != self._size:
                 os.ftruncate(self._descriptor, self._size)
-            _write_all(self._descriptor, line)
+            _write_all(self._descriptor, data)
             os.fsync(self._descriptor)
         except BaseException as error:
             self._cut_back()
             if isinstance(error, OSError):
+                first = f"pair {pairs[0].number}"
+                which = first if len(pairs) == 1 else f"{len(pairs)} pairs from {first} on"
                 raise LedgerError(
-                    f"{self._path}: cannot write pair {pair.number}: {_reason(error)}\n"
+                    f"{self._path}: cannot write {which}: {_reason(error)}\n"
                     f"It does not count; the {len(self._results)} pairs before it are safe.\n"
                     "Make room, then give the same command again to go on."
                 ) from error
             raise
-        self._size += len(line)
-        self._results[pair.number] = pair.result
+        self._size += len(data)
+        self._results |= fresh
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -142,8 +160,8 @@ class Ledger:
         except OSError as error:
             raise LedgerError(f"{self.folder}: cannot be locked: {_reason(error)}") from error
 
-    def _agree(self) -> None:
-        """Compare the identity with match.toml, or write it where there is none."""
+    def _agree(self) -> MatchIdentity:
+        """Compare the identity with match.toml and return that, or write it where there is none."""
         if not (self.folder / MATCH_FILE).exists():
             if os.fstat(self._descriptor).st_size:
                 raise LedgerError(
@@ -151,16 +169,29 @@ class Ledger:
                     "was played\nBring it back, or choose another folder (--out)."
                 )
             write_identity(self.folder, self.identity)
-            return
-        found = differences(read_identity(self.folder), self.identity)
+            return self.identity
+        before, asked = read_identity(self.folder), self.identity
+        found = differences(before, replace(asked, pairs=min(asked.pairs, before.pairs)))
         if found:
             shown = "; ".join(found[:SHOWN_DIFFERENCES])
             more = len(found) - SHOWN_DIFFERENCES
+            advice = "Go on with the settings of its match.toml, or choose another folder (--out)."
+            if any(difference.startswith("sprt.") for difference in found):
+                advice = "A test is chosen before the first game. " + advice
             raise LedgerError(
                 f"{self.folder}: holds a match with other settings\n"
-                f"  {shown}{f'; and {more} more' if more > 0 else ''}\n"
-                "Go on with the settings of its match.toml, or choose another folder (--out)."
+                f"  {shown}{f'; and {more} more' if more > 0 else ''}\n{advice}"
             )
+        earlier = {*before.earlier_limits, *asked.earlier_limits, before.pairs} - {asked.pairs}
+        self.identity = replace(before, pairs=asked.pairs, earlier_limits=tuple(sorted(earlier)))
+        return before
+
+    def _raise_limit(self, before: MatchIdentity) -> None:
+        """Write down that the limit of pairs is higher than it was, if it is."""
+        if self.identity.earlier_limits != before.earlier_limits:
+            write_identity(self.folder, self.identity)
+        if self.identity.pairs > before.pairs:
+            self.raised_from = before.pairs
 
     def _load(self) -> None:
         """Read what is there and cut off what a crash has torn."""

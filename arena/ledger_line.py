@@ -24,7 +24,7 @@ UCI_MOVES = re.compile(r"([a-h][1-8][a-h][1-8][qrbn]?( (?!$)|$))*")
 
 GAME_KEYS = {"candidate", "result", "termination", "moves", "q", "d", "visits"}
 
-LATER_GAME_KEYS = {"remarks", "played_on"}
+LATER_GAME_KEYS = {"remarks", "played_on", "forfeit"}
 """Only there where a game has such: a match of two nets without clocks or rules has none."""
 
 SCORE = re.compile(r"[-+.M#\d]*", re.ASCII)
@@ -67,6 +67,8 @@ def _encode_game(game: GameRecord) -> dict[str, Any]:
             for name, column in zip(REMARKS, zip(*game.remarks, strict=True), strict=True)
             if any(value != getattr(NO_REMARK, name) for value in column)
         }
+    if game.forfeit:
+        values["forfeit"] = game.forfeit
     if (after := game.played_on) is not None:
         values["played_on"] = {
             "moves": " ".join(after.moves),
@@ -113,7 +115,14 @@ def _decode_game(values: object) -> GameRecord:
         visits=_visits(game["visits"], len(moves)),
         remarks=_remarks(game["remarks"], len(moves)) if "remarks" in game else (),
         played_on=_played_on(game["played_on"]) if "played_on" in game else None,
+        forfeit=_text(game.get("forfeit", ""), "forfeit"),
     )
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is no text")
+    return value
 
 
 def _remarks(values: object, moves: int) -> tuple[Remark, ...]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,14 +26,23 @@ from enum import StrEnum
 from typing import Protocol, Self
 
 from arena.adjudication_rules import NO_RULES, AdjudicationRules
-from arena.config import DEFAULT_DELTA, MatchConfig
+from arena.books import AnyBook, Dealing
+from arena.config import DEFAULT_DELTA, MatchConfig, Part, SearchParams
 from arena.external import Fault
+from arena.faults import VoidPair, note_void, too_many_void
 from arena.game import GameRecord, GameTask, Opening, PairRecord, game_seed
 from arena.judgement import Judgement, Repeats
 from arena.ledger import Ledger
-from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
-from arena.openings import Book, Deck, shuffled
+from arena.match_file import (
+    BookIdentity,
+    EngineIdentity,
+    MatchIdentity,
+    PlayerIdentity,
+    TablesIdentity,
+)
+from arena.openings import Deck, Sieve
 from arena.referee import check_pair
+from arena.sessions import now
 from arena.stats.presets import preset
 from arena.stats.sprt import EloModel, Method, Sprt
 
@@ -52,7 +62,9 @@ class Ending(StrEnum):
 
     DECIDED = "decided"
     LIMIT = "limit"
+    PART = "part"  # all pairs of the part that was asked for are there, though not of the match
     INTERRUPTED = "interrupted"
+    FAULTS = "faults"  # so many pairs were void that nothing good comes of playing on
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,21 @@ class MatchState:
     games: int = 0  # those of unfinished pairs included
     plies: int = 0  # without those of the openings
     seconds: float = 0.0
+    void: int = 0  # times that a pair has to be played again, since the start
+    part: Part | None = None  # None: all of the match is played
+    part_left: int = 0  # pairs of the part that are not finished
+
+    @property
+    def progress(self) -> int:
+        """Pairs that are done with: put to the test, or of a part, finished."""
+        return self.judgement.seen if self.part is None else self.finished
+
+    @property
+    def left(self) -> int:
+        """Pairs that may still have to be played."""
+        if self.part is not None:
+            return self.part_left
+        return 0 if self.judgement.settled else self.judgement.limit - self.judgement.seen
 
     @property
     def beyond(self) -> int:
@@ -87,7 +114,10 @@ class MatchObserver(Protocol):
         """Show the match before its first game, or that there is none left to play."""
 
     def pair_counted(self, state: MatchState) -> None:
-        """Show the match after the next pair in the order of issue was put to the test."""
+        """Show the match after the next pair in the order of issue was put to the test.
+
+        Of a part of a match also after a pair that cannot be put to it yet.
+        """
 
     def finished(self, outcome: MatchOutcome) -> None:
         """Show how the match ended; no game is being played any more."""
@@ -110,19 +140,24 @@ class PlaysGames(Protocol):
 
 
 def match_identity(
-    config: MatchConfig, nets: Sequence[NetIdentity], book: Book, evaluator: str = "net"
+    config: MatchConfig,
+    nets: Sequence[PlayerIdentity],
+    book: AnyBook,
+    evaluator: str = "net",
+    tables: TablesIdentity | None = None,
 ) -> MatchIdentity:
     """Put together all that decides a match: match.toml.
 
     ``nets``: baseline, candidate. ``evaluator`` names the stand-in that plays for the nets, if any.
-    Raises MatchError where the nets are the same, or the bounds make no test.
+    Raises MatchError where both are the same under the same settings, or the bounds make no test.
     """
-    baseline, candidate = nets
-    if baseline.sha256 == candidate.sha256:
+    baseline, candidate = (_without_the_match_s(net, config.search) for net in nets)
+    if baseline.key == candidate.key:
+        kind = "engine" if isinstance(baseline, EngineIdentity) else "net"
         raise MatchError(
-            f"{baseline.name} and {candidate.name} are the same net (sha256 "
-            f"{baseline.sha256[:12]}...)\nA net has no strength relative to itself: name another "
-            "one (--nets)."
+            f"{baseline.name} and {candidate.name} are the same {kind} (sha256 "
+            f"{baseline.sha256[:12]}...)\nIt has no strength relative to itself: name another one, "
+            "or give one of them settings of its own."
         )
     return MatchIdentity(
         nets=(baseline, candidate),
@@ -131,8 +166,9 @@ def match_identity(
         search=config.search,
         sprt=_test_of(config),
         pairs=config.pairs,
-        openings=BookIdentity(book.path.name, book.sha256, len(book), config.order),
+        openings=_book_identity(config, book),
         seed=config.seed,
+        tables=tables,
         adjudication=_rules_of(config.adjudication),
     )
 
@@ -140,6 +176,28 @@ def match_identity(
 def _rules_of(rules: AdjudicationRules) -> AdjudicationRules:
     """The rules without an audit that has nothing to look at."""
     return rules if rules.foretell else replace(rules, audit=NO_RULES.audit)
+
+
+def _without_the_match_s(player: PlayerIdentity, search: SearchParams) -> PlayerIdentity:
+    """A player without settings of its own that are the match's anyway."""
+    if isinstance(player, EngineIdentity) or not player.own:
+        return player
+    own = tuple((name, value) for name, value in player.own if value != getattr(search, name))
+    return replace(player, own=own)
+
+
+def _book_identity(config: MatchConfig, book: AnyBook) -> BookIdentity:
+    least, most = config.opening_filter or (0.0, 1.0)
+    return BookIdentity(
+        book.path.name,
+        book.sha256,
+        len(book),
+        config.order,
+        plies=config.plies or 0,
+        start=config.start,
+        least_q=least,
+        most_q=most,
+    )
 
 
 def _test_of(config: MatchConfig) -> Sprt | None:
@@ -162,11 +220,20 @@ def _test_of(config: MatchConfig) -> Sprt | None:
         raise MatchError(f"--{name}: {error}") from None
 
 
-def deck_of(identity: MatchIdentity, book: Book) -> Deck:
-    """Return the openings of a match's pairs, in the order that its seed gives."""
-    if identity.openings.order == "sequential":
-        return Deck(book, range(len(book)))
-    return Deck(book, shuffled(len(book), identity.seed))
+def deck_of(
+    identity: MatchIdentity,
+    book: AnyBook,
+    sieve: Sieve | None = None,
+    novices: Sequence[str] = (),
+) -> Deck:
+    """Return the openings of a match's pairs, in the order that its seed gives.
+
+    ``sieve`` is the filter of openings, if one was asked for, and ``novices`` are the players that
+    cannot play Chess960.
+    """
+    chosen = identity.openings
+    dealing = Dealing(chosen.order, identity.seed, chosen.plies or None, chosen.start)
+    return Deck(book, dealing, sieve, novices)
 
 
 def run_match(
@@ -175,18 +242,25 @@ def run_match(
     games: PlaysGames,
     observer: MatchObserver,
     stop: threading.Event | None = None,
+    part: Part | None = None,
 ) -> MatchOutcome:
     """Play the pairs that the ledger lacks, until the match is settled or interrupted.
+
+    ``part``: the pairs to play are among these only. As a rule a part decides nothing by itself,
+    since pairs count in the order of issue; ``arena.merge`` puts parts together.
 
     An interrupt (KeyboardInterrupt, or ``stop``, which is looked at whenever a game ends) drops the
     games that are being played and the halves of pairs; the same call goes on later. A match that
     was settled before plays nothing and has the same outcome.
 
+    A pair in which harness or machine failed is void: it is noted in faults.jsonl and played again
+    from the same seeds. Where too many are, the match stops.
+
     Raises OpeningError where the book is too small (before any game) or an opening of it cannot be
     played from (within seconds, whichever pair's it is), RefereeError for a game that breaks the
     rules, LedgerError where a pair cannot be written. The ledger still holds every pair before.
     """
-    match = _RunningMatch(ledger, observer)
+    match = _RunningMatch(ledger, observer, part)
     missing = match.missing()
     if missing:
         deck.require(ledger.identity.pairs)
@@ -200,18 +274,23 @@ def run_match(
 class _RunningMatch:
     """The state of ``run_match``."""
 
-    def __init__(self, ledger: Ledger, observer: MatchObserver):
+    def __init__(self, ledger: Ledger, observer: MatchObserver, part: Part | None):
+        self._part = part
         self._ledger = ledger
         self._observer = observer
         self._began = time.monotonic()
         self._resumed = len(ledger.results)
         self._games = self._plies = 0
-        self._halves: dict[int, GameRecord] = {}
+        self._halves: dict[int, GameRecord | Fault] = {}
+        self._again: deque[int] = deque()  # void pairs, for the lane that is free first
+        self._void = 0
         identity = ledger.identity
         self._repeats = Repeats()
-        self._judgement = Judgement.start(identity.sprt, identity.pairs)
+        raised = bool(identity.earlier_limits)
+        self._judgement = Judgement.start(identity.sprt, identity.pairs, raised=raised)
         while self._next_counts():
             pass
+        self._left = len(self.missing())
 
     def state(self) -> MatchState:
         return MatchState(
@@ -221,6 +300,9 @@ class _RunningMatch:
             self._games,
             self._plies,
             time.monotonic() - self._began,
+            self._void,
+            self._part,
+            self._left if self._part else 0,
         )
 
     def missing(self) -> list[int]:
@@ -228,7 +310,8 @@ class _RunningMatch:
         if self._judgement.settled:
             return []
         limit = self._ledger.identity.pairs
-        return [number for number in range(limit) if number not in self._ledger.results]
+        numbers = self._part.numbers(limit) if self._part else range(limit)
+        return [number for number in numbers if number not in self._ledger.results]
 
     def play(
         self,
@@ -241,42 +324,78 @@ class _RunningMatch:
         # Each lane has its own numbers from the start, not the next one free: what is evaluated
         # together in a lane then does not depend on how fast the other one is.
         seed = self._ledger.identity.seed
-        lanes = [
-            _tasks(numbers[lane :: games.lanes], openings, seed) for lane in range(games.lanes)
-        ]
+        own: list[Sequence[int]] = [numbers[lane :: games.lanes] for lane in range(games.lanes)]
+        while self._play(games, [_Tasks(mine, self._again, openings, seed) for mine in own], stop):
+            if not self._again and self._left:
+                raise MatchError("the players stopped before the match was settled")
+            if not self._again:  # a part has all its pairs
+                return
+            own = [()] * games.lanes  # the last pairs were void
+
+    def _play(self, games: PlaysGames, lanes: Sequence[_Tasks], stop: threading.Event) -> bool:
+        """Play the lanes' tasks; returns whether that was all and the match could still go on."""
         finished = games.play(lanes)
         try:
-            for task, record in finished:
+            for task, outcome in finished:
                 if stop.is_set():
-                    return
-                if isinstance(record, Fault):
-                    raise MatchError(f"pair {task.pair}: {record.what}")
-                self._take(task, record)
-                if self._judgement.settled:
-                    return
+                    return False
+                self._take(task, outcome)
+                if self._judgement.settled or self._broken:
+                    return False
         finally:
             if isinstance(finished, Generator):
                 finished.close()
-        raise MatchError("the players stopped before the match was settled")
+        return True
 
-    def _take(self, task: GameTask, record: GameRecord) -> None:
-        """Note a finished game; with the other one of its pair, write and count the pair."""
-        self._games += 1
-        self._plies += len(record.moves)
+    @property
+    def _broken(self) -> bool:
+        return too_many_void(self._void, len(self._ledger.results) - self._resumed)
+
+    def _take(self, task: GameTask, outcome: GameRecord | Fault) -> None:
+        """Note a finished game; with the other one of its pair, write and count the pair.
+
+        A pair with a fault is played again, once both of its games are over.
+        """
         other = self._halves.pop(task.pair, None)
+        if isinstance(outcome, Fault):
+            if not isinstance(other, Fault):
+                self._note(task, outcome)
+        else:
+            self._games += 1
+            self._plies += len(outcome.moves)
         if other is None:
-            self._halves[task.pair] = record
-            return
-        both = (record, other) if record.candidate_white else (other, record)
-        pair = PairRecord(task.pair, task.opening, both)
-        check_pair(pair)
-        self._ledger.append(pair)
-        self.count()
+            self._halves[task.pair] = outcome
+        elif isinstance(outcome, Fault) or isinstance(other, Fault):
+            self._again.append(task.pair)
+        else:
+            both = (outcome, other) if outcome.candidate_white else (other, outcome)
+            pair = PairRecord(task.pair, task.opening, both)
+            check_pair(pair)
+            self._ledger.append(pair)
+            self._left -= 1
+            if not self.count() and self._part:
+                self._observer.pair_counted(self.state())
 
-    def count(self) -> None:
-        """Count every pair in the ledger that is next in the order of issue."""
+    def _note(self, task: GameTask, fault: Fault) -> None:
+        """Write down that a pair is void."""
+        self._void += 1
+        game = 1 if task.candidate_white else 2
+        try:
+            note_void(self._ledger.folder, VoidPair(task.pair, game, fault.what, now()))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise MatchError(
+                f"{error.filename}: cannot note that pair {task.pair} is void: {reason}\n"
+                f"({fault.what}) Make room, then give the same command again to go on."
+            ) from error
+
+    def count(self) -> bool:
+        """Count every pair in the ledger that is next in the order of issue; whether any was."""
+        counted = False
         while self._next_counts():
+            counted = True
             self._observer.pair_counted(self.state())
+        return counted
 
     def _next_counts(self) -> bool:
         """Judge the next pair in the order of issue, if it is there and anything is open."""
@@ -291,8 +410,12 @@ class _RunningMatch:
         self.count()  # an interrupt may have come between the ledger and the count
         if self._judgement.decided_at is not None:
             ending = Ending.DECIDED
+        elif self._judgement.settled:
+            ending = Ending.LIMIT
         else:
-            ending = Ending.LIMIT if self._judgement.settled else Ending.INTERRUPTED
+            ending = Ending.FAULTS if self._broken else Ending.INTERRUPTED
+            if self._part and not self.missing():
+                ending = Ending.PART
         outcome = MatchOutcome(self.state(), ending)
         self._observer.finished(outcome)
         return outcome
@@ -345,10 +468,33 @@ class _Dealer:
                 self._changed.notify_all()
 
 
-def _tasks(numbers: Iterable[int], openings: _Dealer, seed: int) -> Iterator[GameTask]:
-    """Yield both games of each pair, the candidate with white first."""
-    for number in numbers:
-        opening = openings.opening(number)
-        first, second = game_seed(seed, 2 * number), game_seed(seed, 2 * number + 1)
-        yield GameTask(number, True, opening, white=CANDIDATE, black=BASELINE, seed=first)
-        yield GameTask(number, False, opening, white=BASELINE, black=CANDIDATE, seed=second)
+class _Tasks:
+    """Both games of each pair, the candidate with white first: an iterator that may go on.
+
+    Pairs that have to be played again come before the others, and also after they are used up.
+    """
+
+    def __init__(
+        self, numbers: Iterable[int], again: deque[int], openings: _Dealer, seed: int
+    ) -> None:
+        self._numbers = iter(numbers)
+        self._again = again
+        self._openings = openings
+        self._seed = seed
+        self._second: GameTask | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> GameTask:
+        if (waiting := self._second) is not None:
+            self._second = None
+            return waiting
+        try:
+            number = self._again.popleft()
+        except IndexError:
+            number = next(self._numbers)
+        opening = self._openings.opening(number)
+        first, other = (game_seed(self._seed, 2 * number + game) for game in range(2))
+        self._second = GameTask(number, False, opening, white=BASELINE, black=CANDIDATE, seed=other)
+        return GameTask(number, True, opening, white=CANDIDATE, black=BASELINE, seed=first)

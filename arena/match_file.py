@@ -2,16 +2,19 @@
 
 Two runs with the same match.toml play the same games, up to float rounding (facts about the
 machine such as the device or the games in flight are in sessions.jsonl). A run is resumed only
-where all of it agrees, so a verdict never rests on games of two kinds.
+where all of it agrees, so a verdict never rests on games of two kinds. Only the limit of pairs may
+be raised, and the file then says which it was before.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shlex
 import tomllib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -24,27 +27,45 @@ from arena.adjudication_rules import (
     rule_of,
 )
 from arena.config import SearchParams
+from arena.player_words import OPTION, shown, time_control
+from arena.players import NO_LIMITS, Limits, Setting
 from arena.stats.sprt import Sprt
 
 MATCH_FILE = "match.toml"
+
+Role = Literal["baseline", "candidate"]
 
 FORMAT = 2
 """Of match.toml and games.jsonl; another one is refused. To be raised when their lines mean
 something else, and when the same settings would lead to other games (search, planes, order of
 openings): no match is gone on with by other rules than it began with."""
 
-NAMES_ONLY = frozenset({"nets.baseline.name", "nets.candidate.name", "openings.file"})
-"""Keys that may differ: a net or a book that was renamed is still the same."""
+NAMES_ONLY = frozenset(
+    {
+        "openings.file",
+        *(f"{kind}.{role}.name" for kind in ("nets", "engines") for role in get_args(Role)),
+        *(f"engines.{role}.file" for role in get_args(Role)),
+    }
+)
+"""Keys that may differ: a net, a program or a book that was renamed is still the same."""
 
 LATER = {
     setting.name: setting.default
     for setting in fields(SearchParams)
-    if setting.name.startswith(("reuse", "noise", "temp"))
+    if setting.name.startswith(("reuse", "noise", "temp", "mode", "draw", "smart"))
+    or setting.name.endswith(("at_root", "own_cpuct_params", "strategy"))
 }
-"""Settings that came after the format, by name: left out where they are what was done before."""
+"""Settings of the search that came after the format, by name: left out where they are what was done
+before."""
 
-PARTS = ("nets", "openings", "sprt", "adjudication", "search")
-"""Tables of the file; the last but one and the one before it are not in every file."""
+LATER_OPENINGS = {"plies": 0, "start": 1, "least_q": 0.0, "most_q": 1.0}
+"""The same of the openings."""
+
+EARLIER = "earlier-limits"
+"""Key of the limits of pairs that a match had before; left out where there are none."""
+
+PARTS = ("nets", "engines", "openings", "sprt", "tb", "adjudication", "search")
+"""Tables of the file, not all of which are in every file."""
 
 HEADER = "# What decides this match; written once by arena, and not to be changed.\n"
 
@@ -57,11 +78,58 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NetIdentity:
-    """A player of the match. Its sha256 decides; the name is only shown."""
+    """A net of the match. Its sha256 decides, and what it has of its own; the name is only shown.
 
-    role: Literal["baseline", "candidate"]
+    ``own``: the settings of its search that differ from the match's, in SearchParams's order.
+    """
+
+    role: Role
     name: str
     sha256: str
+    own: tuple[tuple[str, Setting], ...] = ()
+    limits: Limits = NO_LIMITS
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other player, in any match of the same conditions."""
+        return " ".join([self.sha256, *(f"{k}={v}" for k, v in self.settings.items())])
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What it has of its own, as it is written: ``{"visits": "200", "tc": "10+0.1"}``."""
+        own = {name.replace("_", "-"): shown(value) for name, value in self.own}
+        return own | self.limits.words
+
+
+@dataclass(frozen=True, slots=True)
+class EngineIdentity:
+    """A UCI engine of the match. All of it decides but the name and its program's file name."""
+
+    role: Role
+    name: str
+    sha256: str  # of the program
+    file: str  # the program's name
+    id: str  # what the engine calls itself
+    args: tuple[str, ...]
+    files: tuple[str, ...]  # "NAME SHA256" of files that its arguments and options name
+    options: tuple[str, ...]  # "NAME=VALUE"
+    limits: Limits
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other player."""
+        settings = (f"{k}={v}" for k, v in self.settings.items())
+        return " ".join([self.sha256, self.id, *self.files, *settings])
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """How it is run, as it is written: ``{"nodes": "5000", "option.Hash": "16"}``."""
+        args = {"args": shlex.join(self.args)} if self.args else {}
+        pairs = (option.partition("=") for option in self.options)
+        return self.limits.words | args | {f"{OPTION}{name}": value for name, _, value in pairs}
+
+
+PlayerIdentity = NetIdentity | EngineIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +140,57 @@ class BookIdentity:
     sha256: str
     entries: int
     order: Literal["random", "sequential"]
+    plies: int = 0  # most moves of an opening that are played; 0: all
+    start: int = 1  # number, in the order, of the first that is taken
+    least_q: float = 0.0  # |Q| by the baseline's net of those that are taken
+    most_q: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TablesIdentity:
+    """The tablebases, by the sha256 of their files' names and sizes, and how they are used."""
+
+    sha256: str
+    files: int
+    pieces: int  # most on the board
+    search: bool  # whether nets search by them
+    fast_play: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchIdentity:
     """A match, by all that decides it."""
 
-    nets: tuple[NetIdentity, NetIdentity]  # baseline, candidate
+    nets: tuple[PlayerIdentity, PlayerIdentity]  # baseline, candidate; engines among them
     evaluator: str  # "net", or the stand-in that plays in its place
     dtype: str
-    search: SearchParams
+    search: SearchParams  # of all nets, but for what a net has of its own
     sprt: Sprt | None  # None: all pairs are played
     pairs: int  # limit
     openings: BookIdentity
     seed: int
+    tables: TablesIdentity | None = None
     adjudication: AdjudicationRules = NO_RULES
+    earlier_limits: tuple[int, ...] = ()  # of pairs, before they were raised; ascending
+
+    def search_of(self, net: NetIdentity) -> SearchParams:
+        """How one of the nets is searched."""
+        return replace(self.search, **dict(net.own))  # type: ignore[arg-type]
+
+    @property
+    def plain(self) -> bool:
+        """Whether two nets play under the same settings, without clocks."""
+        return not any(isinstance(net, EngineIdentity) or net.settings for net in self.nets)
 
 
 def differences(old: MatchIdentity, new: MatchIdentity) -> list[str]:
-    """List the settings that are not the same, as ``visits in search: 100 -> 800``."""
-    before, after = (dict(_flat(to_table(identity))) for identity in (old, new))
+    """List the settings that are not the same, as ``search.visits: 100 -> 800``.
+
+    That a limit of pairs was another one earlier is no setting.
+    """
+    before, after = (
+        dict(_flat(to_table(replace(identity, earlier_limits=())))) for identity in (old, new)
+    )
     return [
         f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}"
         for key in {**before, **after}
@@ -165,7 +264,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def to_toml(table: Table, prefix: str = "") -> str:
-    """Spell nested tables of texts, numbers and switches as TOML, in their order."""
+    """Spell nested tables of texts, numbers, switches and lists of them as TOML, in their order."""
     lines = [
         f"{key} = {_toml_value(value)}\n"
         for key, value in table.items()
@@ -179,8 +278,10 @@ def to_toml(table: Table, prefix: str = "") -> str:
     return "".join(lines)
 
 
-def _toml_value(value: str | bool | float) -> str:
+def _toml_value(value: str | bool | float | list[Any]) -> str:
     match value:
+        case list():
+            return f"[{', '.join(map(_toml_value, value))}]"
         case bool():
             return "true" if value else "false"
         case str():
@@ -202,15 +303,41 @@ def to_table(identity: MatchIdentity) -> Table:
         "evaluator": identity.evaluator,
         "dtype": identity.dtype,
         "pairs": identity.pairs,
+        **({EARLIER: list(identity.earlier_limits)} if identity.earlier_limits else {}),
         "seed": identity.seed,
-        "nets": {net.role: {"name": net.name, "sha256": net.sha256} for net in identity.nets},
+        **_players_table(identity),
         "openings": asdict(identity.openings),
     }
     if identity.sprt is not None:
         table["sprt"] = asdict(identity.sprt)
+    if identity.tables is not None:
+        table["tb"] = asdict(identity.tables)
     if identity.adjudication.any:
         table["adjudication"] = _rules_table(identity.adjudication)
     return _kebab(table | {"search": asdict(identity.search)})
+
+
+def _players_table(identity: MatchIdentity) -> Table:
+    table: Table = {}
+    for player in identity.nets:
+        values: Table = {"name": player.name, "sha256": player.sha256}
+        if isinstance(player, EngineIdentity):
+            values |= {"file": player.file, "id": player.id}
+            values |= {
+                key: list(getattr(player, key))
+                for key in ("args", "files", "options")
+                if getattr(player, key)
+            }
+        values |= {
+            key: str(value) if key == "tc" else value
+            for key, value in asdict(player.limits).items()
+            if key in player.limits.words
+        }
+        if isinstance(player, NetIdentity) and player.own:
+            values["search"] = dict(player.own)
+        kind = "nets" if isinstance(player, NetIdentity) else "engines"
+        table.setdefault(kind, {})[player.role] = values
+    return table
 
 
 def _rules_table(rules: AdjudicationRules) -> Table:
@@ -237,9 +364,10 @@ def _rules(table: object) -> AdjudicationRules:
 def _as_written(identity: MatchIdentity) -> Table:
     """The table of the file, without later settings that are what was done before."""
     table = to_table(identity)
-    for key, before in _kebab(dict(LATER)).items():
-        if table["search"][key] == before:
-            del table["search"][key]
+    for part, later in (("search", LATER), ("openings", LATER_OPENINGS)):
+        for key, before in _kebab(dict(later)).items():
+            if table[part][key] == before:
+                del table[part][key]
     return table
 
 
@@ -256,27 +384,81 @@ def from_table(table: Table) -> MatchIdentity:
     if version != FORMAT:
         raise ValueError(f"its format is {version!r}, this arena reads {FORMAT}")
     parts = {name: table.get(name) for name in PARTS}
-    rest = {key: value for key, value in table.items() if key not in {"format", *parts}}
+    rest = {key: value for key, value in table.items() if key not in {"format", EARLIER, *parts}}
     top = {"evaluator": str, "dtype": str, "pairs": int, "seed": int}
-    nets = _checked(parts["nets"], {"baseline": dict, "candidate": dict}, "nets")
-    sprt = parts["sprt"]
-    return MatchIdentity(
-        nets=(_net("baseline", nets), _net("candidate", nets)),
-        openings=BookIdentity(**_values_of(BookIdentity, parts["openings"], "openings")),
-        sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
-        adjudication=_rules(parts["adjudication"]),
-        search=SearchParams(**_values_of(SearchParams, _with_later(parts["search"]), "search")),
-        **_checked(rest, top, "the first table"),
+    numbers = _checked(rest, top, "the first table")
+    engines = _checked(parts["engines"] or {}, {}, "engines", dict.fromkeys(get_args(Role), dict))
+    of_nets = dict.fromkeys((role for role in get_args(Role) if role not in engines), dict)
+    nets = _checked(parts["nets"] or ({} if len(engines) == 2 else None), of_nets, "nets")
+    baseline, candidate = (
+        _engine(role, engines[role]) if role in engines else _net(role, nets[role])
+        for role in get_args(Role)
     )
+    sprt, tables = parts["sprt"], parts["tb"]
+    identity = MatchIdentity(
+        nets=(baseline, candidate),
+        openings=BookIdentity(
+            **_values_of(BookIdentity, _with(LATER_OPENINGS, parts["openings"]), "openings")
+        ),
+        sprt=None if sprt is None else Sprt(**_values_of(Sprt, sprt, "sprt")),
+        tables=None
+        if tables is None
+        else TablesIdentity(**_values_of(TablesIdentity, tables, "tb")),
+        adjudication=_rules(parts["adjudication"]),
+        search=SearchParams(**_values_of(SearchParams, _with(LATER, parts["search"]), "search")),
+        earlier_limits=_earlier_limits(table.get(EARLIER, []), numbers["pairs"]),
+        **numbers,
+    )
+    for player in identity.nets:
+        if isinstance(player, NetIdentity):
+            identity.search_of(player)  # or its settings make no sense
+    return identity
 
 
-def _with_later(search: object) -> object:
-    defaults = _kebab(dict(LATER))
-    return defaults | search if isinstance(search, dict) else search
+def _earlier_limits(limits: object, limit: int) -> tuple[int, ...]:
+    if isinstance(limits, list) and all(type(earlier) is int for earlier in limits):
+        rising = itertools.pairwise((0, *limits, limit))
+        if not limits or all(lower < higher for lower, higher in rising):
+            return tuple(limits)
+    raise ValueError(f"{EARLIER!r} in the first table cannot be {limits!r}")
 
 
-def _net(role: Literal["baseline", "candidate"], nets: Table) -> NetIdentity:
-    return NetIdentity(role, **_checked(nets[role], {"name": str, "sha256": str}, f"nets.{role}"))
+def _with(later: Table, table: object) -> object:
+    return _kebab(dict(later)) | table if isinstance(table, dict) else table
+
+
+_TEXTS = {"name": str, "sha256": str}
+_CLOCKS = {"st": float, "tc": str, "timemargin": int}
+
+
+def _net(role: Role, table: Table) -> NetIdentity:
+    where = f"nets.{role}"
+    values = _checked(table, _TEXTS, where, {**_CLOCKS, "search": dict})
+    types = get_type_hints(SearchParams)
+    own = _checked(values.pop("search", {}), {}, f"{where}.search", types)
+    in_order = tuple((name, own[name]) for name in types if name in own)
+    return NetIdentity(role, own=in_order, limits=_limits(values), **values)
+
+
+def _engine(role: Role, table: Table) -> EngineIdentity:
+    lists = dict.fromkeys(("args", "files", "options"), list)
+    needed = {**_TEXTS, "file": str, "id": str}
+    rest = {**_CLOCKS, "nodes": int, "depth": int, **lists}
+    values = _checked(table, needed, f"engines.{role}", rest)
+    for name in lists:
+        words = values.setdefault(name, [])
+        if not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{name!r} in engines.{role} must be texts")
+        values[name] = tuple(words)
+    return EngineIdentity(role, limits=_limits(values), **values)
+
+
+def _limits(values: Table) -> Limits:
+    """Take the limits out of a player's values."""
+    found = {name: values.pop(name) for name in get_type_hints(Limits) if name in values}
+    if "tc" in found and (clock := time_control(text := found["tc"])) is None:
+        raise ValueError(f"tc {text!r} is no time control")
+    return Limits(**(found | ({"tc": clock} if "tc" in found else {})))
 
 
 def _values_of(kind: type[Any], table: object, where: str) -> Table:
@@ -284,16 +466,19 @@ def _values_of(kind: type[Any], table: object, where: str) -> Table:
     return _checked(table, {item.name: hints[item.name] for item in fields(kind)}, where)
 
 
-def _checked(table: object, types: dict[str, Any], where: str) -> Table:
+def _checked(
+    table: object, types: dict[str, Any], where: str, optional: Mapping[str, Any] | None = None
+) -> Table:
     """Return a table by field name. ValueError unless it has exactly these keys and types."""
     if not isinstance(table, dict):
         raise ValueError(f"it has no table {where!r}")
     values = {key.replace("-", "_"): value for key, value in table.items()}
-    for name in values.keys() ^ types.keys():
+    known = {**types, **(optional or {})}
+    for name in (values.keys() - known.keys()) | (types.keys() - values.keys()):
         lack = "lacks" if name in types else "has an unknown"
         raise ValueError(f"{where} {lack} {name.replace('_', '-')!r}")
     for name, value in values.items():
-        if not _is(value, types[name]):
+        if not _is(value, known[name]):
             raise ValueError(f"{name.replace('_', '-')!r} in {where} cannot be {value!r}")
     return values
 

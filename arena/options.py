@@ -12,14 +12,17 @@ import difflib
 import itertools
 import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from arena.adjudication_rules import DrawRule, ResignRule, rule_of, rule_of_table
-from arena.config import ConfigError, MatchConfig
+from arena.config import ConfigError, MatchConfig, Part
+from arena.player_words import parse_engine, parse_net, read_table
+from arena.players import EnginePlayer, Entrant, NetPlayer
+from swa.cores import usable_cores
 from swa.net_names import within
 
 PROJECT_FILE = Path("pyproject.toml")
@@ -36,6 +39,19 @@ GROUPS = (
     "output",
 )
 """Of the help, in its order."""
+
+LINEUP = "lineup"
+"""Of a parsed namespace: ``--nets``, ``--net`` and ``--engine`` in the order of the command line,
+each as (flag, values)."""
+
+_PLAYERS = tuple[Entrant, ...]
+"""The type of an option that is spelled as ``--net`` and ``--engine``."""
+
+_ENGINE_HELP = (
+    "a UCI engine, in quotation marks: cmd=PROGRAM [args=... dir=DIR name=TEXT option.NAME=VALUE] "
+    "and how long it thinks: nodes=, depth=, st=SECONDS or tc=MOVES/SECONDS+INCREMENT "
+    "[timemargin=MS]; of all that are named the first is the baseline"
+)
 
 _RULES = (DrawRule, ResignRule)
 """Types of options that are spelled as words, each KEY=VALUE."""
@@ -113,7 +129,39 @@ def add_flags(
     return groups
 
 
+class _Named(argparse.Action):
+    """A flag that names players; who comes first on the command line is the baseline."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        flag = self.option_strings[0]
+        if flag == "--nets":
+            namespace.nets = values
+        setattr(namespace, LINEUP, [*getattr(namespace, LINEUP, ()), (flag, values)])
+
+
+def _add_player_flags(group: argparse._ArgumentGroup, setting: Option) -> None:
+    for flag, text in (("--net", setting.help), ("--engine", _ENGINE_HELP)):
+        group.add_argument(
+            flag,
+            nargs="+",
+            action=_Named,
+            dest=LINEUP,
+            default=argparse.SUPPRESS,
+            metavar=setting.metavar,
+            help=text,
+        )
+
+
 def _add_flag(group: argparse._ArgumentGroup, setting: Option) -> None:
+    if setting.value_type == _PLAYERS:
+        _add_player_flags(group, setting)
+        return
     arguments: dict[str, Any] = {
         "dest": setting.name,
         "default": argparse.SUPPRESS,
@@ -143,6 +191,7 @@ def _add_flag(group: argparse._ArgumentGroup, setting: Option) -> None:
             type=_FLAG_VALUES[item],
             nargs=parts,
             metavar=words if len(words) > 1 else setting.metavar,
+            action=_Named if setting.key == "nets" else "store",
             **arguments,
         )
     else:
@@ -214,10 +263,19 @@ def finite_number(text: str) -> float:
     return number
 
 
+def part_of_match(text: str) -> Part:
+    """Return the part that a flag was given, for argparse."""
+    try:
+        return Part.parse(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 _FLAG_VALUES: dict[Any, Callable[[str], Any]] = {
     int: whole_number,
     float: finite_number,
     Path: Path,
+    Part: part_of_match,
 }
 
 
@@ -239,16 +297,39 @@ def load_config(
         setting.name: setting for setting in itertools.chain(options(MatchConfig), options(config))
     }
     given = vars(flags)
-    values = _read_keys(_project_table(project_file), settings, project_file)
+    sources = [_read_keys(_project_table(project_file), settings, project_file)]
     config_file: Path | None = given.get("config")
     if config_file is not None:
-        values |= _read_keys(_read_toml(config_file), settings, config_file)
-    values |= {
+        sources.append(_read_keys(_read_toml(config_file), settings, config_file))
+    of_flags = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.items()
         if name in settings
     }
+    sources.append(of_flags | _lineup_of(given.get(LINEUP, ())))
+    values: dict[str, Any] = {}
+    for source in sources:
+        if source.keys() & {"nets", "players"}:  # whoever names players names all of them
+            values = {k: value for k, value in values.items() if k not in ("nets", "players")}
+        values |= source
+    if config is MatchConfig and any(
+        isinstance(player, EnginePlayer) for player in values.get("players", ())
+    ):
+        values.setdefault("parallel", usable_cores())  # each game has a process of the engine
     return _assemble(config, values)
+
+
+def _lineup_of(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the players that flags named, in place of ``nets`` unless ``--nets`` named all."""
+    players: list[Entrant] = []
+    for flag, words in named:
+        if flag == "--nets":
+            players += (NetPlayer(path=path) for path in words)
+        else:
+            players.append(parse_net(words) if flag == "--net" else parse_engine(words))
+    if all(flag == "--nets" for flag, _ in named):
+        return {}
+    return {"nets": (), "players": tuple(players)}
 
 
 def _assemble(config: type[Config], values: Mapping[str, Any]) -> Config:
@@ -323,6 +404,10 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", Path:
 
 def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
     """Return a TOML value as the type that its option wants."""
+    if wanted == _PLAYERS:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where}: must be tables: [[players]]")
+        return tuple(read_table(item, f"{where} {n}", folder) for n, item in enumerate(value, 1))
     if get_origin(wanted) is Literal:
         if value in get_args(wanted):
             return value
@@ -334,6 +419,11 @@ def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
             parts = "" if items[-1] is ... else f" of {len(items)}"
             raise ConfigError(f"{where}: must be a list{parts}, each {_KINDS[items[0]]}")
         return tuple(_read_value(items[0], item, where, folder) for item in value)
+    if wanted is Part:
+        try:
+            return Part.parse(str(value))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
     if wanted in _RULES:
         return _read_rule(wanted, value, where)
     if wanted is Path and isinstance(value, str):

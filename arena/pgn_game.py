@@ -17,7 +17,7 @@ import chess
 
 from arena.boards import MoveError, PositionError
 from arena.game import ADJUDICATIONS, WHITE_POINTS, Result
-from arena.openings import (
+from arena.opening_text import (
     MOVE_NUMBER,
     RESULTS,
     SAME_RULES,
@@ -25,8 +25,8 @@ from arena.openings import (
     TOKEN,
     VITAL_TAG,
     decode,
-    legal_board,
 )
+from arena.start_positions import legal_board
 from arena.training_records import LAST_RULE50, game_records
 from swa.chunks import MAX_RECORDS, pack_chunk
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from arena.openings import RESULT_AT_END, without_comments
+from arena.opening_text import RESULT_AT_END, without_comments
 
 STDIN = Path("-")
 

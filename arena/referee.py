@@ -16,7 +16,16 @@ from dataclasses import replace
 
 import chess
 
-from arena.game import ADJUDICATIONS, FORFEITS, GameRecord, Opening, PairRecord, Result, Termination
+from arena.game import (
+    ADJUDICATIONS,
+    FORFEITS,
+    GameRecord,
+    Opening,
+    PairRecord,
+    Result,
+    Termination,
+    written,
+)
 
 FIFTY_MOVES_PLIES = 100
 
@@ -60,7 +69,7 @@ def check_game(opening: Opening, game: GameRecord, where: str = "game") -> None:
             played_on=None,
         )
         check_game(opening, whole, f"{where}, played on")
-    board = chess.Board(opening.fen)
+    board = opening.board()
     occurrences = Counter([position_key(board)])
     for text in opening.moves:
         _push(board, text, where, 0)
@@ -132,8 +141,8 @@ def _push(board: chess.Board, text: str, where: str, ply: int) -> None:
         move = board.parse_uci(text)
     except ValueError:
         raise RefereeError(where, ply, f"{text} is not legal in {board.fen()}") from None
-    if move.uci() != text:  # castling as king takes rook, which python-chess understands too
-        raise RefereeError(where, ply, f"{text} should be written {move.uci()}")
+    if written(board, move) != text:  # castling as king takes rook, which is understood too
+        raise RefereeError(where, ply, f"{text} should be written {written(board, move)}")
     board.push(move)
 
 

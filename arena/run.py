@@ -9,27 +9,39 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from arena.adjudication import Probe, judges
+from arena.adjudication import judges
 from arena.compilation import kernels_compiled
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
-from arena.evaluator import Choice, choose_evaluator, make_evaluator
-from arena.ledger import GAMES_FILE, Ledger
-from arena.match import Ending, MatchError, MatchObserver, deck_of, match_identity, run_match
-from arena.match_file import MATCH_FILE, MatchIdentity, NetIdentity
-from arena.openings import default_book, read_book
+from arena.entrants import Found, FoundNet, identities, no_difference, same_player
+from arena.evaluator import Choice, Evaluator, choose_evaluator, make_evaluator
+from arena.faults import FAULTS_FILE
+from arena.ledger import GAMES_FILE, Ledger, read_pairs
+from arena.match import (
+    Ending,
+    MatchError,
+    MatchObserver,
+    MatchState,
+    deck_of,
+    match_identity,
+    run_match,
+)
+from arena.match_file import MATCH_FILE, MatchIdentity, TablesIdentity
+from arena.opening_filter import OpeningFilter
+from arena.openings import Deck, default_book, read_book
+from arena.players import Entrant, NetPlayer
 from arena.report.block import Heading
 from arena.report.folder import write_reports
 from arena.report.purpose import purpose_lines
 from arena.report.schema import Summary
 from arena.report.summary import Run
 from arena.report.verdict import heading_of
-from arena.search import BatchedSearch, Player
+from arena.search import BatchedSearch, Player, Visitor
 from arena.sessions import (
     SESSIONS_FILE,
     NetFile,
@@ -41,8 +53,9 @@ from arena.sessions import (
     session_ended,
     session_started,
 )
+from arena.tablebase import Tablebase
 from swa import provenance
-from swa.net import Net, load_net, same_weights
+from swa.net import Net, load_net
 
 REPORTS = Path("reports")
 """Where run folders go that were not given a name."""
@@ -64,6 +77,7 @@ class Played:
     run: Run
     summary: Summary
     ending: Ending
+    state: MatchState
 
 
 def play(
@@ -78,27 +92,31 @@ def play(
     ``command`` is noted in the report, ``show`` makes the view of the match, ``note`` takes single
     lines about its beginning. ``folder`` overrides ``config.out``.
 
-    Raises NetError, DeviceError or MatchError before anything is written; OpeningError too, unless
-    the book is found to be broken farther on; LedgerError also where a pair cannot be written,
-    RefereeError or EvaluationError where a game goes wrong. Finished pairs are kept in any case.
+    Raises NetError, DeviceError, TablebaseError or MatchError before anything is written;
+    OpeningError too, unless the book is found to be broken farther on; LedgerError also where a
+    pair cannot be written, RefereeError or EvaluationError where a game goes wrong, TablebaseError
+    where a table turns out to be damaged. Finished pairs are kept in any case.
     """
-    nets = [load_net(path) for path in config.nets]
-    if same_weights(*nets):
-        raise MatchError(
-            f"{nets[0].path} and {nets[1].path} hold the same net\n"
-            "A net has no strength relative to itself: name another one (--nets)."
-        )
+    baseline, candidate = seated = [find(player) for player in config.lineup]
+    if no_difference(baseline, candidate, config.search):
+        raise same_player(baseline, candidate)
     book = default_book() if config.openings is None else read_book(config.openings)
-    identity = match_identity(config, _identities(nets), book)
-    judge_of = judges(identity.adjudication, _probe(config))
-    deck = deck_of(identity, book)
+    tables = Tablebase(config.tb, config.tb_pieces) if config.tb else None
+    identity = match_identity(
+        config, identities(baseline, candidate), book, tables=_tables_identity(config, tables)
+    )
+    judge_of = judges(identity.adjudication, tables.result if tables else None)
+    nets = [seat.net for seat in seated if isinstance(seat, FoundNet)]
+    novices = [net.name for net in nets if not net.spec.input_format.knows_chess960]
+    deck = deck_of(identity, book, novices=novices)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
-    choices = [
-        choose_evaluator(net.spec, config.evaluator, config.device, config.dtype) for net in nets
-    ]
+    choices = {
+        net.sha256: choose_evaluator(net.spec, config.evaluator, config.device, config.dtype)
+        for net in nets
+    }
     folder = folder or config.out or next_folder(identity)
-    with _open_run_folder(folder, identity) as ledger:
+    with tables or nullcontext(), _open_run_folder(folder, identity) as ledger:
         note(f"Run folder: {folder}")
         if config.preset is not None and identity.sprt is not None:
             width = config.delta or DEFAULT_DELTA
@@ -106,28 +124,61 @@ def play(
                 note(line)
         if ledger.torn_bytes:
             note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
-        if not kernels_compiled(forward=any(choice.kind == "winograd" for choice in choices)):
+        if ledger.raised_from is not None:
+            note(
+                f"{folder}: at most {identity.pairs:,} pairs from here on, instead of "
+                f"{ledger.raised_from:,}; its report says so."
+            )
+        winograd = any(choice.kind == "winograd" for choice in choices.values())
+        if not kernels_compiled(forward=winograd):
             note(COMPILING)  # nothing is left that could be refused
         session = _session(config, command, choices, nets, len(ledger.results))
         before = evaluators_of(read_sessions(folder))
         if before and before[-1] != session.evaluator:
             note(f"{folder}: evaluated by {before[-1]} so far, from here by {session.evaluator}.")
         session_started(folder, session)
-        players = [
-            Player(net.name, make_evaluator(net, choice, config.dtype), config.search)
-            for net, choice in zip(nets, choices, strict=True)
-        ]
-        games = BatchedSearch(players, config.parallel, LANES, config.nncache, judge_of=judge_of)
-        clock = _Clock(games, ledger)
-        with show(heading_of(identity), clock.pace) as observer:
+        with ExitStack() as running:
+            players = _players(running, config, seated, choices, tables)
+            if config.opening_filter is not None:
+                deck = deck_of(identity, book, _sieve(players[0], config.opening_filter), novices)
+                _check_openings(ledger, deck)
+            games = BatchedSearch(
+                players, config.parallel, LANES, config.nncache, judge_of=judge_of
+            )
+            clock = _Clock(games, ledger)
+            observer = running.enter_context(show(heading_of(ledger.identity), clock.pace))
             try:
-                outcome = run_match(ledger, deck, games, observer)
+                outcome = run_match(ledger, deck, games, observer, part=config.part)
             finally:
                 # Of a full disk the ledger or the report tells; this line is not worth an error.
                 with suppress(OSError):
                     session_ended(folder, clock.pace())
     run, summary = write_reports(folder)
-    return Played(run, summary, outcome.ending)
+    return Played(run, summary, outcome.ending, outcome.state)
+
+
+def _sieve(baseline: Player | Visitor, bounds: tuple[float, float]) -> OpeningFilter:
+    if isinstance(baseline, Visitor):
+        raise MatchError(
+            f"--opening-filter: {baseline.name}, the baseline, is no net to value openings\n"
+            "Name a net first, or play without a filter."
+        )
+    return OpeningFilter(baseline.evaluator, *bounds)
+
+
+def _check_openings(ledger: Ledger, deck: Deck) -> None:
+    """Refuse to go on with openings that a filter has chosen otherwise than before.
+
+    Raises MatchError. Where another evaluator or processor differs in the last digit of an opening
+    at the filter's edge, all pairs from there on would have other openings, some of them again.
+    """
+    for pair in read_pairs(ledger.folder) if ledger.results else ():
+        if deck.opening(pair.number) != pair.opening:
+            raise MatchError(
+                f"{ledger.folder}: the filter now gives pair {pair.number} another opening\n"
+                "Its net is evaluated otherwise than before: go on where the match was begun, or "
+                "choose\nanother folder (--out)."
+            )
 
 
 def next_folder(identity: MatchIdentity, reports: Path = REPORTS) -> Path:
@@ -145,13 +196,13 @@ def _open_run_folder(folder: Path, identity: MatchIdentity) -> Iterator[Ledger]:
     An interrupted match keeps its folder.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    fresh = not (folder / GAMES_FILE).exists()
+    fresh = not (folder / MATCH_FILE).exists()
     with Ledger.open_or_create(folder, identity) as ledger:
         try:
             yield ledger
         except Exception:
             if fresh and not ledger.results:
-                for name in (SESSIONS_FILE, MATCH_FILE, GAMES_FILE):
+                for name in (SESSIONS_FILE, FAULTS_FILE, MATCH_FILE, GAMES_FILE):
                     (folder / name).unlink(missing_ok=True)
                 with suppress(OSError):  # something else is in it
                     for path in made:
@@ -164,45 +215,79 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "net"
 
 
-def _identities(nets: Sequence[Net]) -> tuple[NetIdentity, NetIdentity]:
-    """Name the nets so that a reader can tell them apart, even where their files are namesakes."""
-    baseline, candidate = nets
-    names = [baseline.name, candidate.name]
-    if names[0] == names[1]:
-        names = [f"{net.path.parent.name or net.sha256[:8]}/{net.name}" for net in nets]
-    if names[0] == names[1]:
-        names = [f"{net.name}@{net.sha256[:8]}" for net in nets]
-    return (
-        NetIdentity("baseline", names[0], baseline.sha256),
-        NetIdentity("candidate", names[1], candidate.sha256),
+def find(player: Entrant) -> Found:
+    """Load a player's net, or find its engine and ask who it is. Raises NetError, EngineError."""
+    if isinstance(player, NetPlayer):
+        return FoundNet(player, load_net(player.path))
+    from arena.engine_identity import find_engine
+
+    return find_engine(player)
+
+
+def _players(
+    running: ExitStack,
+    config: MatchConfig,
+    seated: Sequence[Found],
+    choices: Mapping[str, Choice],
+    tables: Tablebase | None,
+) -> list[Player | Visitor]:
+    """Make who plays. Nets of the same file share one evaluator, engines run until the stack ends.
+
+    Raises DeviceError for a net that cannot be evaluated as it was chosen.
+    """
+    evaluators: dict[str, Evaluator] = {}
+    players: list[Player | Visitor] = []
+    for seat in seated:
+        if isinstance(seat, FoundNet):
+            sha256 = seat.net.sha256
+            if sha256 not in evaluators:
+                evaluators[sha256] = make_evaluator(seat.net, choices[sha256], config.dtype)
+            params = seat.search(config.search)
+            limits = seat.player.limits
+            players.append(
+                Player(
+                    seat.name,
+                    evaluators[sha256],
+                    params,
+                    limits,
+                    tables if config.tb_search else None,
+                    config.tb_fast_play,
+                )
+            )
+            continue
+        from arena.engines import engine_player
+
+        moves = running.enter_context(engine_player(seat.player, config.parallel))
+        players.append(Visitor(seat.name, moves, seat.player.limits))
+    return players
+
+
+def _tables_identity(config: MatchConfig, tables: Tablebase | None) -> TablesIdentity | None:
+    if tables is None:
+        return None
+    return TablesIdentity(
+        tables.sha256, tables.files, tables.pieces, config.tb_search, config.tb_fast_play
     )
-
-
-def _probe(config: MatchConfig) -> Probe | None:
-    """Ask the tablebases, where the match's rules do."""
-    if config.tb_adjudicate:
-        raise MatchError(
-            "--tb-adjudicate: there are no tablebases to ask: name their folder (--tb)"
-        )
-    return None
 
 
 def _session(
     config: MatchConfig,
     command: Sequence[str],
-    choices: Sequence[Choice],
+    choices: Mapping[str, Choice],
     nets: Sequence[Net],
     pairs_before: int,
 ) -> Session:
-    device = choices[0].device
+    devices = [choice.device for choice in choices.values()] or ["cpu"]  # engines run on it
+    device = devices[0]
     return Session(
         started=now(),
         command=tuple(command),
         versions=provenance.versions(),
         device=f"{device} ({provenance.device_name(device)})",
         parallel=config.parallel,
+        part=config.part,
         pairs_before=pairs_before,
-        evaluator=", ".join(dict.fromkeys(map(str, choices))),
+        evaluator=", ".join(dict.fromkeys(map(str, choices.values()))) or None,
         nets=tuple(
             NetFile(net.sha256, net.path.name, str(net.spec), net.training_steps) for net in nets
         ),

@@ -8,8 +8,10 @@ leaves are on the device (compiled kernels and torch both run without Python's l
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -22,13 +24,17 @@ import numpy.typing as npt
 from arena.adjudication import GameJudge, JudgeOf, MovedGame
 from arena.boards import MoveError, board_of, line_from_game, policy_index
 from arena.cache import CachedEvaluator
+from arena.clocks import Clock, GameClocks
 from arena.config import SearchParams
 from arena.evaluator import Evaluation, EvaluationError, Evaluator, Leaves
 from arena.external import Answer, ExternalPlayer, Fault, Forfeit, FoundMove, GameState
 from arena.game import NO_REMARK, GameRecord, GameTask, Remark, Result, Termination
 from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
-from arena.kernel.puct import PARAMS, exploration_table
+from arena.kernel.puct import PARAMS, SEARCH, VALUE_ONLY, exploration_table
+from arena.players import Limits
+from arena.probing import Prober
+from arena.tablebase import Tablebase
 from swa.jit import compiled_for
 
 _TERMINATIONS = {
@@ -40,13 +46,19 @@ _TERMINATIONS = {
     in_flight.RESIGNATION: Termination.RESIGNATION,
     in_flight.MAX_LENGTH: Termination.MAX_LENGTH,
 }
-_CHANCES = (
+_SETTINGS = (
+    "visits",
+    "fpu_value",
+    "draw_score",
+    "two_fold_draws",
+    "sticky_endgames",
     "reuse_tree",
     "noise_epsilon",
     "noise_alpha",
     "temperature",
     "temp_endgame",
     "temp_value_cutoff",
+    "temp_visit_offset",
     "temp_cutoff_move",
     "tempdecay_moves",
     "tempdecay_delay_moves",
@@ -59,11 +71,19 @@ _RESULTS: dict[int, Result] = {1: "1-0", 0: "1/2-1/2", -1: "0-1"}
 
 
 class Player(NamedTuple):
-    """A net as it plays: its name, what evaluates its leaves, how its tree is searched."""
+    """A net as it plays: its name, what evaluates its leaves, how its tree is searched.
+
+    Where ``limits`` are of time, it moves when its time is up, or has its visits.
+    Where it has ``tables`` it plays by them as lc0 does, see ``probing``; with ``tb_fast_play`` it
+    wins by the least DTZ.
+    """
 
     name: str
     evaluator: Evaluator
     params: SearchParams
+    limits: Limits | None = None
+    tables: Tablebase | None = None
+    tb_fast_play: bool = False
 
 
 class Visitor(NamedTuple):
@@ -71,6 +91,7 @@ class Visitor(NamedTuple):
 
     name: str
     moves: ExternalPlayer
+    limits: Limits | None = None  # by which its clock runs
 
 
 class FinishedGame(NamedTuple):
@@ -104,6 +125,7 @@ class Throughput:
     batches: int = 0
     largest_batch: int = 0
     cache_hits: int = 0  # positions that a cache answered instead
+    tb_hits: int = 0  # positions that were found in tablebases
 
     def __add__(self, other: Throughput) -> Throughput:
         return Throughput(
@@ -112,6 +134,7 @@ class Throughput:
             self.batches + other.batches,
             max(self.largest_batch, other.largest_batch),
             self.cache_hits + other.cache_hits,
+            self.tb_hits + other.tb_hits,
         )
 
 
@@ -119,7 +142,7 @@ class SearchSettings(NamedTuple):
     """The search parameters of all players, as the kernel reads them."""
 
     params: npt.NDArray[np.void]  # PARAMS [players]
-    exploration: npt.NDArray[np.float32]  # [players, most visits + 2]
+    exploration: npt.NDArray[np.float32]  # [players, 2, most visits + 2]: below roots, at roots
     most_visits: int
     evaluators: list[Evaluator]  # each once: players that share one share its batches
 
@@ -127,24 +150,22 @@ class SearchSettings(NamedTuple):
     def of(cls, players: Sequence[Player | Visitor]) -> SearchSettings:
         """Pack the players' settings; whether there are moves left is for the evaluator to say."""
         nets = [player for player in players if isinstance(player, Player)]
-        most_visits = max((player.params.visits for player in nets), default=1)
+        visits = [player.params.visits for player in nets if player.params.mode == "search"]
+        most_visits = max(visits, default=1)
         params = np.zeros(len(players), PARAMS)
-        exploration = np.zeros((len(players), most_visits + 2), np.float32)
+        exploration = np.zeros((len(players), 2, most_visits + 2), np.float32)
         evaluators: list[Evaluator] = []
         for index, player in enumerate(players):
             record = params[index]
             if isinstance(player, Visitor):
                 record.external = 1
                 continue
-            _, evaluator, chosen = player
+            evaluator, chosen = player.evaluator, player.params
             if evaluator not in evaluators:
                 evaluators.append(evaluator)
             record.evaluator = evaluators.index(evaluator)
-            record.visits = chosen.visits
-            record.fpu_value = chosen.fpu_value
+            record.mode = VALUE_ONLY if chosen.mode == "value" else SEARCH
             record.policy_sharpness = np.float32(1.0) / np.float32(chosen.policy_temperature)
-            record.two_fold_draws = chosen.two_fold_draws
-            record.sticky_endgames = chosen.sticky_endgames
             record.moves_left = evaluator.has_moves_left
             record.m_slope = chosen.moves_left_slope
             record.m_cap = chosen.moves_left_max_effect
@@ -152,12 +173,39 @@ class SearchSettings(NamedTuple):
             record.m_constant = chosen.moves_left_constant_factor
             record.m_scaled = chosen.moves_left_scaled_factor
             record.m_quadratic = chosen.moves_left_quadratic_factor
-            for name in _CHANCES:
+            for name in _SETTINGS:
                 record[name] = getattr(chosen, name)
+            record.tb_pieces = player.tables.pieces if player.tables else 0
+            record.tb_fast_play = player.tb_fast_play
             exploration[index] = exploration_table(
                 chosen.cpuct, chosen.cpuct_base, chosen.cpuct_factor, most_visits + 1
             )
+            _set_root(record, exploration[index, 1], chosen)
         return cls(params, exploration, most_visits, evaluators)
+
+
+def prober_of(players: Sequence[Player | Visitor]) -> Prober:
+    """What answers for the players' tablebases."""
+    return Prober([player.tables if isinstance(player, Player) else None for player in players])
+
+
+def _set_root(record: np.void, exploration: npt.NDArray[np.float32], chosen: SearchParams) -> None:
+    """Set by which rules a child of the root is selected."""
+    fpu, same = chosen.fpu_strategy_at_root, chosen.fpu_strategy_at_root == "same"
+    record["smart_pruning"] = chosen.smart_pruning_factor
+    record["fpu_absolute"] = chosen.fpu_strategy == "absolute"
+    record["root_fpu_absolute"] = record["fpu_absolute"] if same else fpu == "absolute"
+    record["root_fpu_value"] = chosen.fpu_value if same else chosen.fpu_value_at_root
+    if chosen.root_has_own_cpuct_params:
+        exploration[:] = exploration_table(
+            chosen.cpuct_at_root,
+            chosen.cpuct_base_at_root,
+            chosen.cpuct_factor_at_root,
+            exploration.size - 1,
+        )
+    record["own_root"] = (
+        chosen.root_has_own_cpuct_params or not same or chosen.smart_pruning_factor > 0.0
+    )
 
 
 def open_questions(questions: in_flight.Questions, evaluator: int) -> Leaves | None:
@@ -188,12 +236,14 @@ class _Playing:
     """What a lane knows of a game in flight, beside what stands in the kernel's arrays."""
 
     task: GameTask
-    number: int  # of all games of the lane, from 0
+    number: int  # of all games of the search, from 0
     start: npt.NDArray[np.void]  # POSITION: where the players took over
     judge: GameJudge | None
     remarks: dict[int, Remark]  # by move, of those that came from outside
     asked: bool = False  # whether a move from outside is on its way
+    clocks: GameClocks | None = None
     ended: Termination | None = None  # by whom the kernel knows nothing of
+    forfeit: str = ""
     fault: Fault | None = None
 
 
@@ -213,25 +263,30 @@ class Lane:
         cache_positions: int = 0,
         keep_searches: bool = False,
         judge_of: JudgeOf | None = None,
+        numbers: Iterator[int] | None = None,
     ):
         self._players = players
         self._visited = any(isinstance(player, Visitor) for player in players)
+        self._timed = self._visited or any(_has_clock(player) for player in players)
         self._settings = SearchSettings.of(players)
         self._flight = in_flight.InFlight.allocate(slots, self._settings.most_visits, keep_searches)
         self._keep_searches = keep_searches
         self._judge_of = judge_of
-        self._questions = in_flight.Questions.allocate(len(self._settings.evaluators), slots)
+        evaluators = self._settings.evaluators
+        self._questions = in_flight.Questions.allocate(max(1, len(evaluators)), slots)
         self._tasks = tasks
         self._playing: dict[int, _Playing] = {}
-        self._games = 0
+        self._numbers = numbers if numbers is not None else itertools.count()
+        self._deadlines = np.full(slots, np.inf)  # when nets should move, by time.monotonic
+        self._step_seconds = 0.0  # of a recent long one
         self._answers: queue.SimpleQueue[tuple[int, int, Answer]] = queue.SimpleQueue()
-        evaluators = self._settings.evaluators
         self._caches = (
             [CachedEvaluator(evaluator, cache_positions) for evaluator in evaluators]
             if cache_positions
             else []
         )
         self._evaluators: Sequence[Evaluator] = self._caches or evaluators
+        self._prober = prober_of(players)
         self._leaves = self._batches = self._largest_batch = 0
         self._evaluated = np.zeros(slots, np.int64)  # of each game, whoever answered
         self._turn = 0
@@ -240,15 +295,25 @@ class Lane:
             games.advance, self._flight, params, exploration, self._questions
         )
         self._receive = compiled_for(games.receive, self._flight, params, self._questions, 0)
+        if self._timed:  # what compiles during a game is on somebody's clock
+            turns.has_room(self._flight, 0)
+            compiled_for(turns.play_given, self._flight, 0, 0, 0, 0.0, 0.0, params)
+            children, edges = self._flight.children[0], self._flight.edges[0]
+            compiled_for(turns.play_move, self._flight, 0, children, edges, params)
         for slot in range(slots):
             self._refill(slot)
 
     def run(self) -> Iterator[FinishedGame | None]:
         """Play until the tasks are used up; yields each game as it ends, None after each step."""
+        if self._timed:
+            for number in self._playing:
+                self._begin_turn(number)
         while self._playing:
             answered = self._take_answers() if self._visited else False
             if self._step() or answered:
                 states = self._flight.games["state"]
+                for slot in np.flatnonzero(states == in_flight.HELD):
+                    self._play_held(int(slot))
                 for slot in np.flatnonzero(states == in_flight.MOVED):
                     self._judge(int(slot))
                 for slot in np.flatnonzero(states == in_flight.AWAY):
@@ -268,12 +333,23 @@ class Lane:
             batches=self._batches,
             largest_batch=self._largest_batch,
             cache_hits=hits,
+            tb_hits=self._prober.hits,
         )
 
     def _step(self) -> bool:
-        """Answer one evaluator's leaves and walk on; returns whether a game has ended."""
+        """Answer one evaluator's leaves and walk on; returns whether a game needs the caller."""
+        began = time.monotonic()
+        if self._timed:
+            # A leaf waits for the other nets' turns, and its move for the end of a step.
+            reserve = (len(self._evaluators) + 1) * self._step_seconds
+            late = self._deadlines <= began + reserve
+            self._flight.games["stop"][late] = 1
         params, exploration = self._settings.params, self._settings.exploration
         news = self._advance(self._flight, params, exploration, self._questions)
+        while news & in_flight.PROBES:
+            self._prober.answer(self._flight, params)
+            news &= ~in_flight.PROBES
+            news |= self._advance(self._flight, params, exploration, self._questions)
         if news & in_flight.NO_ROOM:
             self._flight = self._flight.grown()
         self._turn = self._next_turn()
@@ -281,8 +357,7 @@ class Lane:
             answers = self._evaluators[self._turn].evaluate(leaves)
             put_answers(self._questions, self._turn, answers)
             count = answers.moves_left.size
-            # A game has at most one leaf here.
-            self._evaluated[self._questions.game[self._turn, :count]] += 1
+            np.add.at(self._evaluated, self._questions.game[self._turn, :count], 1)
             self._leaves += count
             self._batches += 1
             self._largest_batch = max(self._largest_batch, count)
@@ -292,6 +367,7 @@ class Lane:
                     f"{self._evaluators[self._turn].name}: an evaluation is not a finite number\n"
                     "Half precision overflows with some nets: try --dtype float32."
                 )
+        self._step_seconds = max(time.monotonic() - began, 0.9 * self._step_seconds)
         return bool(news & in_flight.NEWS)
 
     def _next_turn(self) -> int:
@@ -301,6 +377,9 @@ class Lane:
         for one net, then for the other, and batches are twice as large as if both were answered.
         """
         waiting = self._questions.rows
+        if self._timed:  # nobody's time is spent on filling the other one's batches
+            order = np.roll(np.arange(len(waiting)), -self._turn - 1)
+            return int(order[np.argmax(waiting[order] > 0)])
         if len(waiting) > 1 and 4 * waiting[self._turn] < waiting.sum():
             return int(waiting.argmax())
         return self._turn
@@ -312,19 +391,61 @@ class Lane:
             self._flight.games[slot].state = in_flight.IDLE
             return
         moves = task.opening.moves
-        board = chess.Board(task.opening.fen)
+        board = task.opening.board()
         line = line_from_game(board, moves, len(moves) + 1)
         kept = min(line.last + 1, in_flight.HISTORY_KEPT)
         self._flight.lines[slot, :kept] = line.positions[line.last + 1 - kept : line.last + 1]
         judge = self._judge_of(task) if self._judge_of else None
-        self._playing[slot] = _Playing(task, self._games, line.positions[line.last], judge, {})
-        self._games += 1
+        playing = _Playing(task, next(self._numbers), line.positions[line.last], judge, {})
+        self._playing[slot] = playing
         self._evaluated[slot] = 0
         rules = self._flight.rules[slot]
         rules.seed, rules.resign, rules.most_plies = task.seed, task.resign, task.most_plies
         rules.first_ply = board.ply() + len(moves)
         rules.watched = judge is not None
         turns.start_game(self._flight, slot, task.white, task.black, line.fill, kept - 1, 0)
+        if self._timed:
+            white, black = (self._players[player].limits for player in (task.white, task.black))
+            playing.clocks = GameClocks(white, black, time.monotonic())
+            self._flight.games[slot].hold = 1  # no move is played behind its clock's back
+            self._begin_turn(slot)
+
+    def _begin_turn(self, slot: int) -> None:
+        """Let the clock of the side to move run."""
+        clocks = self._playing[slot].clocks
+        assert clocks is not None
+        clocks.begin(time.monotonic())
+        guest = isinstance(self._players[self._mover(slot)], Visitor)
+        self._deadlines[slot] = np.inf if guest else clocks.deadline(self._side(slot))
+
+    def _end_turn(self, slot: int, seconds: float) -> Remark | None:
+        """Stop the mover's clock; None if it has lost on time, which ends the game."""
+        clocks = self._playing[slot].clocks
+        assert clocks is not None
+        side = self._side(slot)
+        if clocks.press(side, seconds):
+            return Remark(seconds=round(seconds, 3), clock=clocks.shown(side))
+        clock = clocks.clocks[side]
+        assert clock is not None
+        late = f"moved after {seconds:.3f} of {clock.left:.3f} s"
+        self._forfeit(slot, Forfeit(Termination.TIME_FORFEIT, late))
+        return None
+
+    def _play_held(self, slot: int) -> None:
+        """Play the move of a net whose search is done, if its clock allows it."""
+        playing, game = self._playing[slot], self._flight.games[slot]
+        assert playing.clocks is not None
+        remark = self._end_turn(slot, playing.clocks.elapsed(time.monotonic()))
+        if remark is None:
+            return
+        playing.remarks[int(game.played)] = remark
+        if not turns.has_room(self._flight, slot):
+            self._flight = self._flight.grown()
+        tree = int(self._flight.trees[2 * slot + self._side(slot)].slot)
+        game.state = in_flight.SEARCHING
+        children, edges = self._flight.children[tree], self._flight.edges[tree]
+        turns.play_move(self._flight, slot, children, edges, self._settings.params)
+        self._begin_turn(slot)
 
     def _judge(self, slot: int) -> None:
         """Let a game's judge look at its last move; it goes on or is over."""
@@ -367,13 +488,17 @@ class Lane:
         player = self._players[self._mover(slot)]
         assert isinstance(player, Visitor)
         number, answers = playing.number, self._answers
-        state = GameState(number, playing.task, self._moves(slot))
+        clocks = playing.clocks.both if playing.clocks else (None, None)
+        state = GameState(number, playing.task, self._moves(slot), clocks)
         player.moves.find_move(state, lambda answer: answers.put((slot, number, answer)))
 
     def _mover(self, slot: int) -> int:
         """Which player is to move in a game."""
-        game = self._flight.games[slot]
-        return int(game.players[int(self._flight.lines[slot, game.ply].black)])
+        return int(self._flight.games[slot].players[self._side(slot)])
+
+    def _side(self, slot: int) -> int:
+        """Whose turn it is in a game: 0 for white."""
+        return int(self._flight.lines[slot, self._flight.games[slot].ply].black)
 
     def _take_answers(self) -> bool:
         """Play the moves that came from outside; wait for one where no game has anything to do."""
@@ -403,15 +528,24 @@ class Lane:
                 answer = Forfeit(Termination.ILLEGAL_MOVE, f"played {answer.move}")
         match answer:
             case FoundMove(_, q, d, visits, remark):
-                playing.remarks[int(game.played)] = remark
+                clocked = self._end_turn(slot, remark.seconds)
+                if clocked is None:
+                    return
+                playing.remarks[int(game.played)] = remark._replace(clock=clocked.clock)
                 if not turns.has_room(self._flight, slot):
                     self._flight = self._flight.grown()
                 turns.play_given(self._flight, slot, move, visits, q, d, self._settings.params)
-            case Forfeit(termination, _):
-                self._end(slot, termination, "1-0" if position.black else "0-1")
+                self._begin_turn(slot)
+            case Forfeit():
+                self._forfeit(slot, answer)
             case Fault():
                 playing.fault = answer
                 game.state = in_flight.OVER
+
+    def _forfeit(self, slot: int, forfeit: Forfeit) -> None:
+        """Let the side to move lose."""
+        self._playing[slot].forfeit = forfeit.what
+        self._end(slot, forfeit.termination, "0-1" if self._side(slot) == 0 else "1-0")
 
     def _moves(self, slot: int) -> tuple[str, ...]:
         """The moves of a game since the opening, UCI."""
@@ -437,6 +571,7 @@ class Lane:
             q=tuple(np.round(played["q"].astype(np.float64), 4).tolist()),
             d=tuple(np.round(played["d"].astype(np.float64), 4).tolist()),
             visits=tuple(played["visits"].tolist()),
+            forfeit=playing.forfeit,
         )
         if playing.remarks:
             count = len(record.moves)
@@ -453,6 +588,10 @@ class Lane:
         used = int(notes["end"][-1]) if notes.size else 0
         known = {part.name: getattr(record, part.name) for part in fields(record)}
         return SearchedGame(**known, notes=notes, shares=self._flight.shares[slot, :used].copy())
+
+
+def _has_clock(player: Player | Visitor) -> bool:
+    return Clock.start(player.limits) is not None
 
 
 def _uci_moves(start: npt.NDArray[np.void], moves: npt.NDArray[np.uint16]) -> list[str]:
@@ -491,11 +630,12 @@ class BatchedSearch:
         self._sizes = [(parallel + lane) // self.lanes for lane in range(self.lanes)]
         self._cache_positions = cache_positions // self.lanes
         self._running: list[Lane] = []
+        self._before = Throughput()
 
     @property
     def throughput(self) -> Throughput:
-        """What all lanes have done so far."""
-        return sum((lane.throughput for lane in self._running), Throughput())
+        """What all lanes have done so far, of earlier calls of ``play`` too."""
+        return sum((lane.throughput for lane in self._running), self._before)
 
     def play(self, tasks: Sequence[Iterator[GameTask]]) -> Iterator[FinishedGame]:
         """Play each lane's tasks in their order; yields the games of all lanes as they end.
@@ -503,6 +643,8 @@ class BatchedSearch:
         ``tasks`` has one iterator a lane. Closing the generator stops all lanes after their present
         step; an error in a lane is raised here.
         """
+        numbers = itertools.count()
+        self._before, self._running = self.throughput, []
         self._running = [
             Lane(
                 self._players,
@@ -511,6 +653,7 @@ class BatchedSearch:
                 self._cache_positions,
                 self._keep_searches,
                 self._judge_of,
+                numbers,
             )
             for size, lane_tasks in zip(self._sizes, tasks, strict=True)
         ]

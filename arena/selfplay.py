@@ -19,14 +19,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from arena.books import Book, shuffled
 from arena.compilation import kernels_compiled
 from arena.evaluator import Evaluator, choose_evaluator, make_evaluator
 from arena.game import GameTask, Opening, game_seed
-from arena.openings import Book, default_book, read_book, shuffled
+from arena.openings import default_book, read_book
 from arena.referee import check_game
 from arena.search import BatchedSearch, FinishedGame, Player, SearchedGame, Throughput
 from arena.selfplay_config import SelfplayConfig
 from arena.selfplay_records import Tally, records_of, tally_of
+from arena.start_positions import OpeningError
 from arena.training_records import game_path, write_game
 from swa.chunks import ReadCounts, pack_chunk, read_records
 from swa.files import write_whole
@@ -75,7 +77,7 @@ def play_games(
     net = load_net(config.net)
     book = None
     if config.book:
-        book = default_book() if config.openings is None else read_book(config.openings)
+        book = default_book() if config.openings is None else _text_book(config.openings)
     dealer = _Dealer(config, book)
     dealer.task(0)
     choice = choose_evaluator(net.spec, config.evaluator, config.device, config.dtype)
@@ -103,6 +105,15 @@ def play_games(
             os.sync()  # once for all: a file's own fsync takes longer than writing it
         write_whole(config.out / SUMMARY_FILE, _summary(tally))
     return Progress(tally, resumed, config.games, time.monotonic() - began, search)
+
+
+def _text_book(path: Path) -> Book:
+    book = read_book(path)
+    if isinstance(book, Book):
+        return book
+    raise OpeningError(
+        str(path), "is a polyglot book", "Self-play begins from text: name an .epd, .fen or .pgn."
+    )
 
 
 def settings_of(config: SelfplayConfig, net: Net, book: Book | None) -> dict[str, Any]:
@@ -135,6 +146,13 @@ class _Dealer:
         opening = START
         if self._book is not None:
             opening = self._book.opening(self._order[number % len(self._order)])
+            if opening.chess960:
+                raise OpeningError(
+                    str(self._book.path),
+                    f"castling as in Chess960: {opening.fen}",
+                    "Records of input format 1 do not tell which rook may castle: choose a book of "
+                    "standard chess.",
+                )
         return GameTask(
             number,
             True,

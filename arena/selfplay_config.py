@@ -31,6 +31,15 @@ class SelfplayParams(SearchParams):
         1.0, "a move is played by chance, its share visits^(1/T); 0: the best is", "T"
     )
 
+    def __post_init__(self) -> None:
+        """Refuse also what leaves nothing to train on."""
+        if self.mode == "value":
+            raise ConfigError(
+                "--mode value: visits each move once, which is no target for a policy\n"
+                "Leave it out: self-play searches."
+            )
+        SearchParams.__post_init__(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfplayConfig:

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from arena.config import Part
+
 SESSIONS_FILE = "sessions.jsonl"
 
 
@@ -91,6 +93,7 @@ class Session:
     nets: tuple[NetFile, ...] = ()
     pace: Pace = Pace()
     ended: str | None = None  # None: killed, or still playing
+    part: Part | None = None  # None: all of the match
 
     @property
     def played(self) -> bool:
@@ -115,12 +118,14 @@ def session_started(folder: Path, session: Session) -> None:
         "evaluator": session.evaluator,
         "nets": [asdict(net) for net in session.nets],
     }
+    if session.part is not None:
+        line["part"] = str(session.part)
     _append(folder, line)
 
 
-def session_ended(folder: Path, pace: Pace) -> None:
-    """Note how the session that began last went."""
-    _append(folder, {"ended": now(), **asdict(pace)})
+def session_ended(folder: Path, pace: Pace, ended: str | None = None) -> None:
+    """Note how the session that began last went, and when: by default now."""
+    _append(folder, {"ended": ended or now(), **asdict(pace)})
 
 
 def _append(folder: Path, line: Mapping[str, Any]) -> None:
@@ -166,6 +171,11 @@ def evaluators_of(sessions: Sequence[Session]) -> tuple[str, ...]:
     return tuple(text for text, _ in itertools.groupby(noted))
 
 
+def devices_of(sessions: Sequence[Session]) -> tuple[str, ...]:
+    """What the pairs were played on, one after the other."""
+    return tuple(text for text, _ in itertools.groupby(s.device for s in sessions if s.played))
+
+
 def _begun(line: Mapping[str, Any]) -> Session:
     return Session(
         started=str(line["started"]),
@@ -176,6 +186,7 @@ def _begun(line: Mapping[str, Any]) -> Session:
         pairs_before=int(before) if (before := line.get("pairs_before")) is not None else None,
         evaluator=str(line["evaluator"]) if line.get("evaluator") else None,
         nets=tuple(NetFile(**net) for net in line["nets"]),
+        part=Part.parse(line["part"]) if "part" in line else None,
     )
 
 

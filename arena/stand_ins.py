@@ -1,4 +1,4 @@
-"""Evaluators that stand in for nets: in tests, and where search itself is measured.
+"""Evaluators that stand in for nets: in tests, where search itself is measured, as weak opponents.
 
 B = positions of a batch, M = legal moves of all of them.
 """
@@ -6,12 +6,15 @@ B = positions of a batch, M = legal moves of all of them.
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from threading import Lock
 
+import chess
 import numpy as np
 from numpy.typing import NDArray
 
 from arena.evaluator import Evaluation, Evaluator, Leaves
+from swa import policy_map
 from swa.jit import inline, kernel
 
 
@@ -35,7 +38,7 @@ class HashEvaluator:
     """A pseudo-random net that costs next to nothing, for tests and benchmarks of search.
 
     The evaluation is a function of the seed and the board's planes alone, bit for bit: the batch,
-    the thread and the machine do not matter.
+    the thread and the machine do not matter. At one visit it is a random mover.
     """
 
     has_moves_left = False
@@ -59,6 +62,80 @@ class HashEvaluator:
             wdl,
         )
         return Evaluation(logits, wdl, np.zeros(boards, np.float32))
+
+
+class MaterialEvaluator:
+    """The weakest player that wants to win: it takes what it can, a move ahead, and mates.
+
+    At one visit its move is the one after which it has most material, P N B R Q = 1 3 3 5 9, mate
+    above all; among equals a pseudo-random one. Every position is even to it.
+    """
+
+    has_moves_left = False
+
+    def __init__(self, seed: int = 0) -> None:
+        self.name = f"material-{seed}"
+        self._chance = HashEvaluator(seed)
+
+    def evaluate(self, leaves: Leaves) -> Evaluation:
+        """Evaluate a batch; see ``Evaluator``. Some milliseconds a position."""
+        logits, wdl, moves_left = self._chance.evaluate(leaves)
+        for row, (start, end) in enumerate(pairwise(leaves.offsets.tolist())):
+            board = _board(leaves.masks[row])
+            for edge in range(start, end):
+                logits[edge] += _PAWN * _gain(board, int(leaves.moves[edge]))
+        return Evaluation(logits, np.full_like(wdl, 1 / 3), moves_left)
+
+
+_PAWN = 5.0
+"""A pawn in logits: more than chance, which is from -2 to 2."""
+_PIECES = {
+    chess.PAWN: 1,
+    chess.KNIGHT: 3,
+    chess.BISHOP: 3,
+    chess.ROOK: 5,
+    chess.QUEEN: 9,
+    chess.KING: 0,
+}
+_MATE = 100
+_PROMOTED = {
+    policy_map.NO_PROMOTION: chess.KNIGHT,
+    policy_map.BISHOP: chess.BISHOP,
+    policy_map.ROOK: chess.ROOK,
+    policy_map.QUEEN: chess.QUEEN,
+}
+
+
+def _board(masks: NDArray[np.uint64]) -> chess.Board:
+    """The pieces of a position; the mover is white. Castling and en passant are not known."""
+    board = chess.Board(None)
+    for plane in range(12):
+        piece = chess.Piece(1 + plane % 6, plane < 6)
+        for square in chess.scan_forward(int(masks[plane])):
+            board.set_piece_at(square, piece)
+    return board
+
+
+def _gain(board: chess.Board, index: int) -> int:
+    """What a legal move wins at once, in pawns."""
+    origin, target = int(policy_map.FROM[index]), int(policy_map.TO[index])
+    if board.color_at(target) == chess.WHITE:  # castling: the king takes its own rook
+        return 0
+    gain = 0
+    taken, moved = board.piece_type_at(target), board.piece_type_at(origin)
+    promotion = None
+    if taken is not None:
+        gain = _PIECES[taken]
+    elif moved == chess.PAWN and chess.square_file(origin) != chess.square_file(target):
+        gain, board.ep_square = 1, target
+    if moved == chess.PAWN and target >= chess.A8:
+        promotion = _PROMOTED[int(policy_map.PROMOTION[index])]
+        gain += _PIECES[promotion] - 1
+    board.push(chess.Move(origin, target, promotion))
+    mates = board.is_checkmate()
+    board.pop()
+    board.ep_square = None
+    return _MATE if mates else gain
 
 
 class DelayEvaluator:

@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arena.config import MatchConfig
+from arena.entrants import Found, FoundNet, names_of, no_difference, same_player
 from arena.match import Ending, MatchError
+from arena.players import Entrant
 from arena.report.files import atomic_writer
 from arena.report.ratings import RatingsError, rate_field, read_field
 from arena.report.ratings_table import RatingsDocument, document_of
-from arena.run import REPORTS, ProgressOf, file_name, play
-from swa.net import Net, load_net, same_weights
+from arena.run import REPORTS, ProgressOf, file_name, find, play
+from swa.net import Net
 
 RATINGS_FILE = "ratings.json"
 """What ``arena ratings --json`` says of the tournament's folder."""
@@ -31,8 +33,8 @@ RATINGS_FILE = "ratings.json"
 class Encounter:
     """Two nets of a tournament, and where their match is."""
 
-    baseline: Path
-    candidate: Path
+    baseline: Entrant
+    candidate: Entrant
     folder: Path
 
 
@@ -42,7 +44,7 @@ class Tournament:
 
     folder: Path
     ratings: RatingsDocument | None  # None: too little was played to compare everybody
-    ending: Ending  # LIMIT or INTERRUPTED
+    ending: Ending  # LIMIT, INTERRUPTED or FAULTS
 
 
 def pairings(players: int, kind: str) -> Iterator[tuple[int, int]]:
@@ -56,16 +58,28 @@ def pairings(players: int, kind: str) -> Iterator[tuple[int, int]]:
     return itertools.combinations(range(players), 2)
 
 
-def encounters(config: MatchConfig, nets: Sequence[Net], folder: Path) -> list[Encounter]:
-    """Return the encounters in the order in which they are played."""
-    names = unique_names(nets)
+def encounters(config: MatchConfig, found: Sequence[Found], folder: Path) -> list[Encounter]:
+    """Return the encounters in the order in which they are played.
+
+    Where players have settings of their own, all keep the name that tells them apart here.
+    Raises MatchError where two were given the same name.
+    """
+    players: list[Entrant] = [one.player for one in found]
+    if config.nets:
+        names = unique_names([one.net for one in found if isinstance(one, FoundNet)])
+    else:
+        names = names_of(found)
+        players = [replace(one, name=name) for one, name in zip(players, names, strict=True)]
+    in_files = [file_name(name) for name in names]
+    if len(set(in_files)) < len(in_files):  # "a b" and "a-b"
+        in_files = [f"{name}-{number}" for number, name in enumerate(in_files, start=1)]
     return [
         Encounter(
-            config.nets[baseline],
-            config.nets[candidate],
-            folder / f"{file_name(names[candidate])}-vs-{file_name(names[baseline])}",
+            players[baseline],
+            players[candidate],
+            folder / f"{in_files[candidate]}-vs-{in_files[baseline]}",
         )
-        for baseline, candidate in pairings(len(nets), config.tournament)
+        for baseline, candidate in pairings(len(found), config.tournament)
     ]
 
 
@@ -82,24 +96,26 @@ def play_tournament(
 
     Raises MatchError before anything is written where two of the nets are the same.
     """
-    nets = [load_net(path) for path in config.nets]
-    for one, other in itertools.combinations(nets, 2):
-        if same_weights(one, other):
-            raise MatchError(
-                f"{one.path} and {other.path} hold the same net\n"
-                "A net has no strength relative to itself: name each net once (--nets)."
-            )
+    if config.opening_filter is not None and config.tournament == "roundrobin":
+        raise MatchError(
+            "--opening-filter: in a round robin each match has a baseline of its own, which would "
+            "choose other openings\nPlay a gauntlet (--tournament gauntlet), or without a filter."
+        )
+    found = [find(player) for player in config.lineup]
+    for one, other in itertools.combinations(found, 2):
+        if no_difference(one, other, config.search):
+            raise same_player(one, other)
     folder = config.out or next_tournament_folder(config.tournament)
-    todo = encounters(config, nets, folder)
-    note(f"Tournament: {len(nets)} nets, {len(todo)} encounters of {config.pairs:,} pairs")
+    todo = encounters(config, found, folder)
+    who = "nets" if config.nets else "players"
+    note(f"Tournament: {len(found)} {who}, {len(todo)} encounters of {config.pairs:,} pairs")
     for number, encounter in enumerate(todo, start=1):
         note(f"Encounter {number} of {len(todo)}: {encounter.folder.name}")
-        match = replace(
-            config, nets=(encounter.baseline, encounter.candidate), sprt=None, preset=None
-        )
+        both = encounter.baseline, encounter.candidate
+        match = replace(config, nets=(), players=both, sprt=None, preset=None)
         played = play(match, command, show, note, folder=encounter.folder)
-        if played.ending is Ending.INTERRUPTED:
-            return Tournament(folder, _rate(folder), Ending.INTERRUPTED)
+        if played.ending in (Ending.INTERRUPTED, Ending.FAULTS):
+            return Tournament(folder, _rate(folder), played.ending)
     return Tournament(folder, _rate(folder), Ending.LIMIT)
 
 

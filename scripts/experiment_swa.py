@@ -3,7 +3,7 @@
 Small nets are trained on games of people, with five seeds at a constant learning rate and five at
 one that falls to zero. Of each run's last snapshots averages are made over windows of several
 lengths, with batch norm as it was averaged and with batch norm refreshed, and all are measured on
-the same games, which no net has seen. Then raw and average of the first run play each other.
+the same games, which no net has seen. Then the first run's last net plays two of its averages.
 
 Stages leave alone what is done already, so that an experiment which was interrupted goes on. Needs
 the games of the shared folder, ``ARENA_SHARED`` or ``../shared``.
@@ -32,7 +32,8 @@ SEEDS = (1, 2, 3, 4, 5)
 SCHEDULES = {"constant": "", "cosine": 'schedule = "cosine"\n'}
 """Lines for [learning-rate]: cosine falls to 0 at the last step."""
 
-AVERAGE = "swa"
+AVERAGES = ("swa", "last5")
+"""Who meets the last net: the average of the second half, and that with the least loss."""
 VISITS, SPRT, MOST_PAIRS = 100, ("0", "20"), 4000
 
 
@@ -68,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
                     keep("runs", run.name, validated)
                     print(run.name, flush=True)
         elif stage == "match":
-            keep("match", f"{VISITS} visits", play(work))
+            for average in AVERAGES:
+                keep("match", average, play(work, average))
         else:
             write(REPORT)
     return 0
@@ -76,16 +78,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    shared = Path(os.environ.get("ARENA_SHARED") or REPOSITORY.parent / "shared")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}; all")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "experiment", help="folder")
-    parser.add_argument("--shared", type=Path, default=shared, help="folder with pgn/")
+    parser.add_argument("--shared", type=Path, default=shared_folder(), help="folder with pgn/")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side (2)")
     options = parser.parse_args(arguments)
     if other := [stage for stage in options.stages if stage not in STAGES]:
         parser.error(f"there is no stage {other[0]!r}")
     return options
+
+
+def shared_folder() -> Path:
+    """Where games and nets of other people are."""
+    return Path(os.environ.get("ARENA_SHARED") or REPOSITORY.parent / "shared")
 
 
 def make_data(games: Path, work: Path) -> None:
@@ -115,11 +121,11 @@ def train(run: Run, work: Path) -> dict[str, Any]:
     }
 
 
-def play(work: Path) -> dict[str, Any]:
-    """The match of a raw net against its average; its summary."""
+def play(work: Path, average: str) -> dict[str, Any]:
+    """The match of a raw net against one of its averages; its summary."""
     run = RUNS[0]
-    nets = [work / run.name / f"{run.name}{part}-1200.pb.gz" for part in ("", f"-{AVERAGE}")]
-    out = work / "match"
+    nets = [work / run.name / f"{run.name}{part}-1200.pb.gz" for part in ("", f"-{average}")]
+    out = work / f"match-{average}"
     words = ["--nets", *map(str, nets), "--visits", str(VISITS), "--sprt", *SPRT]
     call("arena", "run", *words, "--pairs", str(MOST_PAIRS), "--seed", "1", "--out", str(out))
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
@@ -140,7 +146,7 @@ def call(program: str, *words: str) -> str:
     """Run one of the project's commands; its standard output."""
     code = f"import sys; from {program}.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, *words]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=REPOSITORY, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, 1, 3):
         raise SystemExit(f"{program} {words[0]} ended with exit code {done.returncode}")
     return done.stdout

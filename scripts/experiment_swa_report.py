@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def write(folder: Path) -> None:
     config = tomllib.loads((folder / "run.toml").read_text())
     lines = results["runs"]
     _plot(lines, folder / "losses.svg")
-    (folder / "README.md").write_text(_text(lines, results.get("match", {}), config))
+    (folder / "README.md").write_text(_text(results, config))
 
 
 def schedules(runs: dict[str, Any]) -> list[str]:
@@ -59,13 +60,17 @@ def difference(line: dict[str, float], net: str, metric: str) -> Difference:
     return Difference(line[key], line[f"{key}_low"], line[f"{key}_high"])
 
 
-def over_seeds(values: Sequence[float]) -> str:
-    """Mean and the half-width of its 95 % interval (Student's t)."""
+def over_seeds(found: Sequence[Difference]) -> str:
+    """Mean and the half-width of its 95 % interval (Student's t); of one run, its own interval."""
+    values = [one.value for one in found]
+    if len(found) == 1:
+        return f"{values[0]:+.4f} ({found[0].low:+.4f} {found[0].high:+.4f})"
     half = stats.t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
     return f"{fmean(values):+.4f} +/- {half:.4f}"
 
 
-def _text(runs: dict[str, Any], match: dict[str, Any], config: dict[str, Any]) -> str:
+def _text(results: dict[str, Any], config: dict[str, Any]) -> str:
+    runs = results["runs"]
     net, training = config["net"], config["training"]
     every, steps = config["snapshots"]["every"], training["total-steps"]
     seeds = len(last(runs, schedules(runs)[0]))
@@ -89,10 +94,11 @@ def _text(runs: dict[str, Any], match: dict[str, Any], config: dict[str, Any]) -
         parts += [f"## Learning rate: {schedule}", _table(last(runs, schedule))]
         parts += [_seeds(last(runs, schedule))]
     missing = SEEDS - seeds
-    unfinished = [f"{missing} of {SEEDS} seeds"] * bool(missing) + ["the match"] * (not match)
-    if unfinished:
-        parts.insert(1, f"**Not finished**: {' and '.join(unfinished)} are still to be run.")
-    parts += [_match(match)] if match else []
+    if missing:
+        parts.insert(1, f"**Not finished**: {missing} of {SEEDS} seeds are still to be run.")
+    parts += [_matches(results["match"])] if "match" in results else []
+    parts += [_fledgling(results["fledgling"])] if "fledgling" in results else []
+    parts.append(_when_not(results))
     return "\n\n".join(parts) + "\n"
 
 
@@ -106,18 +112,25 @@ def _findings(runs: dict[str, Any]) -> str:
         told.append(
             f"- **{schedule}**: the refreshed average of the second half is better than the last "
             f"net in held-out policy loss in {better} of {len(found)} seeds beyond chance, worse "
-            f"in {worse}: {over_seeds([one.value for one in found])} nats over the seeds."
+            f"in {worse}: {over_seeds(found)} nats over the seeds."
         )
         gains = [
-            difference(line, f"{AVERAGES[-1]}{REFRESHED}", POLICY).value
-            - difference(line, f"{AVERAGES[-1]}{STALE}", POLICY).value
+            Difference(
+                difference(line, f"{AVERAGES[-1]}{REFRESHED}", POLICY).value
+                - difference(line, f"{AVERAGES[-1]}{STALE}", POLICY).value,
+                math.nan,
+                math.nan,
+            )
             for line in lines
         ]
         told.append(f"  What the refresh itself changes: {over_seeds(gains)} nats.")
     return "\n".join(told)
 
 
-def _table(lines: list[dict[str, float]]) -> str:
+def _table(
+    lines: list[dict[str, float]],
+    head: str = "Means over the seeds; +/- is the 95 % interval over them.",
+) -> str:
     rows = [
         "| net | policy loss | accuracy | value loss | policy loss against the last net |",
         "| --- | --- | --- | --- | --- |",
@@ -126,13 +139,11 @@ def _table(lines: list[dict[str, float]]) -> str:
     for name in names:
         means = [fmean(figure(line, name, metric) for line in lines) for metric in _METRICS]
         against = (
-            ""
-            if name == "raw"
-            else over_seeds([difference(line, name, POLICY).value for line in lines])
+            "" if name == "raw" else over_seeds([difference(line, name, POLICY) for line in lines])
         )
         shown = "the last net" if name == "raw" else name if REFRESHED in name else f"{name} stale"
         rows.append(f"| {shown} | {means[0]:.4f} | {means[1]:.2%} | {means[2]:.4f} | {against} |")
-    return "Means over the seeds; +/- is the 95 % interval over them.\n\n" + "\n".join(rows)
+    return head + "\n\n" + "\n".join(rows)
 
 
 _METRICS = (POLICY, ACCURACY, VALUE)
@@ -152,18 +163,122 @@ def _seeds(lines: list[dict[str, float]]) -> str:
     return head + "\n\n" + "\n".join(rows)
 
 
-def _match(match: dict[str, Any]) -> str:
-    told = ["## The match"]
-    for what, summary in match.items():
-        low, high = summary["elo_ci"]
-        told.append(
-            f"Last net against average of the first run (constant learning rate), {what}, SPRT "
-            f"[{summary['sprt']['elo0']:g}, {summary['sprt']['elo1']:g}]: **{summary['verdict']}** "
-            f"after {summary['pairs']:,} pairs, Elo of the average {summary['elo']:+.1f} "
-            f"[{low:+.1f}, {high:+.1f}], pentanomial {summary['pentanomial']}, LLR "
-            f"{summary['llr']:.2f}."
+def _matches(matches: dict[str, Any]) -> str:
+    told = [
+        "## The matches",
+        "The last net of the first run (constant learning rate) against two of its averages, from "
+        "the book that arena ships; Elo of the average, allowing for "
+        'the test\'s stop; "undecided": stopped before a bound was met:',
+    ]
+    return "\n\n".join([*told, _match_table(matches)])
+
+
+def headline(summary: dict[str, Any]) -> tuple[float, float, float]:
+    """Elo of the candidate with its 95 % interval, as a match's own report gives it."""
+    found = summary["headline"] or summary
+    return (found["elo"], *found["elo_ci"])
+
+
+def _match_table(matches: dict[str, Any]) -> str:
+    rows = [
+        "| average | visits | SPRT | verdict | pairs | Elo | pentanomial | LLR |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for what, summary in matches.items():
+        elo, low, high = headline(summary)
+        test = summary["sprt"]
+        rows.append(
+            f"| {what} | {summary['config']['search']['visits']} "
+            f"| [{test['elo0']:g}, {test['elo1']:g}] | **{summary['verdict']}** "
+            f"| {summary['pairs']:,} | {elo:+.0f} [{low:+.0f}, {high:+.0f}] "
+            f"| {summary['pentanomial']} | {summary['llr']:.2f} |"
         )
-    return "\n\n".join(told)
+    return "\n".join(rows)
+
+
+def _fledgling(found: dict[str, Any]) -> str:
+    """The nets that ship: a longer run, and what they can do."""
+    curve = found["curve"][-1]
+    parts = [
+        "## The nets that ship",
+        f"The same net at the constant learning rate for {curve['step']:,} steps "
+        f"([fledgling.toml](fledgling.toml), {found['minutes']:.0f} minutes on two cores; "
+        "`python scripts/make_nets.py`). Its averages against its last net, on the held-out "
+        "positions:",
+        _table([curve], "One run; what stands against the last net has its 95 % interval."),
+    ]
+    if "accuracy" in found:
+        parts.append(_accuracy(found["accuracy"]))
+    if "strength" in found:
+        parts.append(_strength(found["strength"]))
+    if "match" in found:
+        parts += ["The match that the verdict rests on:", _match_table(found["match"])]
+    return "\n\n".join(parts)
+
+
+def _when_not(results: dict[str, Any]) -> str:
+    """What the figures above say of the conditions, and what they do not."""
+    runs = results["runs"]
+    told = ["## When the average does not win"]
+    decaying = [line for name in schedules(runs)[1:] for line in last(runs, name)]
+    if decaying:
+        told.append(
+            "- **At a learning rate that has fallen to zero.** The last steps hardly move, so that "
+            "there is no noise to average away, and what the average adds is older nets: "
+            + over_seeds([difference(line, MATCH_AVERAGE, POLICY) for line in decaying])
+            + " nats for the second half, "
+            + over_seeds([difference(line, f"last5{REFRESHED}", POLICY) for line in decaying])
+            + " for the last five snapshots, which were taken when it was nearly there."
+        )
+    if (match := results.get("match", {}).get("swa")) and match["verdict"] != "promote":
+        gain = difference(runs[next(iter(runs))]["curve"][-1], MATCH_AVERAGE, POLICY).value
+        told.append(
+            "- **With a window in which the net still learns fast.** The average of the second "
+            f"half of 1,200 steps foresees people's moves better ({gain:+.3f} nats), and loses the "
+            f"match ({headline(match)[0]:+.0f} Elo). A better loss on games of people is not yet a "
+            "stronger player: that is what the match is for."
+        )
+    if on := results.get("fledgling", {}).get("refreshed on"):
+        stale = figure(results["fledgling"]["curve"][-1], f"last5{STALE}", POLICY)
+        told.append(
+            "- **Refreshed on other positions than the net was trained on.** Held-out policy loss "
+            "of the shipped average, by what its batch norm was refreshed on: "
+            + "; ".join(f"{what} {loss:.4f}" for what, loss in on.items())
+            + f"; not refreshed, the statistics averaged: {stale:.4f}. Long games with noise are "
+            "endgames that people seldom reach."
+        )
+    told.append(
+        "What is not said here: one size of net, one kind of data, one optimizer, runs of minutes; "
+        "batch norm's own running statistics are of the last batches, so that a net which is "
+        "trained longer between snapshots has more to refresh."
+    )
+    return "\n".join(told[:1]) + "\n\n" + "\n".join(told[1:-1]) + "\n\n" + told[-1]
+
+
+def _accuracy(found: dict[str, Any]) -> str:
+    rows = [
+        f"How often they foresee the move of the game, on {found['positions']:,} positions of "
+        "games that ours were not trained on; the others were made by other people from other "
+        "games:",
+        "",
+        "| net | accuracy | policy loss |",
+        "| --- | --- | --- |",
+    ]
+    for net, figures in found.items():
+        if isinstance(figures, dict):
+            share, low, high = figures["policy_accuracy"]
+            loss = figures["policy_cross_entropy"][0]
+            rows.append(f"| {net} | {share:.1%} [{low:.1%}, {high:.1%}] | {loss:.3f} |")
+    return "\n".join(rows)
+
+
+def _strength(found: dict[str, Any]) -> str:
+    scores = {name: found[name]["points"] / found[name]["games"] for name in ("random", "material")}
+    return (
+        f"Over {found['pairs']} pairs at {found['visits']} visits the average scores "
+        f"{scores['random']:.1%} against a random mover and {scores['material']:.1%} against a "
+        "player that takes what it can, one ply ahead."
+    )
 
 
 def _plot(runs: dict[str, Any], path: Path) -> None:

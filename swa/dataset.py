@@ -99,12 +99,12 @@ class TrainingGames:
         """Whether a game is not to be trained on."""
         return game_hash(chunk.records) < self.held_out_below
 
-    def validation(self, positions: int) -> list[Batch]:
+    def validation(self, positions: int, counts: ReadCounts | None = None) -> list[Batch]:
         """Positions of games held out, so many or all there are; the same whatever the seed.
 
-        Raises RecordError where there are none.
+        ``counts`` is told what became of the files. Raises RecordError where there are none.
         """
-        counts = ReadCounts()
+        counts = counts or ReadCounts()
         games = self._fixed(_VALIDATION, counts, held_out=True)
         found = list(batches_of(games, positions, 1, BatchCounts()))
         if not found:
@@ -241,6 +241,11 @@ class TrainingStream:
         self._place = self._place._replace(batches=self._place.batches + 1)
         assert self._window is not None
         return self._window.positions.take(self._order[first : first + self._batch])
+
+    @property
+    def counts(self) -> ReadCounts:
+        """What became of the files so far; another thread goes on counting."""
+        return self._reader.counts
 
     def close(self) -> None:
         """Stop reading ahead, and wait for that."""

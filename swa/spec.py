@@ -50,6 +50,15 @@ class InputFormat(IntEnum):
 
     CLASSICAL_112_PLANE = 1
 
+    @property
+    def knows_chess960(self) -> bool:
+        """Whether its planes say which rooks may castle: all but the first say it.
+
+        The first one says only that castling to a side is allowed (lc0 src/neural/encoder.cc,
+        ``EncodePositionForNN``: planes 104 to 107).
+        """
+        return self > InputFormat.CLASSICAL_112_PLANE
+
 
 class Activation(StrEnum):
     """The non-linearity everywhere but at the outputs of heads."""

@@ -69,6 +69,10 @@ class RunData(Protocol):
     def refresh_planes(self, count: int) -> Planes:
         """So many positions that are trained on, the same each time."""
 
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the data that was read so far, in a line; None: nothing is."""
+
 
 class Log(Protocol):
     """Figures by step (``swa.training_log``)."""
@@ -208,6 +212,7 @@ class _Run:
                     f"training.total-steps: {settings.total_steps:,}, but the run has made "
                     f"{saved.step:,} already\nGive more, or choose another output."
                 )
+        self._damage_is_told = False
         self.stream = data.stream(saved.place if saved else None)
         self.clock = Clock(self.learner.steps, settings.total_steps, settings.batch_size)
 
@@ -334,6 +339,9 @@ class _Run:
 
     def save_checkpoint(self) -> None:
         """Put on the disk where the run stands, the log before it."""
+        if not self._damage_is_told and (damage := self.data.damage):
+            self._damage_is_told = True
+            self.notify(Note(damage))
         self.learner.flush()
         self.log.flush()
         checkpoint = Checkpoint(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from hypothesis import settings
 # A shared machine stalls at times; how long an example takes says nothing about what it shows.
 settings.register_profile("arena", deadline=None)
 settings.load_profile("arena")
+
+# A shell's background job ignores Ctrl-C, and so would the programs that tests send one to.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from arena.game import GameTask, Opening
 from arena.kernel.tree import ROOT
-from arena.openings import Deck, default_book, shuffled
+from arena.openings import Deck, default_book
 from arena.referee import check_game
 from arena.search import BatchedSearch, FinishedGame, Lane, Player, Throughput
 from swa.planes import HISTORY
@@ -65,7 +65,7 @@ class Slice(NamedTuple):
 def book_openings(count: int = OPENINGS) -> tuple[Opening, ...]:
     """The first openings of a match with the default book."""
     book = default_book()
-    deck = Deck(book, shuffled(len(book), seed=0))
+    deck = Deck(book)
     return tuple(deck.opening(number) for number in range(min(count, len(book))))
 
 

@@ -7,10 +7,15 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from arena.config import MatchConfig
-from arena.options import load_config
+from arena.options import LINEUP, load_config
+from arena.player_words import words_of
+from arena.players import Entrant, NetPlayer
 from swa.net_names import parse_latest
+
+_FLAGS = ("--nets", "--net", "--engine")
 
 
 def take_nets(words: Iterable[Path], *, quiet: bool = False) -> tuple[Path, ...]:
@@ -40,25 +45,45 @@ def load_match(arguments: argparse.Namespace) -> tuple[MatchConfig, list[str]]:
 
     That one names the nets which were the latest now: later they will be others.
     """
-    given = getattr(arguments, "nets", None)
-    if given is not None:  # before there is a match, which is of two at least
-        arguments.nets = list(take_nets(given, quiet=arguments.quiet))
+    given = [path for flag, paths in _named(arguments) if flag == "--nets" for path in paths]
+    if given:  # before there is a match, which is of two at least
+        named = [
+            (flag, list(take_nets(words, quiet=arguments.quiet)) if flag == "--nets" else words)
+            for flag, words in _named(arguments)
+        ]
+        setattr(arguments, LINEUP, named)
+        arguments.nets = next(nets for flag, nets in reversed(named) if flag == "--nets")
     config = load_config(MatchConfig, arguments)
     nets = take_nets(config.nets, quiet=arguments.quiet)
+    players = tuple(_taken(player, quiet=arguments.quiet) for player in config.players)
     words = list(arguments.words)
-    if nets != config.nets or any(parse_latest(word) for word in given or ()):
-        config, words = replace(config, nets=nets), _with_nets(words, nets)
-    return config, ["arena", *words]
+    now = replace(config, nets=nets, players=players)
+    if now != config or any(parse_latest(word) for word in given):
+        words = _with_players(words, now)
+    return now, ["arena", *words]
 
 
-def _with_nets(words: Sequence[str], nets: Sequence[Path]) -> list[str]:
-    """A command line with these nets instead of its own."""
-    kept, of_nets = [], False
+def _named(arguments: argparse.Namespace) -> list[tuple[str, list[Any]]]:
+    return getattr(arguments, LINEUP, [])
+
+
+def _taken(player: Entrant, *, quiet: bool) -> Entrant:
+    if isinstance(player, NetPlayer):
+        return replace(player, path=take_net(player.path, quiet=quiet))
+    return player
+
+
+def _with_players(words: Sequence[str], config: MatchConfig) -> list[str]:
+    """A command line with this match's players instead of its own."""
+    kept, of_players = [], False
     for word in words:
-        of_nets = word.split("=")[0] == "--nets" or (of_nets and not word.startswith("-"))
-        if not of_nets:
+        flag = word.split("=")[0]
+        of_players = flag in _FLAGS or (of_players and not word.startswith("-"))
+        if not of_players:
             kept.append(word)
-    return [*kept, "--nets", *map(str, nets)]
+    if config.nets:
+        return [*kept, "--nets", *map(str, config.nets)]
+    return [*kept, *(word for player in config.players for word in words_of(player))]
 
 
 def _note(quiet: bool) -> Callable[[str], None]:

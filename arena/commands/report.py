@@ -20,8 +20,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "report",
         help="rebuild the report of a run folder",
-        description="Write summary.json, games.pgn and report.md of a match, finished or not, "
-        "from its match.toml and games.jsonl.",
+        description="Write summary.json, games.pgn, openings.csv and report.md of a match, "
+        "finished or not, from its match.toml and games.jsonl.",
         epilog=EXAMPLES,
     )
     parser.add_argument("folder", type=Path, metavar="RUN_DIR", help="a run folder of arena run")

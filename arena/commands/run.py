@@ -16,7 +16,8 @@ REPORT_EVERY = 50
 EXAMPLES = """\
 The first net is the baseline, the second the candidate; every figure is the
 candidate's, relative to the baseline. Ctrl-C ends a match after writing its
-report; the same command with the same --out goes on with it.
+report; the same command with the same --out goes on with it, with a higher
+--pairs beyond the limit it had.
 
 exit codes:
   0    finished as configured, whatever the verdict
@@ -28,7 +29,10 @@ examples:
   arena run --nets raw.pb.gz swa.pb.gz --visits 800 --sprt 0 5
   arena run --nets raw.pb.gz swa.pb.gz --preset pick-best --delta 10
   arena run --nets raw.pb.gz swa.pb.gz --no-sprt --pairs 500 --json
+  arena run --nets raw.pb.gz swa.pb.gz --part 2/3 --out part-2
   arena run --nets a.pb.gz b.pb.gz c.pb.gz --pairs 500 --tournament gauntlet
+  arena run --nets a.pb.gz --net "path=a.pb.gz visits=200 cpuct=2.0"
+  arena run --nets a.pb.gz --engine "cmd=stockfish nodes=5000 option.Hash=16"
 """
 
 
@@ -70,12 +74,13 @@ def execute(arguments: argparse.Namespace) -> int:
     """Play and show the outcome."""
     config, command = load_match(arguments)  # before the imports, which take seconds
 
-    from arena.console import PaceSource, Progress, progress, write_lines
+    from arena.console import PaceSource, Progress, part_lines, progress, write_lines
+    from arena.faults import FAULTS_FILE
     from arena.match import Ending
     from arena.report.block import Heading
     from arena.report.ratings_table import ratings_lines
     from arena.report.summary import summary_json
-    from arena.report.verdict import outcome
+    from arena.report.verdict import heading_of, outcome
     from arena.run import play
     from arena.tournament import play_tournament
 
@@ -92,7 +97,7 @@ def execute(arguments: argparse.Namespace) -> int:
             stream=sys.stderr,
         )
 
-    if len(config.nets) > 2:
+    if len(config.lineup) > 2:
         tournament = play_tournament(config, command, show, note)
         folder, ending = tournament.folder, tournament.ending
         if arguments.json:
@@ -105,10 +110,14 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.json:
             sys.stdout.write(summary_json(played.summary))
         elif not arguments.quiet:
-            lines = outcome(played.run.identity, played.run.judgement)
+            if ending is Ending.PART:
+                lines = part_lines(heading_of(played.run.identity), played.state)
+            else:
+                lines = outcome(played.run.identity, played.run.judgement, played.run.doubts)
             write_text([*lines, f"Report: {folder}/report.md"])
-    if ending is not Ending.INTERRUPTED:
+    if ending not in (Ending.INTERRUPTED, Ending.FAULTS):
         return 0
+    why = "Interrupted" if ending is Ending.INTERRUPTED else f"Too many faults ({FAULTS_FILE})"
     resume = command if config.out is not None else [*command, "--out", str(folder)]
-    write_lines(["Interrupted. To go on:", f"  {shlex.join(resume)}"], sys.stderr)
-    return 130
+    write_lines([f"{why}. To go on:", f"  {shlex.join(resume)}"], sys.stderr)
+    return 130 if ending is Ending.INTERRUPTED else 2

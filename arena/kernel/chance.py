@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.kernel.bitboard import signed
-from arena.kernel.puct import Params
+from arena.kernel.puct import Params, first_play_urgency
 from arena.kernel.tree import (
     NOT_TERMINAL,
     ROOT,
@@ -147,33 +147,72 @@ def temperature_at(params: Params, moves: int) -> float:
     return temperature
 
 
+@inline
+def _weighed(
+    children: Children, edges: Edges, place: int, fpu: float, draw_score: np.float32
+) -> tuple[int, float, float]:
+    """Visits, value and prior of the root's move at ``place``; without visits its value is fpu."""
+    root = children[ROOT]
+    if place >= root.children:
+        return 0, fpu, np.float64(prior_of(edges[root.first_edge + place]))
+    child = children[root.first_child + place]
+    prior = np.float64(prior_of(child.edge))
+    if child.visits == 0:
+        return 0, fpu, prior
+    return signed(child.visits), child.wl + np.float64(draw_score * child.d), prior
+
+
+@inline
+def _weight(visits: float, most: float, prior: float, temperature: float) -> float:
+    share = max(visits, 0.0) / most if most > 0.0 else prior
+    return np.float64(share ** (1.0 / temperature))
+
+
 @kernel
 def place_by_chance(
-    children: Children, temperature: float, value_cutoff: float, state: np.uint64
+    children: Children,
+    edges: Edges,
+    params: Params,
+    temperature: float,
+    draw_score: np.float32,
+    state: np.uint64,
 ) -> int:
-    """A place of the root drawn with probability proportional to ``visits ** (1 / temperature)``.
+    """A place of the root drawn with probability proportional to a power of the visits.
 
-    Moves worth less than the most visited one by more than ``value_cutoff`` percent of winning
-    chance are not drawn (lc0 ``GetBestRootChildWithTemperature``). -1 if none was visited.
+    The weights are ``max(visits + offset, 0) ** (1 / temperature)``; where no move has one, the
+    priors stand for the visits. Moves worth less than the most visited one by more than the cutoff
+    are not drawn: percent of winning chance (lc0 ``GetBestRootChildWithTemperature``). A place
+    from ``root.children`` on is that of an edge without a child. -1 where there is nothing to draw.
     """
     root = children[ROOT]
-    first, count = signed(root.first_child), signed(root.children)
-    most, lowest = 0, 0.0
+    count = max(signed(root.edges), signed(root.children))
+    offset = np.float64(params.temp_visit_offset)
+    policy = np.float32(0.0)
+    for index in range(root.first_child, root.first_child + root.children):
+        if children[index].visits > 0:
+            policy += prior_of(children[index].edge)
+    fpu = np.float64(
+        first_play_urgency(
+            root, params.root_fpu_absolute, params.root_fpu_value, policy, draw_score
+        )
+    )
+    most, lowest = 0.0, -1.0
     for place in range(count):
-        child = children[first + place]
-        if child.visits > most:
-            most, lowest = signed(child.visits), np.float64(child.wl) - value_cutoff / 50.0
+        visits, value, _ = _weighed(children, edges, place, fpu, draw_score)
+        if visits + offset > most:
+            most, lowest = visits + offset, value
+    lowest -= np.float64(params.temp_value_cutoff) / 50.0
     total = 0.0
     for place in range(count):
-        child = children[first + place]
-        if child.visits > 0 and child.wl >= lowest:
-            total += (child.visits / most) ** (1.0 / temperature)
+        visits, value, prior = _weighed(children, edges, place, fpu, draw_score)
+        if value >= lowest:
+            total += _weight(visits + offset, most, prior, temperature)
     drawn = uniform(state) * total
     chosen = -1
     for place in range(count):
-        child = children[first + place]
-        if child.visits > 0 and child.wl >= lowest:
-            weight = (child.visits / most) ** (1.0 / temperature)
+        visits, value, prior = _weighed(children, edges, place, fpu, draw_score)
+        if value >= lowest:
+            weight = _weight(visits + offset, most, prior, temperature)
             if weight > 0.0:
                 chosen = place
                 if drawn < weight:

@@ -41,6 +41,7 @@ GAME = np.dtype(
             ("hold", np.uint8),  # 1: stop when the root has its visits, instead of playing
             ("stop", np.uint8),  # 1: the move is played at the next visit, its time is up
             ("allowed", np.int16),  # entries of ``allowed`` in use; 0: all legal moves
+            ("tables", np.uint8),  # what this move's search asks of tablebases, see UNASKED
         ],
     )
 )
@@ -79,17 +80,22 @@ Game = Any
 """A record of GAME."""
 Ints = npt.NDArray[np.int64]
 
-IDLE, SEARCHING, WAITING, OVER, HELD, MOVED, AWAY = 0, 1, 2, 3, 4, 5, 6
-"""States of a game. WAITING is for a net; HELD, MOVED and AWAY are for the caller: a search that is
-done, a move that was played, a player whose move comes from elsewhere. A game that is MOVED goes on
-when the caller makes it SEARCHING."""
+IDLE, SEARCHING, WAITING, OVER, HELD, MOVED, AWAY, PROBING = 0, 1, 2, 3, 4, 5, 6, 7
+"""States of a game. WAITING is for a net; HELD, MOVED, AWAY and PROBING are for the caller: a
+search that is done, a move that was played, a player whose move comes from elsewhere, a position
+(of the line, at ``depth``) to be looked up in tablebases. A game that is MOVED goes on when the
+caller makes it SEARCHING."""
+
+UNASKED, LEAVES, ROOT_ONLY, MISSED = 0, 1, 2, 3
+"""What a search asks of tablebases: nothing yet, its leaves, none of them since the root was found
+by DTZ; or the leaf just asked for is not in them, and is the net's."""
 
 CHECKMATE, STALEMATE, INSUFFICIENT_MATERIAL, FIFTY_MOVES, THREEFOLD = 1, 2, 3, 4, 5
 RESIGNATION, MAX_LENGTH = 6, 7
 OUTSIDE = 8
 """Ended by the caller, who knows why."""
 
-NO_ROOM, NEWS = 1, 2
+NO_ROOM, NEWS, PROBES = 1, 2, 4
 """What ``advance`` has to tell, as bits."""
 
 HISTORY_KEPT = 128

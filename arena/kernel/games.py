@@ -11,15 +11,20 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from arena.kernel.bitboard import EMPTY, bit, signed
+from arena.kernel.bitboard import EMPTY, bit, popcount, signed
 from arena.kernel.encode import pack_planes
 from arena.kernel.flight import (
     AWAY,
     HELD,
+    LEAVES,
+    MISSED,
     NEWS,
     NO_ROOM,
     OVER,
+    PROBES,
+    PROBING,
     SEARCHING,
+    UNASKED,
     WAITING,
     Game,
     InFlight,
@@ -37,14 +42,23 @@ from arena.kernel.position import (
     make_move,
 )
 from arena.kernel.puct import (
+    VALUE_ONLY,
     Floats,
     Params,
     Path,
     back_up,
+    draw_score_of,
     expand,
     make_terminal,
     select_child,
     take_back_two_fold,
+)
+from arena.kernel.root import (
+    is_done,
+    next_to_evaluate,
+    open_root,
+    select_at_root,
+    take_best_value,
 )
 from arena.kernel.tree import (
     END_OF_GAME,
@@ -53,6 +67,7 @@ from arena.kernel.tree import (
     NOT_EVALUATED,
     NOT_TERMINAL,
     ROOT,
+    TABLEBASE,
     TWO_FOLD,
     Child,
     Children,
@@ -84,24 +99,31 @@ def _descend(
     edges: Edges,
     params: Params,
     exploration: Floats,
+    draw_score: np.float32,
 ) -> int:
     """Walk from the root to the leaf of the next visit; return its depth.
 
-    The positions of the line are in place up to the leaf's parent.
+    The positions of the line are in place up to the leaf's parent. ``exploration`` is the player's:
+    below the root, and at it; ``draw_score`` is what a draw is worth to the root's mover.
     """
     depth = 0
+    below = exploration[0]
     parent = children[ROOT]
     path[0] = ROOT
     while True:
         if depth > 0 and known[depth] != parent.position:
             line[game.ply + depth] = positions[parent.position]
             known[depth] = parent.position
-        place = select_child(parent, children, params, exploration)
+        if depth == 0 and params.own_root != 0:
+            place = select_at_root(children, params, exploration[1], draw_score)
+        else:
+            place = select_child(parent, children, params, below, draw_score)
         if place == parent.children:
             current = add_child(tree, children, edges, parent)
         else:
             current = parent.first_child + place
         depth += 1
+        draw_score = -draw_score
         path[depth] = current
         parent = children[current]
         if parent.terminal == TWO_FOLD and depth < parent.m:
@@ -132,9 +154,11 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
 
     Its leaves join those in ``questions`` that were not answered yet.
 
-    ``params`` PARAMS [players] and ``exploration`` float32 [players, visits + 2] are the players'
-    search settings. Returns NO_ROOM if a tree was full (the caller then gives more and calls again)
-    plus NEWS if a game is over, held, moved or away.
+    ``params`` PARAMS [players] and ``exploration`` float32 [players, 2, visits + 2], below the root
+    and at it, are the players' search settings. Returns NO_ROOM if a tree was full (the caller then
+    gives more and calls again) plus NEWS if a game is over, held, moved or away, plus PROBES if one
+    is PROBING: the caller answers it (``take_result``, or ``tables`` and ``state`` set) and calls
+    again.
     """
     news = 0
     for number in range(flight.games.size):
@@ -152,19 +176,29 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
             if settings.external:
                 game.state = AWAY
                 break
+            if settings.tb_pieces > 0 and game.tables == UNASKED:
+                # Before anything is played from a kept tree. Moves that the caller chose stay.
+                if game.allowed == 0 and _in_tables(line[game.ply], settings):
+                    game.depth = 0
+                    game.state = PROBING
+                    break
+                game.tables = LEAVES
             tree = flight.trees[2 * number + side]
             slot = signed(tree.slot)
             children, positions = flight.children[slot], flight.positions[slot]
             edges = flight.edges[slot]
             root = children[ROOT]
-            if root.visits >= settings.visits or (game.stop and root.visits > 0):
+            draw_score = draw_score_of(settings, side)
+            if is_done(children, settings, game.stop, draw_score):
+                if settings.mode == VALUE_ONLY:
+                    take_best_value(children, draw_score)
                 if game.hold:
                     game.state = HELD
                 elif not has_room(flight, number):
                     news |= NO_ROOM
                     break
                 else:
-                    play_move(flight, number, children, params)
+                    play_move(flight, number, children, edges, params)
                 continue
             if (
                 tree.positions >= positions.size
@@ -175,7 +209,14 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                 break
             depth = 0
             path[0] = ROOT
-            if root.visits > 0:
+            if settings.mode == VALUE_ONLY:
+                if root.edges == 0:
+                    open_root(tree, children, edges, line[game.ply], flight.moves)
+                    if game.allowed > 0:
+                        restrict_root(root, edges, flight.allowed[number, : game.allowed])
+                depth = 1
+                path[1] = next_to_evaluate(tree, children, edges)
+            elif root.visits > 0:
                 depth = _descend(
                     game,
                     line,
@@ -187,20 +228,29 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                     edges,
                     settings,
                     exploration[player],
+                    draw_score,
                 )
             child = children[path[depth]]
             if child.terminal == NOT_TERMINAL and _ask(
                 flight, questions, number, child, depth, settings
             ):
                 game.depth = depth
-                game.state = WAITING
             else:
                 sticky = settings.sticky_endgames != 0 and child.visits == 0
                 back_up(children, path, depth, child.wl, child.d, child.m, sticky)
                 flight.visits[0] += 1
-        if game.state != SEARCHING and game.state != WAITING:
+        if game.state == PROBING:
+            news |= PROBES
+        elif game.state != SEARCHING and game.state != WAITING:
             news |= NEWS
     return news
+
+
+@inline
+def _in_tables(position: Position, settings: Params) -> bool:
+    """Whether tablebases may know a position."""
+    occupied = position.ours | position.theirs
+    return position.castling == 0 and popcount(occupied) <= signed(settings.tb_pieces)
 
 
 @inline
@@ -212,7 +262,10 @@ def _ask(
     depth: int,
     settings: Params,
 ) -> bool:
-    """Put a leaf into its evaluator's batch; False if the rules know its value instead."""
+    """Put a leaf into its evaluator's batch, or ask the tablebases for it: the game waits.
+
+    False if the rules know its value instead.
+    """
     game = flight.games[number]
     line = flight.lines[number]
     last = game.ply + depth
@@ -230,6 +283,12 @@ def _ask(
         _end_by_rule(child, line[last], depth, count, settings.two_fold_draws)
         if child.terminal != NOT_TERMINAL:
             return False
+        if game.tables == LEAVES and line[last].rule50 == 0 and _in_tables(line[last], settings):
+            game.state = PROBING
+            return True
+        if game.tables == MISSED:
+            game.tables = LEAVES
+    game.state = WAITING
     pack_planes(
         line,
         last,
@@ -265,17 +324,18 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
         leaf = children[path[game.depth]]
         start, end = questions.offsets[evaluator, row], questions.offsets[evaluator, row + 1]
         settings = params[signed(game.players[side])]
-        finite &= expand(
-            tree,
-            leaf,
-            flight.positions[slot],
-            flight.edges[slot],
-            line[game.ply + game.depth],
-            questions.moves[evaluator, start:end],
-            questions.logits[evaluator, start:end],
-            flight.priors,
-            settings,
-        )
+        if settings.mode != VALUE_ONLY:  # whose leaves are the end of it
+            finite &= expand(
+                tree,
+                leaf,
+                flight.positions[slot],
+                flight.edges[slot],
+                line[game.ply + game.depth],
+                questions.moves[evaluator, start:end],
+                questions.logits[evaluator, start:end],
+                flight.priors,
+                settings,
+            )
         if game.depth == 0 and game.allowed > 0:
             restrict_root(leaf, flight.edges[slot], flight.allowed[number, : game.allowed])
         if game.depth == 0 and settings.noise_epsilon > 0.0:
@@ -291,12 +351,31 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
     return finite
 
 
+@kernel
+def take_result(flight: InFlight, number: int, result: int, params: Params) -> None:
+    """Take a tablebase's answer for a game's leaf: 1, 0 or -1 for the leaf's mover.
+
+    Its moves left are the parent's but for one ply: lc0 ExtendNode.
+    """
+    game = flight.games[number]
+    side = signed(flight.lines[number, game.ply].black)
+    children = flight.children[signed(flight.trees[2 * number + side].slot)]
+    path = flight.paths[number]
+    leaf, parent = children[path[game.depth]], children[path[game.depth - 1]]
+    make_terminal(leaf, -result, max(np.float32(0.0), parent.m - np.float32(1.0)), TABLEBASE)
+    sticky = params[signed(game.players[side])].sticky_endgames != 0 and leaf.visits == 0
+    back_up(children, path, game.depth, leaf.wl, leaf.d, leaf.m, sticky)
+    flight.visits[0] += 1
+    game.state = SEARCHING
+
+
 @allocating
 def spell(start: Position, moves: Moves, squares: npt.NDArray[np.uint8]) -> None:
     """Write origin, target and promotion of a game's ``moves`` uint16 [P] to ``squares`` [P, 3].
 
-    As UCI writes them: from white's side, castling as the king moves, promotion as a piece number
-    of python-chess (2 knight, 3 bishop, 4 rook, 5 queen) or 0. ``start`` is the first position.
+    As UCI writes them: from white's side, castling as the king moves unless only Chess960 knows it,
+    promotion as a piece number of python-chess (2 knight, 3 bishop, 4 rook, 5 queen) or 0.
+    ``start`` is the first position.
     """
     now = np.empty(2, POSITION)
     now[0] = start
@@ -307,7 +386,7 @@ def spell(start: Position, moves: Moves, squares: npt.NDArray[np.uint8]) -> None
         promotion = 0
         if target >= 56 and position.pawns & bit(origin) != EMPTY:
             promotion = _PROMOTED_TO[PROMOTION[move]]
-        elif position.ours & bit(target) != EMPTY and origin == 4:
+        elif position.ours & bit(target) != EMPTY and origin == 4 and (target == 0 or target == 7):
             target = 6 if target > origin else 2
         flip_ranks = 56 if position.black else 0
         squares[index, 0] = origin ^ flip_ranks

@@ -42,7 +42,14 @@ PARAMS = np.dtype(
         [
             ("evaluator", np.int32),  # which evaluator values this player's leaves
             ("visits", np.int32),  # a move is played when the root has this many
+            ("mode", np.uint8),  # SEARCH or VALUE_ONLY
+            ("own_root", np.uint8),  # 1: other rules select a child of the root (``kernel.root``)
+            ("fpu_absolute", np.uint8),
+            ("root_fpu_absolute", np.uint8),
             ("fpu_value", np.float32),
+            ("root_fpu_value", np.float32),
+            ("draw_score", np.float32),  # what a draw is worth to white, less than 0 to black
+            ("smart_pruning", np.float32),  # its factor; 0: nothing is pruned
             ("policy_sharpness", np.float32),  # 1 / policy temperature
             ("two_fold_draws", np.uint8),
             ("sticky_endgames", np.uint8),
@@ -60,9 +67,12 @@ PARAMS = np.dtype(
             ("temperature", np.float32),
             ("temp_endgame", np.float32),
             ("temp_value_cutoff", np.float32),
+            ("temp_visit_offset", np.float32),
             ("temp_cutoff_move", np.int32),
             ("tempdecay_moves", np.int32),
             ("tempdecay_delay_moves", np.int32),
+            ("tb_pieces", np.uint8),  # tablebases are asked with so many at most; 0: there are none
+            ("tb_fast_play", np.uint8),
         ],
     )
 )
@@ -72,7 +82,11 @@ Params = Any
 Floats = npt.NDArray[np.float32]
 Path = npt.NDArray[np.int32]
 
+SEARCH, VALUE_ONLY = 0, 1
+"""How a player finds its moves."""
+
 _LOG2_E = np.float32(1.442695040)
+_NO_SCORE = np.float32(0.0)
 _LN_2 = np.float32(0.6931471805599453)
 
 
@@ -132,11 +146,48 @@ def moves_left_utility(
 
 
 @inline
-def select_child(parent: Child, children: Children, params: Params, exploration: Floats) -> int:
+def draw_score_of(params: Params, black: int) -> np.float32:
+    """What a draw is worth to a side (lc0 ``GetDrawScore``)."""
+    return -params.draw_score if black else params.draw_score
+
+
+@inline
+def value_of(child: Child, draw_score: np.float32) -> np.float32:
+    """A child's mean value for its parent's mover (lc0 ``GetQ``)."""
+    return np.float32(child.wl + np.float64(draw_score * child.d))
+
+
+@inline
+def first_play_urgency(
+    parent: Child,
+    absolute: int,
+    value: np.float32,
+    visited_policy: np.float32,
+    draw_score: np.float32,
+) -> np.float32:
+    """The value of a child without visits, for the parent's mover (lc0 ``GetFpu``)."""
+    if absolute:
+        return value
+    return -value_of(parent, -draw_score) - value * np.sqrt(visited_policy)
+
+
+@inline
+def select(
+    parent: Child,
+    children: Children,
+    params: Params,
+    exploration: Floats,
+    fpu_absolute: int,
+    fpu_value: np.float32,
+    draw_score: np.float32,
+    least: int,
+    always: int,
+) -> int:
     """The place among ``parent``'s edges that gets the next visit.
 
     A place below ``parent.children`` is that child; the place ``parent.children`` is the best edge
-    that has no child yet.
+    that has no child yet. Children of fewer than ``least`` visits are left out, but for the one at
+    the place ``always``. ``draw_score`` is what a draw is worth to the parent's mover.
     """
     scale = exploration[parent.visits]
     best_score = np.float32(-3.0e38)
@@ -155,7 +206,9 @@ def select_child(parent: Child, children: Children, params: Params, exploration:
             continue
         prior = prior_of(child.edge)
         visited_policy += prior
-        q = np.float32(child.wl)
+        if least > 0 and child.visits < least and place != always:
+            continue
+        q = value_of(child, draw_score)
         if use_moves_left:
             q += moves_left_utility(params, child, q, parent.m)
         score = prior * scale / np.float32(1 + child.visits) + q
@@ -164,11 +217,33 @@ def select_child(parent: Child, children: Children, params: Params, exploration:
             best = place
     if unvisited_edge == 0:
         unvisited_edge = parent.next_edge
-    if unvisited_edge != 0:
-        fpu = np.float32(-parent.wl) - params.fpu_value * np.sqrt(visited_policy)
+    if unvisited_edge != 0 and least <= 0:
+        fpu = first_play_urgency(parent, fpu_absolute, fpu_value, visited_policy, draw_score)
         if prior_of(unvisited_edge) * scale + fpu > best_score:
             best = unvisited
     return best
+
+
+@inline
+def select_child(
+    parent: Child,
+    children: Children,
+    params: Params,
+    exploration: Floats,
+    draw_score: np.float32,
+) -> int:
+    """The place that gets the next visit, as ``select`` has it."""
+    return select(
+        parent,
+        children,
+        params,
+        exploration,
+        params.fpu_absolute,
+        params.fpu_value,
+        draw_score,
+        0,
+        -1,
+    )
 
 
 @inline
@@ -377,7 +452,7 @@ def _rank(child: Child) -> int:
 
 
 @inline
-def _preferred(a: Child, b: Child) -> bool:
+def _preferred(a: Child, b: Child, draw_score: np.float32) -> bool:
     """Whether child ``a`` is the better move than ``b`` (lc0 GetBestChildrenNoTemperature)."""
     rank_a, rank_b = _rank(a), _rank(b)
     if rank_a != rank_b:
@@ -392,23 +467,25 @@ def _preferred(a: Child, b: Child) -> bool:
         return a.m < b.m
     if a.visits != b.visits:
         return a.visits > b.visits
-    if np.float32(a.wl) != np.float32(b.wl):
-        return a.wl > b.wl
+    value_a, value_b = value_of(a, draw_score), value_of(b, draw_score)
+    if value_a != value_b:
+        return bool(value_a > value_b)
     return bool(prior_of(a.edge) > prior_of(b.edge))
 
 
 @kernel
-def best_place(children: Children) -> int:
+def best_place(children: Children, draw_score: np.float32 = _NO_SCORE) -> int:
     """The place among the root's edges that is to be played: the best by result, visits, value.
 
     The place ``root.children`` is the best edge without a child: it is played when there is no
-    other, or when every other is a proven loss.
+    other, or when every other is a proven loss. ``draw_score`` is what a draw is worth to the
+    root's mover.
     """
     root = children[ROOT]
     first = signed(root.first_child)
     best = -1
     for place in range(signed(root.children)):
-        if best < 0 or _preferred(children[first + place], children[first + best]):
+        if best < 0 or _preferred(children[first + place], children[first + best], draw_score):
             best = place
     if root.next_edge != 0 and (best < 0 or _rank(children[first + best]) < 0):
         best = signed(root.children)

@@ -28,6 +28,7 @@ from arena.kernel.flight import (
     SEARCHING,
     STALEMATE,
     THREEFOLD,
+    UNASKED,
     Game,
     InFlight,
 )
@@ -44,6 +45,7 @@ from arena.kernel.position import (
 from arena.kernel.puct import (
     Params,
     best_place,
+    draw_score_of,
     make_not_terminal,
     move_at,
 )
@@ -81,6 +83,7 @@ def start_game(
     game.hold = hold
     game.stop = 0
     game.allowed = 0
+    game.tables = UNASKED
     game.state = SEARCHING
     for side in range(2):
         tree = flight.trees[2 * number + side]
@@ -145,13 +148,20 @@ def _follow(flight: InFlight, number: int, side: int, move: int, params: Params)
 
 @inline
 def _choose(
-    children: Children, best: int, seed: np.uint64, first_ply: int, played: int, settings: Params
+    children: Children,
+    edges: Edges,
+    best: int,
+    seed: np.uint64,
+    first_ply: int,
+    played: int,
+    settings: Params,
+    draw_score: np.float32,
 ) -> int:
     """The place of the move that is played: the best one's, or by chance where it is warm."""
     temperature = temperature_at(settings, (first_ply + played) // 2)
     if temperature > 0.0:
-        limit = np.float64(settings.temp_value_cutoff)
-        drawn = place_by_chance(children, temperature, limit, stream(seed, played, MOVE))
+        state = stream(seed, played, MOVE)
+        drawn = place_by_chance(children, edges, settings, temperature, draw_score, state)
         if drawn >= 0:
             return drawn
     return best
@@ -168,13 +178,17 @@ def _make_room(game: Game, line: Line, depth: int) -> None:
 
 
 @kernel  # not inlined: once a move is no time, and what runs every visit stays small
-def play_move(flight: InFlight, number: int, children: Children, params: Params) -> None:
+def play_move(
+    flight: InFlight, number: int, children: Children, edges: Edges, params: Params
+) -> None:
     """Play a move of the mover's tree, note it, and let both trees follow; or resign."""
     game = flight.games[number]
     line = flight.lines[number]
     rules = flight.rules[number]
-    settings = params[signed(game.players[signed(line[game.ply].black)])]
-    best = best_place(children)
+    side = signed(line[game.ply].black)
+    settings = params[signed(game.players[side])]
+    draw_score = draw_score_of(settings, side)
+    best = best_place(children, draw_score)
     q, d, _ = expected(children, best)
     # Not before the first move: a game without a record would be none. (A mean may drift below -1,
     # so that a limit of 0 would not keep everybody from resigning.)
@@ -184,10 +198,16 @@ def play_move(flight: InFlight, number: int, children: Children, params: Params)
         game.termination = RESIGNATION
         game.result = 1 if line[game.ply].black else -1
         return
-    place = _choose(children, best, rules.seed, rules.first_ply, game.played, settings)
+    place = _choose(
+        children, edges, best, rules.seed, rules.first_ply, game.played, settings, draw_score
+    )
     if place != best:
         q, d, _ = expected(children, place)
-    move = move_at(children, place)
+    root = children[ROOT]
+    if place > root.children:
+        move = move_of(edges[root.first_edge + place])
+    else:
+        move = move_at(children, place)
     note = flight.played[number, game.played]
     note.move = move
     note.visits = children[ROOT].visits
@@ -226,7 +246,8 @@ def allow_only(flight: InFlight, number: int, moves: Moves) -> None:
     tree = flight.trees[2 * number + side]
     clear_tree(tree, flight.children[tree.slot])  # it may have searched others
     flight.known[number, :] = NOT_EVALUATED
-    flight.allowed[number, : moves.size] = moves
+    for index in range(moves.size):  # a slice would be copied, which kernels cannot
+        flight.allowed[number, index] = moves[index]
     game.allowed = moves.size
 
 
@@ -259,6 +280,7 @@ def _make_move(flight: InFlight, number: int, move: int, params: Params) -> None
     game.played += 1
     game.stop = 0
     game.allowed = 0
+    game.tables = UNASKED
 
     _make_room(game, line, flight.paths.shape[1])
     make_move(line[game.ply], move, line[game.ply + 1])

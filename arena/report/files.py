@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ def atomic_writer(path: Path) -> Iterator[TextIO]:
 
     Raises OSError where the folder cannot be written; what stood at ``path`` is then still there.
     """
+    _remove_leftovers(path)
     # The process id keeps two reports on one folder from writing into each other's file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -26,3 +28,21 @@ def atomic_writer(path: Path) -> Iterator[TextIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed while they wrote the file have left behind."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = left.name.split(".")[-2]
+        if process.isdecimal() and not _runs(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from arena.ledger import GAMES_FILE
 from arena.report.markdown import write_markdown
+from arena.report.openings import OPENINGS_FILE, write_openings
 from arena.report.pgn import MatchTags, write_pgn
+from arena.report.players import tags as player_tags
 from arena.report.schema import Summary
 from arena.report.summary import Run, read_run, summarize, write_summary
 
@@ -17,7 +19,7 @@ class ReportError(Exception):
 
 
 def write_reports(folder: Path) -> tuple[Run, Summary]:
-    """Write summary.json, games.pgn and report.md of a run folder, finished or not.
+    """Write summary.json, games.pgn, openings.csv and report.md of a run folder, finished or not.
 
     Raises LedgerError where it is no run folder or is damaged, ReportError where it cannot be
     written.
@@ -38,8 +40,13 @@ def write_reports(folder: Path) -> tuple[Run, Summary]:
 
 def _write(run: Run, summary: Summary) -> None:
     folder = run.folder
-    baseline, candidate = (net.name for net in run.identity.nets)
-    tags = MatchTags(baseline, candidate, run.identity.search.visits, summary["date"])
+    identity = run.identity
+    baseline, candidate = (net.name for net in identity.nets)
+    of_sides = None
+    if not identity.plain:
+        of_sides = player_tags(identity, identity.nets[0]), player_tags(identity, identity.nets[1])
+    tags = MatchTags(baseline, candidate, identity.search.visits, summary["date"], of_sides)
     write_summary(folder / "summary.json", summary)
     write_pgn(folder / "games.pgn", run.pairs, tags)
+    write_openings(folder / OPENINGS_FILE, run.pairs, {pair.number for pair in run.counted})
     write_markdown(folder / "report.md", run, summary)

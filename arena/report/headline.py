@@ -3,7 +3,8 @@
 Three situations, three kinds of interval. While a match runs, people look at it again and again:
 only a confidence sequence holds at all of these moments at once. When a sequential test was asked
 for, the match ended when the figures were favourable to an end: the estimate must know the bounds.
-Only a match whose length was fixed beforehand has the interval that other programs print always.
+Only a match whose length was fixed beforehand has the interval that other programs print always;
+one whose limit was raised is none, as somebody looked and went on.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def headline(judgement: Judgement) -> Headline | None:
     if not counts.pairs:
         return None
     alike = sum(count > 0 for count in counts.counts) < 2
-    if alike or not judgement.settled:
+    at_raised_limit = judgement.raised and judgement.decided_at is None
+    if alike or not judgement.settled or at_raised_limit:
         return Headline(Kind.ANYTIME, anytime(judgement))
     if sprt is None:
         los = likelihood_of_superiority(counts)
@@ -79,7 +81,7 @@ def headline_lines(judgement: Judgement) -> list[str]:
     if found is None or found.kind is Kind.FIXED_LENGTH:
         return lines
     lines.append(f"Elo {interval(found.elo)} (95 %, {WORDS[found.kind]}).")
-    if judgement.sprt is not None or not judgement.settled:
+    if not judgement.has_fixed_length:
         yet = "" if judgement.settled else " yet"
         lines.append(
             f"Elo, nElo and LOS above describe a match of fixed length, which this is not{yet}."

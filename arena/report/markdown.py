@@ -14,6 +14,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from arena.config import SearchParams
+from arena.game import PairRecord
+from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity, TablesIdentity
 from arena.report.adjudication import (
     HEADER,
     adjudication_caveats,
@@ -24,7 +26,9 @@ from arena.report.adjudication import (
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
-from arena.report.schema import NetSummary, Summary
+from arena.report.openings import best_and_worst, opening_text, white_points
+from arena.report.players import effort
+from arena.report.schema import NetSummary, OpeningsSummary, Summary
 from arena.report.summary import Run
 from arena.report.verdict import heading_of, sprt_name, verdict_sentence
 
@@ -59,9 +63,9 @@ def markdown(run: Run, summary: Summary) -> str:
     )
     sections = [
         f"# {escape(heading.candidate)} against {escape(heading.baseline)}",
-        f"**{escape(verdict_sentence(heading, run.judgement))}**",
+        f"**{escape(verdict_sentence(heading, run.judgement, run.doubts))}**",
         "\n".join(["```text", *block, "```"]),
-        "## Nets",
+        "## Nets" if all("engine" not in net for net in summary["nets"]) else "## Players",
         table(["role", "name", "file", "net", "training steps", "sha256"], _nets(summary["nets"])),
         "## Conditions",
         table(["what", "value"], _conditions(run, summary)),
@@ -73,12 +77,14 @@ def markdown(run: Run, summary: Summary) -> str:
         "## How the games ended",
         table(["end", "games", "share"], _terminations(summary)),
         *_adjudication(summary),
+        *_faults(run, summary),
+        *_openings(run, summary),
         "## Caveats",
         "\n".join(f"- {caveat}" for caveat in caveats(run, summary)),
         "## Files",
         "[summary.json](summary.json) has every number of this page, [games.pgn](games.pgn) the "
-        "games,\n[match.toml](match.toml) what decides the match, [games.jsonl](games.jsonl) the "
-        "ledger they are\nall made from.",
+        "games,\n[openings.csv](openings.csv) what came of each opening, [match.toml](match.toml) "
+        "what decides\nthe match, [games.jsonl](games.jsonl) the ledger they are all made from.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -114,9 +120,15 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
         )
     if summary["state"] == "limit" and summary["sprt"] is not None:
         yield (
-            "The limit of pairs was reached between the bounds. The verdict is undecided and stays "
-            "so: to play on because of what was seen would make the error rates untrue. `arena "
-            "plan --pairs` tells how often a limit ends like this."
+            "The limit of pairs was reached between the bounds: the verdict is undecided. `arena "
+            "plan --pairs` tells how often a limit ends like this. With a higher `--pairs` the "
+            "same test goes on."
+        )
+    yield from _of_the_limit(summary)
+    if summary["parts"] and summary["state"] == "unfinished":
+        yield (
+            f"Here are pairs of {_parts(summary)} of the match. A pair counts when all before it "
+            "are there: `arena merge` puts the parts together."
         )
     if 0 < pairs < FEW_PAIRS:
         few = f"{counted(pairs, 'pair')} {'is' if pairs == 1 else 'are'} few"
@@ -157,10 +169,35 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "
             "are nearly equal."
         )
+    if any(player.limits.timed for player in run.identity.nets):
+        yield (
+            "Players had clocks: their moves depend on how fast the machine was and on what else "
+            "it did, and the same match played again has other games."
+        )
     yield (
         "The figures hold for these conditions; at other visits or from other openings the same "
         "nets may differ by another amount."
     )
+
+
+def _of_the_limit(summary: Summary) -> Iterator[str]:
+    if not summary["earlier_limits"]:
+        return
+    tested = summary["sprt"] is not None
+    yield (
+        f"The limit of pairs was raised from {_numbers(summary['earlier_limits'])} to "
+        f"{summary['pairs_limit']:,}, maybe because of what was seen. "
+        + (
+            "The test and its bounds are as they were, and so are its error rates; i"
+            if tested
+            else "I"
+        )
+        + "ntervals of a match whose length was fixed beforehand do not hold."
+    )
+
+
+def _parts(summary: Summary) -> str:
+    return f"{'part' if len(summary['parts']) == 1 else 'parts'} {', '.join(summary['parts'])}"
 
 
 def _adjudication(summary: Summary) -> Iterator[str]:
@@ -179,26 +216,45 @@ def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
             net["role"],
             escape(net["name"]),
             escape(net["file"] or "-"),
-            escape(net["architecture"] or "-"),
+            escape(net["architecture"] or net.get("engine") or "-"),
             "-" if steps is None else f"{steps:,}",
             f"`{net['sha256'][:SHOWN_HASH]}`",
         ]
 
 
+def _tablebases(tables: TablesIdentity) -> str:
+    use = "nets search by them" if tables.search else "nets do not search by them"
+    if tables.search and tables.fast_play:
+        use += ", and win by the least DTZ"
+    return (
+        f"Syzygy, up to {tables.pieces} pieces, {tables.files:,} files (sha256 of their names and "
+        f"sizes `{tables.sha256[:SHOWN_HASH]}`); {use}"
+    )
+
+
 def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
     identity, openings = run.identity, summary["openings"]
-    yield ["visits a move", str(identity.search.visits)]
-    yield ["search", _search(identity.search)]
+    if identity.plain:
+        yield ["visits a move", str(identity.search.visits)]
+        yield ["search", _search(identity.search)]
+    else:
+        for player in identity.nets:
+            yield [escape(player.name), _plays(identity, player)]
     if identity.sprt is not None:
         sprt = identity.sprt
         yield ["test", f"{sprt_name(sprt)}, alpha {sprt.alpha:g}, beta {sprt.beta:g}"]
-    yield ["most pairs", f"{identity.pairs:,}{'' if identity.sprt else ', all played'}"]
+    limit = f"{identity.pairs:,}{'' if identity.sprt else ', all played'}"
+    if identity.earlier_limits:
+        limit += f"; raised, from {_numbers(identity.earlier_limits)}"
+    yield ["most pairs", limit]
     yield [
         "openings",
         f"{escape(openings['file'])} (sha256 `{openings['sha256'][:SHOWN_HASH]}`), "
-        f"{openings['entries']:,} entries in {openings['order']} order, seed {identity.seed}; "
-        f"each opening played twice, colours swapped",
+        f"{openings['entries']:,} entries in {openings['order']} order, seed {identity.seed}"
+        f"{_selection(openings)}; each opening played twice, colours swapped",
     ]
+    if identity.tables is not None:
+        yield ["tablebases", _tablebases(identity.tables)]
     yield ["adjudication", conditions(identity.adjudication)]
     if identity.adjudication.foretell:
         yield ["played on all the same", f"{percent(identity.adjudication.audit)} of such games"]
@@ -213,10 +269,70 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
         yield ["versions", escape(", ".join(versions))]
     if summary["date"] is not None:
         parts = summary["sessions"]
-        yield ["begun", summary["date"] + (f", played in {parts} parts" if parts > 1 else "")]
+        sessions = f", played in {parts} sessions" if parts > 1 else ""
+        of_parts = f", {_parts(summary)}" if summary["parts"] else ""
+        yield ["begun", summary["date"] + sessions + of_parts]
     yield from _speed(summary)
     if summary["command"] is not None:
         yield ["command", escape(shlex.join(summary["command"]))]
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ", then ".join(f"{value:,}" for value in values)
+
+
+def _plays(identity: MatchIdentity, player: PlayerIdentity) -> str:
+    """Say how long a player thinks, and how: a net's search, an engine's command and options."""
+    words = [effort(identity, player)]
+    if player.limits.timemargin:
+        words.append(f"timemargin {player.limits.timemargin} ms")
+    if isinstance(player, NetIdentity):
+        return "; ".join([*words, _search(identity.search_of(player))])
+    own = (f"{key} {value}" for key, value in player.settings.items())
+    words += (escape(text) for text in own if text.split()[0] not in player.limits.words)
+    for file in player.files:
+        name, _, sha256 = file.rpartition(" ")
+        words.append(f"with {escape(name)} (sha256 `{sha256[:SHOWN_HASH]}`)")
+    return "; ".join(words)
+
+
+def _selection(openings: OpeningsSummary) -> str:
+    """Say which of a book's openings are taken, as far as it is not all of them and whole."""
+    words = []
+    if openings["start"] > 1:
+        words.append(f"from number {openings['start']:,} on")
+    if openings["plies"] is not None:
+        words.append(f"at most {openings['plies']} plies of each")
+    if openings["filter"] is not None:
+        low, high = openings["filter"]
+        words.append(f"only those that the baseline's net values at {low:g} to {high:g} either way")
+    if openings["chess960"]:
+        words.append(f"{openings['chess960']:,} of those used with castling as in Chess960")
+    return "".join(f", {part}" for part in words)
+
+
+def _openings(run: Run, summary: Summary) -> Iterator[str]:
+    """Yield the section on the openings, if anything was played from them."""
+    pairs, openings = run.counted, summary["openings"]
+    if not pairs:
+        return
+    candidate = escape(summary["nets"][-1]["name"])
+    yield "## Openings"
+    yield (
+        f"{candidate} won both games from {openings['won']:,} of "
+        f"{counted(openings['used'], 'opening')} and lost both from {openings['lost']:,}. White "
+        f"won both\nfrom {openings['white']:,}, Black from {openings['black']:,}; White's score is "
+        f"{percent(openings['white_score'])}. [openings.csv](openings.csv) has each opening's."
+    )
+    best, worst = best_and_worst(pairs)
+    if best or worst:
+        header = ["opening", "pair", f"points of {candidate}", "points of White"]
+        yield table(header, map(_opening, [*best, *worst]))
+
+
+def _opening(pair: PairRecord) -> list[str]:
+    points = f"{pair.candidate_points:g} of 2", f"{white_points(pair):g} of 2"
+    return [escape(opening_text(pair.opening)), str(pair.number + 1), *points]
 
 
 def _search(search: SearchParams) -> str:
@@ -281,7 +397,11 @@ def _statistics(summary: Summary) -> Iterator[list[str]]:
 
 def _is_no_match_of_fixed_length(summary: Summary) -> bool:
     """Whether the ordinary figures only describe: a test looks on, or pairs are missing."""
-    return summary["sprt"] is not None or summary["state"] == "unfinished"
+    return (
+        summary["sprt"] is not None
+        or summary["state"] == "unfinished"
+        or bool(summary["earlier_limits"])
+    )
 
 
 def _interval(ends: list[float | None] | None) -> str:
@@ -291,6 +411,11 @@ def _interval(ends: list[float | None] | None) -> str:
 def _interval_note(summary: Summary) -> str:
     if not _is_no_match_of_fixed_length(summary):
         return ""
+    if summary["sprt"] is None and summary["earlier_limits"]:
+        return (
+            "The limit of pairs was raised, so this is no match of fixed length: what holds is "
+            "what is valid\nat every moment."
+        )
     if summary["sprt"] is None:
         return "Intervals and LOS of a match of fixed length hold once all of its pairs are played."
     return (
@@ -303,6 +428,29 @@ def _by_colour(summary: Summary) -> Iterator[list[str]]:
     for colour, games in summary["by_colour"].items():
         counts = (games["games"], games["wins"], games["draws"], games["losses"])
         yield [colour, *(f"{count:,}" for count in counts), percent(games["score"])]
+
+
+def _faults(run: Run, summary: Summary) -> Iterator[str]:
+    """A section on what went wrong, where something did."""
+    if not run.faults.any:
+        return
+    faults = summary["faults"]
+    yield "## Faults"
+    lost = [
+        [escape(player.name), f"lost by a fault: {kind}", f"{count:,}"]
+        for player in run.identity.nets
+        for kind, count in faults["forfeits"][player.role].items()
+    ]
+    void = [
+        ["harness or machine", f"pair void: {escape(what)}", f"{count:,}"]
+        for what, count in faults["void_by"].items()
+    ]
+    yield table(["whose", "what", "times"], iter([*lost, *void]))
+    if faults["void"]:
+        yield (
+            f"{counted(faults['void'], 'time')} a pair was void; neither of its games counts, and "
+            "both were played again from the\nsame seeds ([faults.jsonl](faults.jsonl))."
+        )
 
 
 def _terminations(summary: Summary) -> Iterator[list[str]]:

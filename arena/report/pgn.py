@@ -3,19 +3,21 @@
 The ledger is the one source of a match; this file can be deleted and written again, byte for byte.
 A comment ``{book}`` marks a move of the opening; every other move carries ``{+0.35/100}`` as
 fastchess and cutechess write it, the mover's evaluation in pawns before the slash. Behind it, where
-an alpha-beta engine has its depth, stand the visits of the root.
+an alpha-beta engine has its depth, stand the visits of the root. Where players are engines or have
+clocks it is ``{+0.35/18 0.123s, n=5000 [%clk 0:00:59.877]}``: an engine's depth and nodes as they
+do, the seconds spent, and what the clock shows after the move as lichess and python-chess read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import chess
 
-from arena.game import GameRecord, Opening, PairRecord
+from arena.game import NO_REMARK, GameRecord, Opening, PairRecord, Remark
 from arena.report.block import printable
 from arena.report.files import atomic_writer
 from arena.scores import centipawns
@@ -32,6 +34,8 @@ class MatchTags:
     candidate: str
     visits: int
     date: str | None = None  # ISO: "2025-01-31"
+    of_sides: tuple[Mapping[str, str], Mapping[str, str]] | None = None
+    """Tags of baseline and candidate, without White or Black; None: ``visits`` says it all."""
 
 
 def write_pgn(path: Path, pairs: Iterable[PairRecord], tags: MatchTags) -> None:
@@ -51,7 +55,7 @@ def write_game(
 ) -> None:
     """Write one game, the ``number``-th of its pair (1 or 2), and an empty line."""
     opening = pair.opening
-    board = chess.Board(opening.fen)
+    board = opening.board()
     for name, value in _headers(board, pair, number, game, tags):
         file.write(f'[{name} "{header_value(value)}"]\n')
     file.write("\n")
@@ -75,13 +79,25 @@ def _headers(
     yield "Result", game.result
     if pair.opening.name:
         yield "Opening", pair.opening.name
+    if board.chess960:
+        yield "Variant", "Chess960"
     start = board.fen()
     if start != chess.STARTING_FEN:
         yield "SetUp", "1"
         yield "FEN", start
     yield "PlyCount", str(len(pair.opening.moves) + len(game.moves))
     yield "Termination", game.termination.value
-    yield "Visits", str(tags.visits)
+    if tags.of_sides is None:
+        yield "Visits", str(tags.visits)
+        return
+    sides = tags.of_sides[::-1] if game.candidate_white else tags.of_sides
+    clocks = {side.get("TimeControl") for side in sides}
+    if len(clocks) == 1 and (clock := clocks.pop()) is not None:
+        yield "TimeControl", clock
+    for colour, side in zip(("White", "Black"), sides, strict=True):
+        for name, value in side.items():
+            if name != "TimeControl" or clocks:
+                yield f"{colour}{name}", value
 
 
 def header_value(text: str) -> str:
@@ -96,10 +112,8 @@ def header_value(text: str) -> str:
 def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterator[str]:
     """Words of the move text: numbers, moves in SAN and their comments."""
     comments = ["{book}"] * len(opening.moves)
-    comments += [
-        f"{{{centipawns(q) / 100:+.2f}/{visits}}}"
-        for q, visits in zip(game.q, game.visits, strict=True)
-    ]
+    remarks = game.remarks or (NO_REMARK,) * len(game.moves)
+    comments += map(_comment, game.q, game.visits, remarks)
     moves = (*opening.moves, *game.moves)
     for index, (uci, comment) in enumerate(zip(moves, comments, strict=True)):
         if board.turn == chess.WHITE:
@@ -108,6 +122,24 @@ def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterat
             yield f"{board.fullmove_number}..."
         yield board.san_and_push(chess.Move.from_uci(uci))
         yield comment
+    if game.forfeit:
+        loser = "White" if board.turn == chess.WHITE else "Black"
+        what = printable(f"{loser}: {game.termination}: {game.forfeit}")
+        yield "{" + what.replace("{", "(").replace("}", ")") + "}"
+
+
+def _comment(q: float, visits: int, remark: Remark) -> str:
+    """What is known of a move."""
+    score = remark.score or f"{centipawns(q) / 100:+.2f}"
+    words = f"{score}/{remark.depth or visits}"
+    if remark != NO_REMARK:
+        words += f" {remark.seconds:.3f}s"
+    if remark.depth:
+        words += f", n={visits}"
+    if remark.clock is not None:
+        minutes, seconds = divmod(remark.clock, 60)
+        words += f" [%clk {int(minutes) // 60}:{int(minutes) % 60:02}:{seconds:06.3f}]"
+    return f"{{{words}}}"
 
 
 def _after(game: GameRecord) -> list[str]:

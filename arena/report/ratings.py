@@ -1,8 +1,11 @@
 """Ratings of all nets in a number of run folders: which runs, which players, which games count.
 
 A net is its file's sha256: two files of the same name are two players, and a net that was renamed
-is one. Only the counted pairs of each run enter, and none of them twice: nets do not vary by
-chance, so a second run from the same openings repeats games, which is no more evidence.
+is one. What a player has of its own (settings of the search, an engine's options and limits) is
+part of it: a net at 100 visits and the same net at 200 are two.
+
+Only the counted pairs of each run enter, and none of them twice: nets do not vary by chance, so a
+second run from the same openings repeats games, which is no more evidence.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from arena.game import PairRecord
-from arena.match_file import MATCH_FILE, MatchIdentity, to_table
+from arena.match_file import MATCH_FILE, MatchIdentity, PlayerIdentity, to_table
 from arena.report.adjudication import conditions
 from arena.report.block import counted, printable
+from arena.report.players import own_settings
 from arena.report.summary import read_run
 from arena.stats.pentanomial import PairCounts
 from arena.stats.ratings import DEFAULT_PRIOR_PAIRS, Encounter, Ratings, rate
@@ -32,11 +36,13 @@ class RatingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """A net: how it is shown, its sha256, and all names that it had in the folders."""
+    """A net or engine: how it is shown, its sha256, and all names that it had in the folders."""
 
     label: str
     sha256: str
     names: tuple[str, ...]
+    key: str  # by which it is known again; the sha256 of a plain net
+    settings: str = ""  # its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +76,9 @@ class Field:
 
     def players_of(self, run: PlayedRun) -> tuple[Player, Player]:
         """Return baseline and candidate; the same player where a net met itself."""
-        by_sha = {player.sha256: player for player in self.players}
+        by_key = {player.key: player for player in self.players}
         baseline, candidate = run.identity.nets
-        return by_sha[baseline.sha256], by_sha[candidate.sha256]
+        return by_key[baseline.key], by_key[candidate.key]
 
     def player(self, name: str) -> Player:
         """Find a player by label, by a name that is no other's, or by the beginning of its sha256.
@@ -123,9 +129,9 @@ def read_field(folders: Iterable[Path]) -> Field:
     seen: dict[frozenset[str], set[int]] = defaultdict(set)
     for folder in find_runs(folders):
         run = read_run(folder)
-        shas = [net.sha256 for net in run.identity.nets]
-        counts, known = run.judgement.counts, seen[frozenset(shas)]
-        games = [_fingerprint(pair, *shas) for pair in run.counted]
+        keys = [net.key for net in run.identity.nets]
+        counts, known = run.judgement.counts, seen[frozenset(keys)]
+        games = [_fingerprint(pair, *keys) for pair in run.counted]
         repeated = [pair for pair, its in zip(run.counted, games, strict=True) if its in known]
         if repeated:
             fresh = [p for p, its in zip(run.counted, games, strict=True) if its not in known]
@@ -146,20 +152,25 @@ def _fingerprint(pair: PairRecord, baseline: str, candidate: str) -> int:
 
 def _players(runs: Sequence[PlayedRun]) -> tuple[Player, ...]:
     names: dict[str, dict[str, None]] = {}  # a set would forget the order
+    known: dict[str, PlayerIdentity] = {}
     for run in runs:
         for net in run.identity.nets:
-            names.setdefault(net.sha256, {})[printable(net.name)] = None
+            names.setdefault(net.key, {})[printable(net.name)] = None
+            known[net.key] = net
     owners: dict[str, set[str]] = defaultdict(set)
-    for sha256, its_names in names.items():
+    for key, its_names in names.items():
         for name in its_names:
-            owners[name].add(sha256)
+            owners[name].add(key)
     players: dict[str, Player] = {}
-    for sha256, its_names in names.items():
+    for key, its_names in names.items():
         name = next(iter(its_names))
+        sha256, settings = known[key].sha256, own_settings(known[key])
         label = name if len(owners[name]) == 1 else f"{name}@{sha256[:SHOWN_SHA]}"
         if label in players:
             label = f"{name}@{sha256}"
-        players[label] = Player(label, sha256, tuple(its_names))
+        if label in players:  # the same file
+            label = f"{name}@{sha256[:SHOWN_SHA]} {settings or 'without settings of its own'}"
+        players[label] = Player(label, sha256, tuple(its_names), key, settings)
     return tuple(players.values())
 
 
@@ -184,8 +195,17 @@ def _conditions(identity: MatchIdentity) -> dict[str, Any]:
         "dtype": identity.dtype,
         **to_table(identity)["search"],
         "book of openings": f"sha256 {identity.openings.sha256[:SHOWN_SHA]}",
+        "tablebases": _tablebases(identity),
         "adjudication": conditions(identity.adjudication),
     }
+
+
+def _tablebases(identity: MatchIdentity) -> str:
+    tables = identity.tables
+    if tables is None or not tables.search:
+        return "none"
+    fast = ", fast play" if tables.fast_play else ""
+    return f"{tables.pieces} pieces (sha256 {tables.sha256[:SHOWN_SHA]}){fast}"
 
 
 def rate_field(

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from arena.report.block import counted, number, percent, plain
 from arena.report.ratings import Field
-from arena.report.verdict import heading_of
+from arena.report.verdict import conditions_of
 from arena.stats.ratings import Meeting, Ratings
 
 FORMAT = 1
@@ -80,7 +80,7 @@ def document_of(field: Field, ratings: Ratings) -> RatingsDocument:
         reference="the anchors" if ratings.anchors else "the mean of all nets with a rating is 0",
         anchors=dict(ratings.anchors),
         prior_pairs=ratings.prior_pairs,
-        conditions=heading_of(field.runs[0].identity).conditions,
+        conditions=conditions_of(field.runs[0].identity),
         differences=list(field.differences),
         runs=[
             {
@@ -198,6 +198,9 @@ def _notes(field: Field, ratings: Ratings) -> Iterator[str]:
             yield f"{run.folder} has no counted pair yet."
     if field.differences:
         yield "Conditions differ (--mixed): " + "; ".join(field.differences) + "."
+    for player in field.players:
+        if player.settings:
+            yield f"{player.label} plays with {player.settings}."
     without = [p for p, elo in zip(ratings.players, ratings.elo, strict=True) if elo is None]
     if without:
         yield (

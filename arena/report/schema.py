@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 FORMAT = 2
 """Version of the document; raised when a key changes its meaning or goes."""
@@ -11,7 +11,10 @@ State = Literal["decided", "limit", "unfinished"]
 
 
 class NetSummary(TypedDict):
-    """One of the two nets; what only its file tells is null where no session noted it."""
+    """One of the two players; what only a net's file tells is null where no session noted it.
+
+    The last three keys are there where players are not two nets under the same settings.
+    """
 
     name: str
     role: Literal["baseline", "candidate"]
@@ -19,6 +22,9 @@ class NetSummary(TypedDict):
     file: str | None
     architecture: str | None  # "6x64 SE 8 relu, convolution policy, wdl value"
     training_steps: int | None
+    engine: NotRequired[str]  # what a UCI engine calls itself; a net has none
+    settings: NotRequired[dict[str, str]]  # its own: {"visits": "200"}, {"option.Hash": "16"}
+    effort: NotRequired[str]  # "100 visits", "5,000 nodes"
 
 
 class ColourSummary(TypedDict):
@@ -40,6 +46,15 @@ class OpeningsSummary(TypedDict):
     order: str
     used: int  # counted pairs
     distinct: int  # different starts among them
+    plies: int | None  # most moves of an opening that are played; null: all
+    start: int  # number of the first opening that is taken
+    filter: list[float] | None  # |Q| by the baseline's net of those that are taken
+    chess960: int  # of the counted pairs' openings, those with castling that Chess960 alone knows
+    won: int  # counted pairs of which the candidate won both games
+    lost: int
+    white: int  # counted pairs of which White won both games
+    black: int
+    white_score: float | None  # White's points a game, in [0, 1]
 
 
 class SprtSummary(TypedDict):
@@ -87,6 +102,14 @@ class HomogeneitySummary(TypedDict):
     chi2: float
     degrees: int
     p_value: float
+
+
+class FaultsSummary(TypedDict):
+    """What went wrong."""
+
+    void: int  # times that a pair was played in vain: a fault of harness or machine
+    void_by: dict[str, int]  # the most frequent ones, as they were noted
+    forfeits: dict[str, dict[str, int]]  # games that "baseline", "candidate" lost, by termination
 
 
 class AdjudicatedNetSummary(TypedDict):
@@ -144,13 +167,16 @@ class Summary(TypedDict):
     config: dict[str, Any]  # match.toml
     state: State  # "unfinished": interrupted, or still being played
     interrupted: bool  # the match has neither a verdict nor all its pairs
-    verdict: str  # "promote", "keep" or "undecided"
+    verdict: str  # "promote", "keep" or "undecided", which it also is where there are doubts
+    doubts: list[str]  # why no verdict is given, whatever the counts say: too many faults
+    faults: FaultsSummary
     decided_at: int | None  # number, from 1, of the pair that ended the test
     headline: HeadlineSummary | None  # None before two different pair results
     pairs: int  # counted: in the order of issue, without a gap, up to the verdict, no repeats
     pairs_repeated: int  # not counted, as one of their games was in an earlier pair
     pairs_beyond: int  # finished, but not counted
     pairs_limit: int
+    earlier_limits: list[int]  # what it was before it was raised, ascending
     games: int
     pentanomial: list[int]  # [LL, LD, WL+DD, WD, WW]
     wins: int
@@ -187,4 +213,5 @@ class Summary(TypedDict):
     command: list[str] | None
     date: str | None  # ISO, on which the match began
     sessions: int
+    parts: list[str]  # "2/3": what was played apart, on machines of their own
     throughput: dict[str, float | None]

@@ -10,21 +10,26 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from arena.config import Part
+from arena.faults import Faults, faults_of, read_void
 from arena.game import GameRecord, PairRecord
 from arena.judgement import Judgement, in_issue_order, judge
 from arena.ledger import read_pairs
-from arena.match_file import MatchIdentity, read_identity, to_table
+from arena.match_file import EngineIdentity, MatchIdentity, read_identity, to_table
 from arena.report.adjudication import adjudication_summary
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
+from arena.report.openings import opening_scores
+from arena.report.players import effort
 from arena.report.schema import (
     FORMAT,
     AnytimeSummary,
     CertifiedSummary,
     ColourSummary,
+    FaultsSummary,
     HeadlineSummary,
     HomogeneitySummary,
     NetSummary,
@@ -33,7 +38,7 @@ from arena.report.schema import (
     State,
     Summary,
 )
-from arena.sessions import Pace, Session, evaluators_of, read_sessions
+from arena.sessions import Pace, Session, devices_of, evaluators_of, read_sessions
 from arena.stats.confidence import confidence_sequence
 from arena.stats.elo import (
     EloEstimate,
@@ -44,7 +49,10 @@ from arena.stats.elo import (
 )
 from arena.stats.homogeneity import homogeneity
 from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import PAIR_MODELS, Sprt
+from arena.stats.sprt import PAIR_MODELS, Sprt, Verdict
+
+SHOWN_FAULTS = 10
+"""Different faults of harness or machine that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,13 @@ class Run:
     written: Sequence[int]  # numbers of the pairs in the order in which they were finished
     judgement: Judgement
     sessions: Sequence[Session]
+    faults: Faults = field(default_factory=Faults)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why no verdict is given though pairs were counted; as a rule there is no reason."""
+        baseline, candidate = (player.name for player in self.identity.nets)
+        return self.faults.doubts(baseline, candidate)
 
     @property
     def counted(self) -> Sequence[PairRecord]:
@@ -70,16 +85,20 @@ class Run:
         """The counted pairs by session: those that it was the first to issue, and finished all.
 
         What was in flight at an interrupt is left out, finished or not: what had finished there are
-        the short games, so that the sessions would differ by the interrupt alone.
+        the short games, so that the sessions would differ by the interrupt alone. A session that
+        played a part of the match issued the numbers of that part only.
         """
-        begins = sorted({session.pairs_before or 0 for session in self.sessions})
+        # Of sessions that begin at one place, all but the last have finished nothing.
+        issued_by = {session.pairs_before or 0: session.part for session in self.sessions}
+        begins = sorted(issued_by) or [0]
         part_of: dict[int, int] = {}
-        first = 0
-        for part, end in enumerate([*begins[1:], len(self.written)]):
-            done = set(self.written[:end])
-            gap = next(number for number in itertools.count() if number not in done)
-            part_of |= dict.fromkeys(range(first, gap), part)
-            first = max(done, default=-1) + 1
+        for part, (begin, end) in enumerate(itertools.pairwise([*begins, len(self.written)])):
+            issuing = issued_by.get(begin) or Part(1, 1)
+            before, done = set(self.written[:begin]), set(self.written[:end])
+            issued = issuing.numbers(self.identity.pairs)
+            first = max((number + 1 for number in issued if number in before), default=0)
+            finished = itertools.takewhile(done.__contains__, issued)
+            part_of |= dict.fromkeys((number for number in finished if number >= first), part)
         counts: dict[int, PairCounts] = defaultdict(PairCounts)
         for pair in self.counted:
             if pair.number in part_of:
@@ -100,9 +119,12 @@ def read_run(folder: Path) -> Run:
     written = list(read_pairs(folder))
     pairs = sorted(written, key=lambda pair: pair.number)
     results = {pair.number: pair.result for pair in pairs}
-    judgement = judge(in_issue_order(results), identity.sprt, identity.pairs)
+    raised = bool(identity.earlier_limits)
+    judgement = judge(in_issue_order(results), identity.sprt, identity.pairs, raised=raised)
     order = [pair.number for pair in written]
-    return Run(folder, identity, pairs, order, judgement, read_sessions(folder))
+    run = Run(folder, identity, pairs, order, judgement, read_sessions(folder))
+    games = [game for pair in run.counted for game in pair.games]
+    return replace(run, faults=faults_of(games, read_void(folder)))
 
 
 def summarize(run: Run) -> Summary:
@@ -118,13 +140,16 @@ def summarize(run: Run) -> Summary:
         config=to_table(identity),
         state=run.state,
         interrupted=run.state == "unfinished",
-        verdict=judgement.verdict.value,
+        verdict=(Verdict.UNDECIDED if run.doubts else judgement.verdict).value,
+        doubts=run.doubts,
+        faults=_faults(run.faults),
         decided_at=None if judgement.decided_at is None else judgement.decided_at + 1,
         headline=_headline(judgement),
         pairs=counts.pairs,
         pairs_repeated=len(judgement.repeats),
         pairs_beyond=len(run.pairs) - judgement.seen,
         pairs_limit=identity.pairs,
+        earlier_limits=list(identity.earlier_limits),
         games=counts.games,
         pentanomial=list(counts.pentanomial),
         wins=counts.wins,
@@ -156,11 +181,12 @@ def summarize(run: Run) -> Summary:
         plies=_mean_plies(run.counted),
         openings=_openings(run),
         versions=dict(last.versions) if last else {},
-        device=last.device if last else None,
+        device=", then ".join(devices_of(run.sessions)) or None,
         evaluator=", then ".join(evaluators_of(run.sessions)) or None,
         command=list(last.command) if last else None,
         date=run.sessions[0].started[:10] if run.sessions else None,
         sessions=len(run.sessions),
+        parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
     )
 
@@ -181,17 +207,31 @@ def _nets(run: Run) -> list[NetSummary]:
     nets = []
     for net in run.identity.nets:
         file = files.get(net.sha256)
-        nets.append(
-            NetSummary(
-                name=net.name,
-                role=net.role,
-                sha256=net.sha256,
-                file=file.file if file else None,
-                architecture=file.architecture if file else None,
-                training_steps=file.training_steps if file else None,
-            )
+        known = NetSummary(
+            name=net.name,
+            role=net.role,
+            sha256=net.sha256,
+            file=file.file if file else None,
+            architecture=file.architecture if file else None,
+            training_steps=file.training_steps if file else None,
         )
+        if isinstance(net, EngineIdentity):
+            known["file"], known["engine"] = net.file, net.id
+        if not run.identity.plain:
+            known["settings"], known["effort"] = net.settings, effort(run.identity, net)
+        nets.append(known)
     return nets
+
+
+def _faults(faults: Faults) -> FaultsSummary:
+    return FaultsSummary(
+        void=len(faults.void),
+        void_by=dict(Counter(void.what for void in faults.void).most_common(SHOWN_FAULTS)),
+        forfeits={
+            "baseline": dict(faults.baseline.most_common()),
+            "candidate": dict(faults.candidate.most_common()),
+        },
+    )
 
 
 def _interval(estimate: EloEstimate) -> list[float | None] | None:
@@ -293,6 +333,8 @@ def _mean_plies(pairs: Sequence[PairRecord]) -> float | None:
 def _openings(run: Run) -> OpeningsSummary:
     book = run.identity.openings
     starts = {(pair.opening.fen, pair.opening.moves) for pair in run.counted}
+    scores = opening_scores(run.counted)
+    filtered = (book.least_q, book.most_q) != (0.0, 1.0)
     return OpeningsSummary(
         file=book.file,
         sha256=book.sha256,
@@ -300,6 +342,15 @@ def _openings(run: Run) -> OpeningsSummary:
         order=book.order,
         used=len(run.counted),
         distinct=len(starts),
+        plies=book.plies or None,
+        start=book.start,
+        filter=[book.least_q, book.most_q] if filtered else None,
+        chess960=sum(pair.opening.chess960 for pair in run.counted),
+        won=scores.won,
+        lost=scores.lost,
+        white=scores.white,
+        black=scores.black,
+        white_score=scores.white_score,
     )
 
 

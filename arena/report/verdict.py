@@ -6,35 +6,51 @@ work out whose Elo it was or why the match ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from arena.judgement import Judgement
 from arena.match_file import MatchIdentity
 from arena.report.block import Heading, counted, plain, printable, results_block
 from arena.report.headline import WORDS, headline, headline_lines, interval
+from arena.report.players import efforts
 from arena.stats.sprt import Method, Sprt, Verdict
 
 
 def heading_of(identity: MatchIdentity) -> Heading:
     """Whose match it is, and the conditions that a reader needs to judge its figures by."""
     baseline, candidate = (printable(net.name) for net in identity.nets)
-    conditions = [counted(identity.search.visits, "visit"), identity.dtype]
+    return Heading(candidate, baseline, _conditions(identity, efforts(identity)))
+
+
+def conditions_of(identity: MatchIdentity) -> str:
+    """Return the conditions that are not one player's own."""
+    return _conditions(identity, counted(identity.search.visits, "visit"))
+
+
+def _conditions(identity: MatchIdentity, effort: str) -> str:
+    conditions = [effort, identity.dtype]
     if identity.evaluator != "net":
         conditions.append(identity.evaluator)
-    conditions.append(identity.openings.file)
-    return Heading(candidate, baseline, printable(", ".join(conditions)))
+    return printable(", ".join([*conditions, identity.openings.file]))
 
 
-def outcome(identity: MatchIdentity, judgement: Judgement) -> list[str]:
+def outcome(identity: MatchIdentity, judgement: Judgement, doubts: Sequence[str] = ()) -> list[str]:
     """Return what a terminal shows of a match that is over: the block and the sentence."""
     heading = heading_of(identity)
     remarks = headline_lines(judgement)
     block = results_block(heading, judgement.counts, judgement.sprt, judgement.llr, remarks)
-    return [*block, verdict_sentence(heading, judgement)]
+    return [*block, verdict_sentence(heading, judgement, doubts)]
 
 
-def verdict_sentence(heading: Heading, judgement: Judgement) -> str:
-    """Say what the counted pairs decide, at any moment of a match."""
+def verdict_sentence(heading: Heading, judgement: Judgement, doubts: Sequence[str] = ()) -> str:
+    """Say what the counted pairs decide, at any moment of a match; nothing where there are doubts.
+
+    ``doubts``: why the figures are not those of the players (``faults.Faults.doubts``).
+    """
     grounds = f"{counted(judgement.counts.pairs, 'pair')} ({heading.conditions})"
     names = f"{heading.candidate} against {heading.baseline}"
+    if doubts:
+        return f"{names}: no verdict, since {'; and '.join(doubts)}. Mend that and play again."
     if judgement.counts.pairs == 0:
         return f"{names}: no pair has been finished yet."
     limit = counted(judgement.limit, "pair")

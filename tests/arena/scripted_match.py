@@ -16,6 +16,7 @@ from arena.ledger import Ledger
 from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
 from arena.search import Throughput
 from arena.stats.sprt import Sprt
+from swa.spec import InputFormat
 
 WHITE_MATES = ["e2e4", "e7e5", "f1c4", "b8c6", "d1h5", "g8f6", "h5f7"]
 BLACK_MATES = ["f2f3", "e7e5", "g2g4", "d8h4"]
@@ -126,6 +127,10 @@ class ScriptedSearch:
                 yield task, game(task.candidate_white, points)
 
 
+class ScriptedSpec(str):
+    input_format = InputFormat.CLASSICAL_112_PLANE
+
+
 def scripted_net(path: Path) -> SimpleNamespace:
     """What ``play`` wants to know of a net; its hash is its name's."""
     name = path.name.removesuffix(".pb")
@@ -134,7 +139,7 @@ def scripted_net(path: Path) -> SimpleNamespace:
         name=name,
         sha256=sha256,
         path=path,
-        spec="2x16",
+        spec=ScriptedSpec("2x16"),
         training_steps=9,
         weights={"input": np.array([int(sha256[:8], 16)])},
     )

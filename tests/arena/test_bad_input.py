@@ -152,6 +152,19 @@ def test_bounds_of_the_test_the_wrong_way_round(refused):
     assert "--sprt 5 0: ELO0 must be below ELO1" in refused([*words, "--sprt", "5", "0"])
 
 
+def test_tablebases_that_are_not_there(refused, folder):
+    (folder / "tables").mkdir()
+    assert "nowhere: cannot be read: no such file" in refused([*command(), "--tb", "nowhere"])
+    assert "tables: has no Syzygy WDL tables" in refused([*command(), "--tb", "tables"])
+    (folder / "tables" / "KQvK.rtbw").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    assert "KQvK.rtbw: not a whole Syzygy table" in refused([*command(), "--tb", "tables"])
+
+
+def test_settings_of_tablebases_without_any(refused):
+    assert "--tb-fast-play: is a setting of --tb" in refused([*command(), "--tb-fast-play"])
+    assert "--tb-pieces 2: must be from 3 to 7" in refused([*command(), "--tb-pieces", "2"])
+
+
 def test_no_visits(refused):
     assert "--visits 0: a move needs at least 1 visit" in refused([*command(), "--visits", "0"])
 

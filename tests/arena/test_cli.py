@@ -206,6 +206,7 @@ def test_run_plays_reports_and_says_so(match, tmp_path, capsys):
         "match.toml",
         "games.jsonl",
         "sessions.jsonl",
+        "openings.csv",
         "summary.json",
         "games.pgn",
         "report.md",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from arena.adjudication_rules import AdjudicationRules, DrawRule, ResignRule
-from arena.config import ConfigError, MatchConfig, SearchParams
+from arena.config import ConfigError, MatchConfig, Part, SearchParams
 from arena.options import add_flags, load_config, options
 
 NETS = ("raw.pb", "swa.pb")
@@ -36,6 +37,7 @@ def test_without_flags_all_is_default() -> None:
 def test_every_option_has_a_flag_that_sets_it() -> None:
     values: dict[str, tuple[list[str], Any]] = {
         "sprt": (["-5", "0"], (-5.0, 0.0)),
+        "opening_filter": (["0.25", "0.5"], (0.25, 0.5)),
         "sprt_model": (["logistic"], "logistic"),
         "preset": (["pick-best"], "pick-best"),
         "tournament": (["gauntlet"], "gauntlet"),
@@ -44,8 +46,22 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         "evaluator": (["torch"], "torch"),
         "dtype": (["bfloat16"], "bfloat16"),
         "nets": (["a", "b"], (Path("a"), Path("b"))),
+        "tb": (["a", "b"], (Path("a"), Path("b"))),
+        "part": (["2/3"], Part(2, 3)),
         "draw": (["movecount=5", "score=9"], DrawRule(movecount=5, score=9)),
         "resign": (["movecount=4 twosided=true"], ResignRule(movecount=4, twosided=True)),
+        "mode": (["value"], "value"),
+        "fpu_strategy": (["absolute"], "absolute"),
+        "fpu_strategy_at_root": (["absolute"], "absolute"),
+    }
+    needed = {
+        "delta": ["--preset", "pick-best"],
+        "tb_pieces": ["--tb", "tables"],
+        "tb_fast_play": ["--tb", "tables"],
+        "fpu_value_at_root": ["--fpu-strategy-at-root", "absolute"],
+        "cpuct_at_root": ["--root-has-own-cpuct-params"],
+        "cpuct_base_at_root": ["--root-has-own-cpuct-params"],
+        "cpuct_factor_at_root": ["--root-has-own-cpuct-params"],
     }
     by_type: dict[Any, tuple[list[str], Any]] = {
         int: (["7"], 7),
@@ -53,6 +69,8 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
         Path: (["x/y"], Path("x/y")),
     }
     for option in options(MatchConfig):
+        if option.name == "players":  # --net and --engine: test_players.py
+            continue
         if option.value_type is bool:
             value = not option.default
             flag, words = f"--{'' if value else 'no-'}{option.key}", []
@@ -60,9 +78,7 @@ def test_every_option_has_a_flag_that_sets_it() -> None:
             flag = f"--{option.key}"
             words, value = values.get(option.name) or by_type[option.value_type]
         nets = [] if option.name == "nets" else ["--nets", *NETS]
-        if option.name == "delta":
-            words = [*words, "--preset", "pick-best"]
-        config = load(*nets, flag, *words)
+        config = load(*nets, flag, *words, *needed.get(option.name, []))
         owner = config.search if hasattr(config.search, option.name) else config
         assert getattr(owner, option.name) == value, option.name
         assert option.default != value, option.name
@@ -161,6 +177,8 @@ def test_what_is_off_in_a_file_can_be_on_by_a_flag_and_the_other_way(tmp_path: P
         ("device = 'tpu'", "device: must be one of auto, cpu, cuda, mps"),
         ("device = ['cpu']", "device: must be one of auto, cpu, cuda, mps"),
         ("visits =", "not a TOML file"),
+        ("part = '0/2'", "part: '0/2' is not a part such as 2/3"),
+        ("part = 2", "part: '2' is not a part such as 2/3"),
     ],
 )
 def test_wrong_lines_of_a_file_are_named(tmp_path: Path, line: str, message: str) -> None:
@@ -179,6 +197,7 @@ def test_wrong_lines_of_a_file_are_named(tmp_path: Path, line: str, message: str
         ("--sprt 5 5", "--sprt 5 5: ELO0 must be below ELO1"),
         ("--visits 0", "--visits 0: a move needs at least 1 visit"),
         ("--pairs 0", "--pairs 0: a match needs at least 1 pair"),
+        ("--pairs 2 --part 3/4", "--part 3/4: of 2 pairs none is in it"),
         ("--alpha 0", "--alpha 0: must be between 0 and 1"),
         ("--alpha 0.6 --beta 0.4", "--alpha 0.6 --beta 0.4: must together be below 1"),
         ("--seed -1", "--seed -1: must be from 0"),
@@ -193,6 +212,18 @@ def test_wrong_lines_of_a_file_are_named(tmp_path: Path, line: str, message: str
         ("--preset pick-best --delta 0", "--delta 0: must be above 0"),
         ("--certified --overshoot", "--certified and --overshoot"),
         ("--policy-temperature 0", "--policy-temperature 0.0: must be above 0"),
+        ("--draw-score 1.5", "--draw-score 1.5: must be from -1 to 1"),
+        ("--smart-pruning-factor 11", "--smart-pruning-factor 11: must be from 0 to 10"),
+        ("--smart-pruning-factor -1", "--smart-pruning-factor -1: must be from 0 to 10"),
+        ("--temp-visit-offset 2000", "--temp-visit-offset 2000: must be from -1000 to 1000"),
+        ("--cpuct-base-at-root 0", "--cpuct-base-at-root 0.0: must be above 0"),
+        ("--cpuct-at-root 2", "--cpuct-at-root 2: has no effect without --root-has-own-cpuct"),
+        (
+            "--fpu-value-at-root 0.5",
+            "--fpu-value-at-root 0.5: has no effect without --fpu-strategy-at-root reduction",
+        ),
+        ("--mode value --temperature 1", "--temperature 1: has no effect with --mode value"),
+        ("--mode value --noise-epsilon 0.1", "--noise-epsilon 0.1: has no effect with --mode"),
     ],
 )
 def test_settings_that_make_no_match_are_refused(flags: str, message: str) -> None:
@@ -206,6 +237,30 @@ def test_a_match_has_two_nets(nets: list[str]) -> None:
     flags = ["--nets", *nets] if nets else []
     with pytest.raises(ConfigError, match=f"a match is between two nets, not {len(nets)}"):
         load(*flags)
+
+
+@pytest.mark.parametrize(
+    "text", ["0/3", "4/3", "1/0", "3", "/", "1/", "-1/2", "1/2/3", "1/x", "²/3"]
+)
+def test_what_is_no_part_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentError, match="is not a part such as 2/3"):
+        load("--nets", *NETS, f"--part={text}")
+    with pytest.raises(ConfigError, match="is not a part"):
+        Part.parse(text)
+
+
+def test_parts_share_the_pairs_of_a_match_out() -> None:
+    for of in (1, 2, 3, 7, 20):
+        for limit in (1, 6, 20):
+            shares = [Part(number, of).numbers(limit) for number in range(1, of + 1)]
+            assert sorted(itertools.chain.from_iterable(shares)) == list(range(limit))
+            assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert str(Part.parse("12/20")) == "12/20"
+
+
+def test_a_tournament_has_no_parts() -> None:
+    with pytest.raises(ConfigError, match="--part 1/2: a match of two nets has parts"):
+        load("--nets", "a", "b", "c", "--part", "1/2")
 
 
 def test_more_than_two_nets_play_a_tournament_without_a_test() -> None:

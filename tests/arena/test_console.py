@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
+from arena.config import Part
 from arena.console import (
     STILL_PLAYING,
     BlockProgress,
@@ -132,6 +134,20 @@ def test_a_pipe_gets_a_whole_block_every_so_many_pairs_and_no_control_character(
     assert text.startswith("Resumed: 3 finished pairs were found and are kept.\n")
     assert text.count("Results of swa vs raw") == 2
     assert "\x1b" not in text
+
+
+def test_a_part_shows_how_far_it_is_and_no_figure():
+    """Its pairs count only with those of the other parts: an Elo here would be of a few of them."""
+    stream = io.StringIO()
+    with progress(HEADING, Pace, report_every=2, quiet=False, stream=stream) as observer:
+        for pairs in range(1, 6):
+            part = {"part": Part(2, 3), "part_left": 20 - pairs, "finished": pairs}
+            observer.pair_counted(state(PairCounts(), **part))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 6
+    assert lines[0].startswith("Part 2/3 of swa vs raw (800 visits, ")
+    assert lines[1].startswith("Pairs: 2 finished, 18 to play; arena merge judges them")
+    assert lines[2] == "Pace: 0.2 pairs/min, ETA 1:30:00"
 
 
 def test_a_terminal_gets_the_view_in_place(monkeypatch):
@@ -274,3 +290,18 @@ def test_what_decides_is_shown_where_it_is_not_the_llr_alone(method):
 def test_verdict_before_anything_was_played():
     text = verdict_sentence(HEADING, Judgement.start(SPRT, 10))
     assert text == "swa against raw: no pair has been finished yet."
+
+
+@pytest.mark.parametrize("sprt", [SPRT, None])
+def test_a_raised_limit_has_no_figure_of_a_fixed_length(sprt):
+    ended = judgement(Verdict.UNDECIDED, sprt, COUNTS.pairs)
+    kinds = {SPRT: Kind.STOPPING_AWARE, None: Kind.FIXED_LENGTH}
+    assert headline(ended).kind is kinds[sprt]
+    raised = replace(ended, raised=True)
+    assert headline(raised).kind is Kind.ANYTIME
+    assert "describe a match of fixed length, which this is not." in headline_lines(raised)[-1]
+
+
+def test_a_verdict_after_a_raised_limit_is_quoted_like_any_other():
+    decided = replace(judgement(Verdict.PROMOTE), raised=True)
+    assert headline(decided).kind is Kind.STOPPING_AWARE

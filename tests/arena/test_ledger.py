@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from arena.match_file import (
     LedgerError,
     MatchIdentity,
     NetIdentity,
+    TablesIdentity,
     differences,
     from_table,
     read_identity,
@@ -50,6 +51,9 @@ IDENTITY = MatchIdentity(
 )
 
 RULES = {"tablebase": False, "maxmoves": 0, "audit": 0.05}
+
+
+TABLES = TablesIdentity("e" * 64, files=290, pieces=5, search=True, fast_play=False)
 
 
 def pair(number: int, result: str = "1-0") -> PairRecord:
@@ -214,16 +218,24 @@ identities = st.builds(
         two_fold_draws=st.booleans(),
         temperature=st.floats(0, 100),
         reuse_tree=st.booleans(),
+        draw_score=st.floats(-1, 1),
+        fpu_strategy=st.sampled_from(["reduction", "absolute"]),
+        smart_pruning_factor=st.floats(0, 10),
     ),
     sprt=st.none()
     | st.builds(
         Sprt, st.floats(-99, 0), st.floats(1, 99), shares, shares, st.sampled_from(EloModel)
     ),
-    pairs=st.integers(1, 10**9),
+    pairs=st.integers(701, 10**9),
     openings=st.builds(
         BookIdentity, texts, texts, st.integers(1), st.sampled_from(["random", "sequential"])
     ),
     seed=st.integers(0, 2**63 - 1),
+    tables=st.none()
+    | st.builds(
+        TablesIdentity, texts, st.integers(0), st.integers(3, 7), st.booleans(), st.booleans()
+    ),
+    earlier_limits=st.sampled_from([(), (1,), (3, 700)]),
     adjudication=st.just(NO_RULES)
     | st.builds(
         AdjudicationRules,
@@ -278,10 +290,16 @@ name = "raw"
         ({"seed": "x"}, "'seed' in the first table cannot be 'x'"),
         ({"pairs": True}, "'pairs'"),
         ({"sed": 1}, "unknown 'sed'"),
+        ({"earlier-limits": 20}, "'earlier-limits' in the first table cannot be 20"),
+        ({"earlier-limits": [20, 10]}, "'earlier-limits'"),
+        ({"earlier-limits": [50]}, "'earlier-limits'"),
+        ({"earlier-limits": [True]}, "'earlier-limits'"),
         ({"nets": {"baseline": {}}}, "nets lacks 'candidate'"),
         ({"search": None}, "no table 'search'"),
         ({"search": {"visits": 0}}, "search lacks"),
         ({"openings": {}}, "openings lacks"),
+        ({"tb": {"sha256": "e"}}, "tb lacks"),
+        ({"tb": asdict(TABLES) | {"search": 1}}, "'search' in tb cannot be 1"),
         ({"adjudication": []}, "no table 'adjudication'"),
         ({"adjudication": {}}, "adjudication lacks"),
         ({"adjudication": {**RULES, "win": 1}}, "adjudication has an unknown 'win'"),
@@ -311,7 +329,7 @@ def test_a_match_toml_that_was_changed_is_refused(change: dict[str, Any], messag
     ("other", "shown"),
     [
         (replace(IDENTITY, seed=8), "seed: 7 -> 8"),
-        (replace(IDENTITY, pairs=60), "pairs: 50 -> 60"),
+        (replace(IDENTITY, pairs=40), "pairs: 50 -> 40"),
         (replace(IDENTITY, dtype="float16"), "dtype: float32 -> float16"),
         (replace(IDENTITY, search=SearchParams(visits=800)), "search.visits: 100 -> 800"),
         (
@@ -319,6 +337,7 @@ def test_a_match_toml_that_was_changed_is_refused(change: dict[str, Any], messag
             "search.temperature: 0.0 -> 0.5",
         ),
         (replace(IDENTITY, sprt=None), "sprt.elo0: 0.0 -> none"),
+        (replace(IDENTITY, tables=TABLES), "tb.pieces: none -> 5"),
         (
             replace(IDENTITY, nets=(NETS[0], replace(NETS[1], sha256="d" * 64))),
             "nets.candidate.sha256: bbbbbbbbbbbb... -> dddddddddddd...",
@@ -342,6 +361,45 @@ def test_a_folder_of_another_match_is_refused_with_the_difference(
     assert shown in str(refusal.value)
     assert len(str(refusal.value).splitlines()) == 3
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_higher_limit_is_taken_and_the_old_one_kept_beside_it(folder: Path) -> None:
+    text = (folder / MATCH_FILE).read_text()
+    for limit, earlier in ((60, (50,)), (60, (50,)), (75, (50, 60))):
+        asked = replace(IDENTITY, pairs=limit)
+        with Ledger.open_or_create(folder, asked) as ledger:
+            assert len(ledger.results) == 3
+            assert ledger.identity == replace(asked, earlier_limits=earlier)
+        assert read_identity(folder) == ledger.identity
+        with pytest.raises(LedgerError, match=f"pairs: {limit} -> 50"):
+            Ledger.open_or_create(folder, IDENTITY)
+    with Ledger.open_or_create(folder, replace(IDENTITY, pairs=75)) as ledger:
+        assert ledger.raised_from is None
+        ledger.append(pair(74))
+    raised = (folder / MATCH_FILE).read_text()
+    assert raised == text.replace("pairs = 50\n", "pairs = 75\nearlier-limits = [50, 60]\n")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Sprt(0.0, 5.0), Sprt(0.0, 10.0, alpha=0.1), None],
+    ids=["bounds", "alpha", "no test"],
+)
+def test_a_test_is_never_changed_not_even_with_the_limit(folder: Path, other: Sprt | None) -> None:
+    before = (folder / MATCH_FILE).read_bytes()
+    with pytest.raises(LedgerError, match=r"sprt\.") as refusal:
+        Ledger.open_or_create(folder, replace(IDENTITY, pairs=60, sprt=other))
+    assert "pairs:" not in str(refusal.value)
+    assert "A test is chosen before the first game" in str(refusal.value)
+    assert (folder / MATCH_FILE).read_bytes() == before
+
+
+def test_the_limit_of_a_broken_folder_is_not_raised(folder: Path) -> None:
+    path = folder / GAMES_FILE
+    path.write_bytes(b"{}\n" + path.read_bytes())
+    with pytest.raises(LedgerError, match="line 1: broken"):
+        Ledger.open_or_create(folder, replace(IDENTITY, pairs=60))
+    assert read_identity(folder) == IDENTITY
 
 
 def test_a_renamed_net_or_book_is_still_the_same(folder: Path) -> None:

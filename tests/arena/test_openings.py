@@ -15,19 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arena.books import PGN, Book, BookFormat, Dealing, shuffled
 from arena.game import Opening
-from arena.openings import (
-    PGN,
-    Book,
-    BookFormat,
-    Deck,
-    OpeningError,
-    epd_spans,
-    final_position,
-    pgn_spans,
-    read_book,
-    shuffled,
-)
+from arena.opening_text import epd_spans, pgn_spans
+from arena.openings import Deck, final_position, read_book
+from arena.start_positions import OpeningError
 
 START = chess.STARTING_FEN
 KINGS_PAWN = "rnbqkbnr/pppppppp/8/8/4P3/8/PPPP1PPP/RNBQKBNR b KQkq -"
@@ -198,7 +190,10 @@ BAD_FILES = [
     ("missing.pgn", None, "no such file"),
     ("empty.epd", b"", "has no opening"),
     ("blank.pgn", b"\n\n {only a comment}\n", "has no opening"),
-    ("book.bin", b"\0" * 16, "unknown kind"),
+    ("book.ctg", b"\0" * 16, "unknown kind"),
+    ("torn.bin", b"\0" * 17, "17 bytes are not whole entries of 16"),
+    ("empty.bin", b"", "has no move in the start position"),
+    ("zeros.bin", b"\0" * 32, "has no move in the start position"),
     ("book.gz", gzip.compress(b"1. e4 *", mtime=0), "unknown kind"),
     ("torn.pgn.gz", gzip.compress(b"1. e4 *", mtime=0)[:-9], "cannot be unpacked"),
     ("text.pgn.gz", b"1. e4 *", "cannot be unpacked"),
@@ -303,11 +298,12 @@ def test_shuffle_is_even() -> None:
     assert sum((count - 1000) ** 2 / 1000 for count in first) < 16.3  # p = 0.001
 
 
+IN_ORDER = Dealing(order="sequential")
 TRANSPOSED = "1. e4 e5 2. Nf3 *\n1. d4 *\n1. Nf3 e5 2. e4 *\n1. c4 *\n"
 
 
 def test_deck_deals_no_position_twice() -> None:
-    deck = Deck(book_of(TRANSPOSED), range(4))
+    deck = Deck(book_of(TRANSPOSED), IN_ORDER)
     assert [moves(deck.opening(pair)) for pair in range(3)] == ["e2e4 e7e5 g1f3", "d2d4", "c2c4"]
     assert deck.duplicates == 1
     with pytest.raises(OpeningError, match=r"3 openings \(1 more repeat a position\).* 4 pairs"):
@@ -316,14 +312,13 @@ def test_deck_deals_no_position_twice() -> None:
 
 
 def test_deck_does_not_depend_on_who_asks_first() -> None:
-    order = shuffled(4, seed=5)
-    forward, backward = Deck(book_of(TRANSPOSED), order), Deck(book_of(TRANSPOSED), order)
+    forward, backward = (Deck(book_of(TRANSPOSED), Dealing(seed=5)) for _ in range(2))
     ahead = [forward.opening(pair) for pair in (0, 1, 2)]
     assert [backward.opening(pair) for pair in (2, 1, 0)] == ahead[::-1]
 
 
 def test_deck_refuses_more_pairs_than_entries() -> None:
-    deck = Deck(book_of(TRANSPOSED), range(4))
+    deck = Deck(book_of(TRANSPOSED), IN_ORDER)
     deck.require(4)
     with pytest.raises(OpeningError, match="has 4 openings, too few for 5 pairs"):
         deck.require(5)
@@ -354,7 +349,7 @@ def test_real_pgn_books_read_as_python_chess_reads_them(
 def test_real_epd_books_open_whole_and_deal(shared: Path, name: str, entries: int) -> None:
     book = read_book(shared / "books" / name)
     assert len(book) == entries
-    deck = Deck(book, shuffled(len(book), seed=1))
+    deck = Deck(book, Dealing(seed=1))
     dealt = [deck.opening(pair) for pair in range(200)]
     assert len({opening.fen for opening in dealt}) == 200
     assert all(chess.Board(opening.fen).is_valid() for opening in dealt)

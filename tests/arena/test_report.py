@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import chess.pgn
 import pytest
 from scripted_match import OPENINGS, identity, pair, run_folder
 
+from arena.config import Part
 from arena.game import Opening
 from arena.ledger import Ledger, LedgerError
+from arena.match_file import TablesIdentity
 from arena.report.files import atomic_writer
 from arena.report.folder import write_reports
 from arena.report.markdown import caveats, escape, markdown
@@ -197,7 +201,7 @@ def test_sessions_give_the_conditions_that_do_not_decide(folder):
     summary = summarize(read_run(folder))
     assert summary["evaluator"] == "torch (runs on cuda)"
     assert (summary["date"], summary["sessions"]) == ("2025-01-31", 2)
-    assert summary["device"] == "cuda:0 (a GPU)"
+    assert summary["device"] == "cpu (a processor), then cuda:0 (a GPU)"
     assert summary["throughput"]["pairs_per_minute"] == 3.0
     assert summary["throughput"]["batch_fill"] == 0.75
     assert [net["training_steps"] for net in summary["nets"]] == [None, 12000]
@@ -403,6 +407,15 @@ def test_report_shows_the_numbers_of_the_summary(folder):
     assert "lc0's defaults |" in text
 
 
+def test_report_and_summary_name_the_tablebases(tmp_path):
+    tables = TablesIdentity("e" * 64, files=290, pieces=5, search=True, fast_play=False)
+    folder = run_folder(tmp_path / "run", replace(identity(), tables=tables), [pair(0, 1.0, 0.5)])
+    row = "| tablebases | Syzygy, up to 5 pieces, 290 files (sha256 of their names and sizes "
+    assert f"{row}`{'e' * 16}`); nets search by them |" in rendered(folder)
+    assert summarize(read_run(folder))["config"]["tb"]["pieces"] == 5
+    assert "tablebases" not in rendered(run_folder(tmp_path / "other", identity(), []))
+
+
 def test_hostile_names_cannot_break_the_report(tmp_path):
     names = (HOSTILE, "swa")
     folder = run_folder(tmp_path / "run", identity(names=names), [pair(0, 1.0, 0.5)])
@@ -447,3 +460,26 @@ def test_summary_json_is_one_document(folder):
     text = (folder / "summary.json").read_text()
     assert json.load(io.StringIO(text))["pairs"] == 5
     assert text.endswith("}\n")
+
+
+def test_what_killed_reports_left_behind_goes_with_the_next_one(folder):
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    left = [f".games.pgn.{int(dead.stdout)}.tmp", f".report.md.{int(dead.stdout)}.tmp"]
+    kept = [f".summary.json.{os.getppid()}.tmp", ".games.pgn.mine.tmp"]  # somebody still writes
+    for name in (*left, *kept):
+        (folder / name).touch()
+    write_reports(folder)
+    assert {path.name for path in folder.iterdir() if path.name[0] == "."} == set(kept)
+
+
+def test_a_report_of_a_part_says_what_it_is(folder):
+    session_started(folder, session(part=Part(2, 3)))
+    run = read_run(folder)
+    text = rendered(folder)
+    assert summarize(run)["parts"] == ["2/3"]
+    assert "part 2/3" in text
+    assert any(
+        "`arena merge` puts the parts together" in one for one in caveats(run, summarize(run))
+    )

@@ -25,8 +25,7 @@ from arena.tournament import pairings, unique_names
 def tournament(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A round robin of three nets, played by script: the words to extend."""
     monkeypatch.chdir(tmp_path)
-    for module in ("arena.run", "arena.tournament"):
-        monkeypatch.setattr(f"{module}.load_net", scripted_net)
+    monkeypatch.setattr("arena.run.load_net", scripted_net)
     monkeypatch.setattr("arena.run.choose_evaluator", scripted_choice)
     monkeypatch.setattr("arena.run.make_evaluator", ScriptedEvaluator)
     monkeypatch.setattr("arena.run.BatchedSearch", ScriptedSearch)

@@ -146,20 +146,28 @@ def test_a_proven_loss_stays_without_a_prior() -> None:
 # --- temperature ---
 
 
-def tree_with(visits: list[int], values: list[float] | None = None):
-    children = np.zeros(1 + len(visits), CHILD)
-    children[0].first_child, children[0].children = 1, len(visits)
+def tree_with(visits: list[int], values: list[float] | None = None, priors=None):
+    """A root all of whose moves have children, and its edges."""
+    children, edges = root_of(priors or [1 / max(len(visits), 1)] * len(visits), len(visits))
     children["visits"][1:] = visits
     children["wl"][1:] = values or [0.0] * len(visits)
-    return children
+    return children, edges
 
 
-def drawn(children, temperature: float, cutoff: float = 100.0, draws: int = 4000):
-    places = [
-        chance.place_by_chance(children, temperature, cutoff, stream(number, chance.MOVE))
+def places(tree, temperature: float, draws: int, draw_score: float = 0.0, **chosen):
+    children, edges = tree
+    params, score = settings(**chosen), np.float32(draw_score)
+    return [
+        chance.place_by_chance(
+            children, edges, params, temperature, score, stream(number, chance.MOVE)
+        )
         for number in range(draws)
     ]
-    return np.bincount(places, minlength=len(children) - 1)
+
+
+def drawn(tree, temperature: float, draws: int = 4000, **chosen):
+    moves = int(tree[0][0].edges)
+    return np.bincount(places(tree, temperature, draws, **chosen), minlength=moves)
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 1.7])
@@ -175,7 +183,7 @@ def test_moves_are_drawn_by_visits_to_the_inverse_temperature(temperature: float
 def test_moves_that_are_worse_by_more_than_the_cutoff_are_not_drawn() -> None:
     """10 % of winning chance are 0.2 in W - L; the most visited move is the measure."""
     children = tree_with([50, 40, 40, 40], [0.3, 0.11, 0.09, 0.9])
-    counts = drawn(children, 1.0, cutoff=10.0, draws=3000)
+    counts = drawn(children, 1.0, draws=3000, temp_value_cutoff=10.0)
     assert counts[2] == 0
     share = np.array([50, 40, 40]) / 130
     assert stats.chisquare(counts[[0, 1, 3]], share * 3000).pvalue > SURELY
@@ -185,9 +193,48 @@ def test_a_temperature_near_zero_is_the_most_visited_move() -> None:
     assert drawn(tree_with([3, 700, 690]), 1e-4, draws=50)[1] == 50
 
 
-def test_without_visits_nothing_is_drawn() -> None:
-    assert chance.place_by_chance(tree_with([]), 1.0, 100.0, stream(0)) == -1
-    assert chance.place_by_chance(tree_with([0, 0]), 1.0, 100.0, stream(0)) == -1
+def test_the_draw_score_counts_for_the_cutoff() -> None:
+    """Of two even moves, the sure draw is worth 0.5 less where a draw is worth -0.5."""
+    tree = tree_with([50, 40], [0.0, 0.0])
+    tree[0]["d"][1:] = [0.0, 1.0]
+    assert drawn(tree, 1.0, draws=200, temp_value_cutoff=20.0).all()
+    counts = drawn(tree, 1.0, draws=200, draw_score=-0.5, temp_value_cutoff=20.0)
+    assert counts.tolist() == [200, 0]
+
+
+@pytest.mark.parametrize("offset", [-10.0, 5.0])
+def test_the_offset_is_added_to_the_visits(offset: float) -> None:
+    """Below 0 a move is not drawn; above, one without visits and without a child is."""
+    children, edges = root_of([0.4, 0.3, 0.2, 0.1], visited=2)
+    children["visits"][1:] = [30, 10]
+    counts = drawn((children, edges), 1.0, temp_visit_offset=offset, fpu_value=0.0)
+    weights = np.maximum(np.array([30, 10, 0, 0]) + offset, 0)
+    possible = weights > 0
+    assert (counts[~possible] == 0).all()
+    expected = weights[possible] / weights.sum() * counts.sum()
+    assert possible.sum() == 1 or stats.chisquare(counts[possible], expected).pvalue > SURELY
+
+
+def test_a_move_without_visits_has_the_first_play_urgency_for_the_cutoff() -> None:
+    children, edges = root_of([0.64, 0.36], visited=1)
+    children["visits"][:2] = [11, 10]
+    children["wl"][:2] = [-0.5, 0.5]  # the root's is seen from the other side
+    chosen = {"temp_visit_offset": 10.0, "temp_value_cutoff": 20.0}
+    # 0.5 - 0.3 * sqrt(0.64) = 0.26 is within 0.4 of 0.5; 0.5 - 0.6 * 0.8 = 0.02 is not.
+    assert drawn((children, edges), 1.0, draws=200, fpu_value=0.3, **chosen).all()
+    assert drawn((children, edges), 1.0, draws=200, fpu_value=0.6, **chosen)[1] == 0
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_where_no_move_has_visits_the_priors_are_drawn_from(temperature: float) -> None:
+    priors = [0.5, 0.3, 0.2]
+    counts = drawn(root_of(priors), temperature)
+    weights = np.array(priors) ** (1 / temperature)
+    assert stats.chisquare(counts, weights / weights.sum() * counts.sum()).pvalue > SURELY
+
+
+def test_without_moves_nothing_is_drawn() -> None:
+    assert places(tree_with([]), 1.0, 1) == [-1]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,24 @@ task = GameTask(0, True, Opening(chess.STARTING_FEN), 0, 0, seed=11, resign=0.3,
 for game in Lane([Player("hash", HashEvaluator(3), chancy)], 1, iter([task]), 0, True).run():
     if game is not None:
         print(game.record.moves, game.record.notes.tolist(), game.record.shares.tolist())
+own = SearchParams(
+    visits=40,
+    smart_pruning_factor=1.33,
+    draw_score=-0.25,
+    fpu_strategy="absolute",
+    fpu_strategy_at_root="reduction",
+    root_has_own_cpuct_params=True,
+    cpuct_at_root=2.5,
+)
+for params in (own, SearchParams(mode="value")):
+    for result in Analysis(Player("hash", HashEvaluator(3), params), positions).search():
+        print(result)
+drawn = SearchParams(visits=1, temperature=1.0, temp_visit_offset=0.5)
+task = GameTask(0, True, Opening(chess.STARTING_FEN), 0, 1, seed=11, most_plies=12)
+players = [Player("hash", HashEvaluator(3), params) for params in (drawn, params)]
+for game in Lane(players, 1, iter([task])).run():
+    if game is not None:
+        print(game.record)
 """
 
 
@@ -62,7 +80,7 @@ def test_the_plain_python_form_gives_the_same_searches_and_games() -> None:
         return done.stdout
 
     compiled = run()
-    assert len(compiled.splitlines()) == 7
+    assert len(compiled.splitlines()) == 16
     assert run(NUMBA_DISABLE_JIT="1") == compiled
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted_nets import WhiteWins
 
 from arena.analyze import Analysis
 from arena.boards import policy_index, position_of
@@ -36,25 +37,6 @@ def test_exploration_is_cpuct_times_the_root_of_the_childrens_visits() -> None:
     for visits in (1, 2, 100, 900):
         cpuct = 1.745 + 3.894 * math.log((visits + 38739) / 38739)
         assert table[visits] == pytest.approx(cpuct * math.sqrt(max(visits - 1, 1)), rel=1e-2)
-
-
-class WhiteWins:
-    """Gives white the same outcome everywhere, all moves alike, and moves left by the position."""
-
-    name = "white wins"
-
-    def __init__(self, win: float, draw: float, has_moves_left: bool = False):
-        self.has_moves_left = has_moves_left
-        self._win, self._draw = win, draw
-
-    def evaluate(self, leaves: Leaves) -> Evaluation:
-        white = np.array([self._win, self._draw, 1 - self._win - self._draw], np.float32)
-        black_moves = leaves.masks[:, planes.BLACK_TO_MOVE] != 0
-        return Evaluation(
-            np.zeros(len(leaves.moves), np.float32),
-            np.where(black_moves[:, None], white[::-1], white),
-            (10 + leaves.masks[:, planes.OUR_PAWNS + 5] % 41).astype(np.float32),
-        )
 
 
 def search(fen: str, visits: int, evaluator=None, moves=(), **params):
@@ -182,5 +164,13 @@ def child_record(**fields: float):
 )
 def test_the_better_move_by_lc0s_order(better: dict[str, float], worse: dict[str, float]) -> None:
     one, other = child_record(**better), child_record(**worse)
-    assert puct._preferred(one, other)
-    assert not puct._preferred(other, one)
+    even = np.float32(0.0)
+    assert puct._preferred(one, other, even)
+    assert not puct._preferred(other, one, even)
+
+
+def test_of_two_moves_with_the_same_visits_a_draw_counts_by_its_score() -> None:
+    drawish = child_record(visits=9, wl=0.0, d=1.0)
+    sharp = child_record(visits=9, wl=0.1, d=0.2)
+    assert puct._preferred(sharp, drawish, np.float32(0.0))
+    assert puct._preferred(drawish, sharp, np.float32(0.2))

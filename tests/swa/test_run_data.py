@@ -15,7 +15,7 @@ from swa.dataset import Place, TrainingGames, TrainingStream
 from swa.records import RecordError
 from swa.run_data import FileData
 from swa.train_config import DataSettings
-from swa.training import train
+from swa.training import Note, train
 
 
 @pytest.fixture
@@ -63,6 +63,24 @@ def test_no_data(config, tmp_path):
     for path, words in ((tmp_path / "empty", "empty folder"), (tmp_path / "no", "no such file")):
         with pytest.raises(RecordError, match=words):
             FileData(replace(config, data=replace(config.data, input=(path,))))
+
+
+@pytest.mark.parametrize("harm", ["cut", "spoilt", "none"])
+def test_damaged_files_are_told_once(config, harm):
+    files = sorted(config.data.input[0].rglob("*.gz"))
+    for file in files[:2]:
+        packed = file.read_bytes()
+        if harm == "cut":
+            file.write_bytes(packed[: len(packed) // 2])
+        elif harm == "spoilt":
+            middle = len(packed) // 2
+            file.write_bytes(packed[:middle] + bytes(8) + packed[middle + 8 :])
+    told = []
+    train(config, lambda: FileData(config), FakeLog, notify=told.append)
+    notes = [what.text for what in told if isinstance(what, Note) and "training data" in what.text]
+    assert len(notes) == (harm != "none")
+    if harm == "spoilt":
+        assert any(str(file) in notes[0] for file in files[:2])
 
 
 def test_a_run_that_is_stopped_three_times_ends_with_the_same_nets(config, tmp_path):

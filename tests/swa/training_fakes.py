@@ -70,6 +70,8 @@ class FakeStream:
 class FakeData:
     """What a run asks of its data."""
 
+    damage: str | None = None
+
     def __init__(self, batch: int = 16, digest: str = "fake", change: Change | None = None) -> None:
         self.batch, self.digest = batch, digest
         self.change = change or (lambda _, same: same)
