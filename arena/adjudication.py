@@ -52,6 +52,7 @@ class MovedGame(NamedTuple):
     rule50: int  # plies since the last capture or pawn move, after the move
     pieces: int  # on the board, kings included
     castling: bool  # whether anybody may still castle
+    evaluations: int  # by nets or from their caches, of the game until now
     board: Callable[[], chess.Board]  # made when it is asked for, without the moves before
 
 
@@ -123,15 +124,18 @@ class RuleJudge:
         self._draw = _DrawCount(rules.draw) if rules.draw else None
         self._resign = _ResignCount(rules.resign) if rules.resign else None
         self._ruling: Adjudication | None = None  # from which on the game is played on
-        self._moves = 0  # of the game until then
+        self._moves = self._evaluations = 0  # of the game until then
+        self._last_evaluations = 0
 
     def moved(self, game: MovedGame) -> Adjudication | None:
         """Look at the game after a move; see GameJudge."""
+        self._last_evaluations = game.evaluations
         too_long = 0 < 2 * self._rules.maxmoves <= game.ply
         if self._ruling is None and (ruling := self._foretold(game)) is not None:
             if too_long or not self._audited:
                 return ruling
             self._ruling, self._moves = ruling, game.ply - self._opening_plies
+            self._evaluations = game.evaluations
         return Adjudication("1/2-1/2", Termination.MAX_LENGTH) if too_long else None
 
     def record(self, game: GameRecord) -> GameRecord:
@@ -148,7 +152,13 @@ class RuleJudge:
             d=game.d[:end],
             visits=game.visits[:end],
             remarks=game.remarks[:end],
-            played_on=PlayedOn(game.moves[end:], game.result, game.termination),
+            played_on=PlayedOn(
+                game.moves[end:],
+                game.result,
+                game.termination,
+                self._last_evaluations - self._evaluations,
+            ),
+            forfeit="",  # which was after the end
         )
 
     def _foretold(self, game: MovedGame) -> Adjudication | None:

@@ -137,6 +137,7 @@ class PlayedOn:
     moves: tuple[str, ...]  # from the adjudication on
     result: Result
     termination: Termination
+    evaluations: int = 0  # that this took until the last but one move, those from caches included
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ class Lane:
         self._evaluators: Sequence[Evaluator] = self._caches or evaluators
         self._prober = prober_of(players)
         self._leaves = self._batches = self._largest_batch = 0
+        self._evaluated = np.zeros(slots, np.int64)  # of each game, whoever answered
         self._turn = 0
         params, exploration = self._settings.params, self._settings.exploration
         self._advance = compiled_for(
@@ -222,6 +223,7 @@ class Lane:
             answers = self._evaluators[self._turn].evaluate(leaves)
             put_answers(self._questions, self._turn, answers)
             count = answers.moves_left.size
+            self._evaluated[self._questions.game[self._turn, :count]] += 1  # a leaf of each
             self._leaves += count
             self._batches += 1
             self._largest_batch = max(self._largest_batch, count)
@@ -262,6 +264,7 @@ class Lane:
         judge = self._judge_of(task) if self._judge_of else None
         playing = _Playing(task, next(self._numbers), line.positions[line.last], judge, {})
         self._playing[slot] = playing
+        self._evaluated[slot] = 0
         rules = self._flight.rules[slot]
         rules.seed, rules.resign, rules.most_plies = task.seed, task.resign, task.most_plies
         rules.first_ply = board.ply() + len(moves)
@@ -328,6 +331,7 @@ class Lane:
                 rule50=int(position.rule50),
                 pieces=(int(position.ours) | int(position.theirs)).bit_count(),
                 castling=bool(position.castling),
+                evaluations=int(self._evaluated[slot]),
                 board=lambda: board_of(position, plies),
             )
         )

@@ -74,6 +74,7 @@ def _encode_game(game: GameRecord) -> dict[str, Any]:
             "moves": " ".join(after.moves),
             "result": after.result,
             "termination": after.termination,
+            "evaluations": after.evaluations,
         }
     return values
 
@@ -139,9 +140,15 @@ def _remarks(values: object, moves: int) -> tuple[Remark, ...]:
 
 
 def _played_on(values: object) -> PlayedOn:
-    after = _object(values, {"moves", "result", "termination"}, "what was played on")
+    keys = {"moves", "result", "termination", "evaluations"}
+    after = _object(values, keys, "what was played on")
+    if type(after["evaluations"]) is not int or after["evaluations"] < 0:
+        raise ValueError("evaluations must be a whole number")
     return PlayedOn(
-        _moves(after["moves"]), _result(after["result"]), Termination(after["termination"])
+        _moves(after["moves"]),
+        _result(after["result"]),
+        Termination(after["termination"]),
+        after["evaluations"],
     )
 
 

@@ -7,7 +7,7 @@ failed after the adjudication says nothing about the rule and is not an audit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from arena.adjudication_rules import AdjudicationRules
 from arena.game import (
@@ -19,7 +19,12 @@ from arena.game import (
     Termination,
 )
 from arena.report.block import counted, percent, plain
-from arena.report.schema import AdjudicatedNetSummary, AdjudicationSummary, RuleSummary
+from arena.report.schema import (
+    AdjudicatedNetSummary,
+    AdjudicationSummary,
+    RuleSummary,
+    SavingSummary,
+)
 from arena.stats.proportion import proportion_interval
 
 MUCH = 0.01
@@ -40,9 +45,9 @@ def adjudication_summary(
 ) -> AdjudicationSummary | None:
     """Count what the rules did in ``games``; None where there are no rules.
 
-    What they saved is estimated: an adjudicated game that was not played on would have gone on for
-    as long as those under the same rule that were, on average. ``evaluations`` is how many took
-    place, 0 if that is not known; each move is taken to need as many as any other one.
+    What they saved is estimated: an adjudicated game that was not played on would have cost as much
+    from there on as those under the same rule that were, on average. ``evaluations`` is how many
+    took place, 0 if that is not known.
     """
     if not rules.any:
         return None
@@ -53,23 +58,35 @@ def adjudication_summary(
     }
     by_rule = [_rule_summary(rule, found) for rule, found in ended.items()]
     audits = [audit for found in ended.values() for audit in _audits(found)]
-    saved = [rule["plies_saved"] for rule in by_rule if rule["plies_saved"] is not None]
-    spent = sum(map(_after, games))
-    whole = sum(saved) + spent + sum(len(game.moves) for game in games)
-    share = sum(saved) / whole if saved else None
     wrong = sum(map(_is_wrong, audits))
+    plies = sum(len(game.moves) + _plies_after(game) for game in games)
     return AdjudicationSummary(
         rules=by_rule,
         audited=len(audits),
         wrong=wrong,
         error=wrong / len(audits) if audits else None,
         error_ci=list(proportion_interval(wrong, len(audits))) if audits else None,
-        plies_saved=sum(saved) if saved else None,
-        saved=share,
-        saved_unaudited=None if share is None else share + spent / whole,
-        evaluations_saved=(
-            share / (1.0 - share) * evaluations if share is not None and evaluations else None
+        plies=_saving(
+            [rule["plies_saved"] for rule in by_rule], sum(map(_plies_after, games)), plies
         ),
+        evaluations=_saving(
+            [rule["evaluations_saved"] for rule in by_rule],
+            sum(map(_evaluations_after, games)),
+            evaluations,
+        ),
+    )
+
+
+def _saving(of_rules: Sequence[float | None], audits: int, spent: int) -> SavingSummary | None:
+    """What was saved, of what was spent, ``audits`` among it; None where nobody knows."""
+    known = [saved for saved in of_rules if saved is not None]
+    if not known or not spent:
+        return None
+    saved = sum(known)
+    return SavingSummary(
+        saved=saved,
+        share=saved / (saved + spent),
+        share_unaudited=(saved + audits) / (saved + spent),
     )
 
 
@@ -77,9 +94,12 @@ def _rule_summary(rule: Termination, games: Sequence[GameRecord]) -> RuleSummary
     audits = _audits(games)
     wrong = sum(map(_is_wrong, audits))
     not_audited = sum(game.played_on is None for game in games)
-    saved = None
-    if audits and rule is not Termination.MAX_LENGTH:
-        saved = not_audited * sum(_after(game) for game in audits) / len(audits)
+
+    def saved(after: Callable[[GameRecord], int]) -> float | None:
+        if not audits or rule is Termination.MAX_LENGTH:
+            return None
+        return not_audited * sum(map(after, audits)) / len(audits)
+
     return RuleSummary(
         rule=rule.value,
         games=len(games),
@@ -87,7 +107,8 @@ def _rule_summary(rule: Termination, games: Sequence[GameRecord]) -> RuleSummary
         wrong=wrong,
         error=wrong / len(audits) if audits else None,
         error_ci=list(proportion_interval(wrong, len(audits))) if audits else None,
-        plies_saved=saved,
+        plies_saved=saved(_plies_after),
+        evaluations_saved=saved(_evaluations_after),
         by_net={
             "baseline": _net_summary(games, audits, candidate=False),
             "candidate": _net_summary(games, audits, candidate=True),
@@ -130,9 +151,12 @@ def _is_wrong(audit: GameRecord) -> bool:
     return audit.played_on is not None and audit.played_on.result != audit.result
 
 
-def _after(game: GameRecord) -> int:
-    """Plies after the adjudication."""
+def _plies_after(game: GameRecord) -> int:
     return len(game.played_on.moves) if game.played_on is not None else 0
+
+
+def _evaluations_after(game: GameRecord) -> int:
+    return game.played_on.evaluations if game.played_on is not None else 0
 
 
 # --- as report.md shows it ---
@@ -170,13 +194,16 @@ def _share_interval(ends: Sequence[float] | None) -> str:
 
 def saving(summary: AdjudicationSummary) -> str:
     """Say in a sentence what the rules saved, by what the games that were played on cost."""
-    if summary["saved"] is None or summary["plies_saved"] is None:
+    found = {"evaluations": summary["evaluations"], "moves": summary["plies"]}
+    known = {what: saved for what, saved in found.items() if saved is not None}
+    if not known:
         return ""
-    words = f"By the games that were played on, {percent(summary['saved'])} of all moves were saved"
-    words += f" ({percent(summary['saved_unaudited'])} without the audit)"
-    if (evaluations := summary["evaluations_saved"]) is not None:
-        words += f", some {evaluations:,.0f} evaluations"
-    return f"{words}."
+    shares = (f"{percent(saved['share'])} of all {what}" for what, saved in known.items())
+    without = (percent(saved["share_unaudited"]) for saved in known.values())
+    return (
+        f"Saved, by the games that were played on: {' and '.join(shares)}; without the audit it "
+        f"would be {' and '.join(without)}."
+    )
 
 
 def adjudication_caveats(summary: AdjudicationSummary | None) -> Iterator[str]:

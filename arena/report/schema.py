@@ -135,7 +135,16 @@ class RuleSummary(TypedDict):
     error: float | None  # wrong to audited
     error_ci: list[float] | None  # exact 95 %
     plies_saved: float | None  # estimated from the audited games
+    evaluations_saved: float | None
     by_net: dict[str, AdjudicatedNetSummary]  # "baseline", "candidate"
+
+
+class SavingSummary(TypedDict):
+    """What rules of adjudication saved, estimated from the audited games."""
+
+    saved: float
+    share: float  # of what there would have been without rules
+    share_unaudited: float  # what that share would be if no game had been played on
 
 
 class AdjudicationSummary(TypedDict):
@@ -146,10 +155,8 @@ class AdjudicationSummary(TypedDict):
     wrong: int
     error: float | None
     error_ci: list[float] | None
-    plies_saved: float | None
-    saved: float | None  # share of the plies that there would have been otherwise
-    saved_unaudited: float | None  # what that share would be if no game had been played on
-    evaluations_saved: float | None  # by that share
+    plies: SavingSummary | None
+    evaluations: SavingSummary | None
 
 
 class Summary(TypedDict):

@@ -175,9 +175,7 @@ def summarize(run: Run) -> Summary:
         models=_models(sprt, counts),
         by_colour=_by_colour(games),
         terminations=dict(Counter(game.termination.value for game in games).most_common()),
-        adjudication=adjudication_summary(
-            identity.adjudication, games, sum(session.pace.evaluations for session in run.sessions)
-        ),
+        adjudication=adjudication_summary(identity.adjudication, games, _evaluations(run.sessions)),
         repeated_games=_repeated_games(run.pairs[: judgement.seen]),
         mirrored_pairs=sum(pair.games[0].moves == pair.games[1].moves for pair in run.counted),
         plies=_mean_plies(run.counted),
@@ -354,6 +352,12 @@ def _openings(run: Run) -> OpeningsSummary:
         black=scores.black,
         white_score=scores.white_score,
     )
+
+
+def _evaluations(sessions: Sequence[Session]) -> int:
+    """All evaluations of a match; 0 where a session left no figures."""
+    counts = [session.pace.evaluations for session in sessions]
+    return sum(counts) if all(counts) else 0
 
 
 def _throughput(sessions: Sequence[Session]) -> dict[str, float | None]:

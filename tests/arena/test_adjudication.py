@@ -63,6 +63,7 @@ def views(
             rule50=0 if index in zeroing else 1,
             pieces=32,
             castling=False,
+            evaluations=10 * ply,
             board=lambda: pytest.fail("nobody asked for tablebases"),
         )
 
@@ -229,6 +230,7 @@ def after(fen: str, **view: object) -> MovedGame:
         rule50=board.halfmove_clock,
         pieces=chess.popcount(board.occupied),
         castling=bool(board.castling_rights),
+        evaluations=0,
         board=lambda: board,
     )
     return known._replace(**view)
@@ -303,7 +305,7 @@ def test_an_audited_game_is_kept_as_if_it_had_ended() -> None:
         q[:2],
         (1,) * 2,
         (Remark(depth=1),) * 2,
-        PlayedOn(moves[2:], "1/2-1/2", Termination.MAX_LENGTH),
+        PlayedOn(moves[2:], "1/2-1/2", Termination.MAX_LENGTH, 70),
     )
 
 
@@ -429,10 +431,10 @@ def endgame(seed: int) -> Opening:
 @pytest.mark.slow
 def test_two_thousand_games_with_all_rules_end_as_python_chess_says(shared: Path) -> None:
     rules = AdjudicationRules(
-        draw=DrawRule(movenumber=20, movecount=3, score=15),
-        resign=ResignRule(movecount=3, score=60, twosided=True),
+        draw=DrawRule(movenumber=20, movecount=3, score=25),
+        resign=ResignRule(movecount=2, score=40, twosided=True),
         tablebase=True,
-        maxmoves=75,
+        maxmoves=60,
         audit=0.1,
     )
     tables = chess.syzygy.open_tablebase(str(shared / "syzygy"))

@@ -26,7 +26,8 @@ RULES = AdjudicationRules(resign=ResignRule(), draw=DrawRule(), audit=0.25)
 
 def resigned(whole: GameRecord, plies: int, result: Result, *, audited: bool) -> GameRecord:
     """A game that somebody resigned after some plies."""
-    after = PlayedOn(whole.moves[plies:], whole.result, whole.termination) if audited else None
+    rest = whole.moves[plies:]
+    after = PlayedOn(rest, whole.result, whole.termination, 40 * len(rest)) if audited else None
     return replace(
         whole,
         moves=whole.moves[:plies],
@@ -91,10 +92,18 @@ def test_a_summary_counts_rules_nets_and_errors() -> None:
     }
     # The audited games went on for 3 plies each; the other one would have, too.
     played = 4 + 3 + 8 + 7 + 5 + 3 + 6 + 4
-    assert found["plies_saved"] == rule["plies_saved"] == 3.0
-    assert found["saved"] == pytest.approx(3.0 / (played + 3.0))
-    assert found["saved_unaudited"] == pytest.approx(9.0 / (played + 3.0))
-    assert found["evaluations_saved"] == pytest.approx(1000 * 3.0 / played)
+    assert rule["plies_saved"] == 3.0
+    assert found["plies"] == {
+        "saved": 3.0,
+        "share": pytest.approx(3 / (played + 3)),
+        "share_unaudited": pytest.approx(9 / (played + 3)),
+    }
+    assert rule["evaluations_saved"] == 120.0
+    assert found["evaluations"] == {
+        "saved": 120.0,
+        "share": pytest.approx(120 / 1120),
+        "share_unaudited": pytest.approx(360 / 1120),
+    }
 
 
 def test_without_rules_there_is_nothing_to_say() -> None:
@@ -103,7 +112,7 @@ def test_without_rules_there_is_nothing_to_say() -> None:
     none = adjudication_summary(RULES, [game(True, 1.0)], 0)
     assert none is not None
     assert none["rules"] == []
-    assert none["error"] is none["error_ci"] is none["saved"] is none["evaluations_saved"] is None
+    assert none["error"] is none["error_ci"] is none["plies"] is none["evaluations"] is None
     assert conditions(NO_RULES) == "none: games end by the rules of chess"
 
 
@@ -115,7 +124,7 @@ def test_the_length_limit_foretells_nothing() -> None:
     assert found is not None
     (rule,) = found["rules"]
     assert (rule["games"], rule["audited"], rule["plies_saved"]) == (1, 0, None)
-    assert found["saved"] is None
+    assert found["plies"] is None
 
 
 def test_an_engine_that_fails_in_an_audit_says_nothing_of_the_rule() -> None:
@@ -144,7 +153,10 @@ def test_files_of_a_run_with_rules(tmp_path: Path) -> None:
     assert (
         "| resignation | 3 | 2-0-1 | 2 | 1 (50.00 %): 0 against the baseline, 1 against" in report
     )
-    assert "6.98 % of all moves were saved (20.93 % without the audit)." in report
+    assert (
+        "Saved, by the games that were played on: 6.98 % of all moves; without the audit it would "
+        "be 20.93 %."
+    ) in report
     assert "Of 2 games played on after a resignation, 1 ended otherwise (50.00 %)" in report
 
     pgn = io.StringIO((folder / "games.pgn").read_text())
@@ -169,7 +181,7 @@ def test_a_run_without_audits_says_so(tmp_path: Path) -> None:
     write_reports(folder)
     report = (folder / "report.md").read_text()
     assert "1 game was adjudicated and none was played on: nobody knows" in report
-    assert "were saved" not in report
+    assert "Saved, by" not in report
 
 
 @given(st.integers(0, 400), st.integers(1, 400), st.sampled_from([0.9, 0.95, 0.99]))

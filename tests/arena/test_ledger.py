@@ -88,7 +88,11 @@ remarks = st.builds(
 )
 results = st.sampled_from(["1-0", "0-1", "1/2-1/2"])
 played_on = st.builds(
-    PlayedOn, st.lists(moves, max_size=5).map(tuple), results, st.sampled_from(Termination)
+    PlayedOn,
+    st.lists(moves, max_size=5).map(tuple),
+    results,
+    st.sampled_from(Termination),
+    st.integers(0, 10**9),
 )
 
 
@@ -118,6 +122,9 @@ pair_records = st.builds(
     st.builds(Opening, st.text(), st.lists(moves).map(tuple), st.text()),
     st.tuples(games(True), games(False)),
 )
+
+
+PLAYED_ON = {"moves": "a2a3", "result": "1-0", "termination": "checkmate", "evaluations": 5}
 
 
 @given(pair_records)
@@ -157,9 +164,10 @@ def test_a_pair_is_read_back_as_it_was_written(record: PairRecord) -> None:
         ({"game": {"remarks": {"clock": [None, float("inf")]}}}, "clock must be one a move"),
         ({"game": {"played_on": {}}}, "what was played on must have"),
         (
-            {"game": {"played_on": {"moves": "", "result": "*", "termination": "crash"}}},
+            {"game": {"played_on": PLAYED_ON | {"result": "*"}}},
             "'\\*' is no result",
         ),
+        ({"game": {"played_on": PLAYED_ON | {"evaluations": -1}}}, "evaluations must be"),
     ],
 )
 def test_a_line_that_is_no_pair_is_refused(change: dict[str, Any], message: str) -> None:
@@ -174,12 +182,12 @@ def test_what_a_game_does_not_have_has_no_key() -> None:
     with_both = replace(
         game,
         remarks=(Remark(depth=3), Remark(clock=1.5)),
-        played_on=PlayedOn(("a2a3",), "1-0", Termination.CHECKMATE),
+        played_on=PlayedOn(("a2a3",), "1-0", Termination.CHECKMATE, 5),
     )
     both = replace(pair(0), games=(with_both, pair(0).games[1]))
     first, second = json.loads(encode_pair(both))["games"]
     assert first["remarks"] == {"depth": [3, 0], "clock": [None, 1.5]}
-    assert first["played_on"] == {"moves": "a2a3", "result": "1-0", "termination": "checkmate"}
+    assert first["played_on"] == PLAYED_ON
     assert second.keys() == first.keys() - {"remarks", "played_on"}
 
 
