@@ -36,6 +36,7 @@ class FoundEngine:
     file: str
     sha256: str
     id: str  # what it calls itself
+    chess960: bool = False  # whether it has UCI_Chess960
 
     @property
     def name(self) -> str:
@@ -66,7 +67,8 @@ def find_engine(player: EnginePlayer) -> FoundEngine:
     """
     program = _program(player)
     player = replace(player, command=str(program))
-    return FoundEngine(player, program.name, _sha256(program), _ask(player) or program.name)
+    name, chess960 = _ask(player)
+    return FoundEngine(player, program.name, _sha256(program), name or program.name, chess960)
 
 
 def _program(player: EnginePlayer) -> Path:
@@ -85,10 +87,10 @@ def _program(player: EnginePlayer) -> Path:
     return Path(found).absolute()
 
 
-def _ask(player: EnginePlayer) -> str:
-    """Start the engine, check its options, and return its name."""
+def _ask(player: EnginePlayer) -> tuple[str, bool]:
+    """Start the engine, check its options; return its name, and whether it knows Chess960."""
     try:
-        name = asyncio.run(_asked(player))
+        name, chess960 = asyncio.run(_asked(player))
     except TimeoutError:
         raise EngineError(
             f"{player.command}: said nothing that UCI knows within {START_SECONDS:g} s\n"
@@ -99,16 +101,16 @@ def _ask(player: EnginePlayer) -> str:
             f"{player.command}: cannot be used as a UCI engine: {_one_line(error)}\n"
             "Try it in a terminal, with the same args and dir: it answers uci with uciok."
         ) from None
-    return "".join(c if c.isprintable() else " " for c in name).strip()
+    return "".join(c if c.isprintable() else " " for c in name).strip(), chess960
 
 
-async def _asked(player: EnginePlayer) -> str:
+async def _asked(player: EnginePlayer) -> tuple[str, bool]:
     cwd = None if player.directory is None else str(player.directory)
     transport, engine = await chess.engine.UciProtocol.popen(list(player.argv), cwd=cwd)
     try:
         await asyncio.wait_for(engine.initialize(), START_SECONDS)
         _check_options(player, engine.options)
-        return engine.id.get("name", "")
+        return engine.id.get("name", ""), "UCI_Chess960" in engine.options
     finally:
         # Nothing of it is needed any more. It has no say in when it ends, and must not stay behind.
         transport.close()

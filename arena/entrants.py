@@ -42,6 +42,11 @@ class FoundNet:
         """Of its file."""
         return self.net.sha256
 
+    @property
+    def chess960(self) -> bool:
+        """Whether it can tell which rooks may castle."""
+        return self.net.spec.input_format.knows_chess960
+
     def search(self, of_match: SearchParams) -> SearchParams:
         """How it is searched in a match: its own settings, then the match's."""
         return replace(of_match, **dict(self.player.own))  # type: ignore[arg-type]

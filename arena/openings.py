@@ -113,8 +113,8 @@ class Deck:
         return OpeningError(
             str(self._book.path),
             f"castling as in Chess960: {opening.fen}",
-            f"The input format of {' and '.join(self._novices)} does not say which rook may "
-            "castle: choose a book\nof standard chess (--openings), or players that know Chess960.",
+            f"{' and '.join(self._novices)} cannot play it (a net of input format 1, or an engine "
+            "without UCI_Chess960)\nChoose a book of standard chess (--openings) or other players.",
         )
 
     def _exhausted(self, pairs: int, available: int) -> OpeningError:

@@ -108,7 +108,7 @@ def play(
     )
     judge_of = judges(identity.adjudication, tables.result if tables else None)
     nets = [seat.net for seat in seated if isinstance(seat, FoundNet)]
-    novices = [net.name for net in nets if not net.spec.input_format.knows_chess960]
+    novices = [seat.player.name or seat.name for seat in seated if not seat.chess960]
     deck = deck_of(identity, book, novices=novices)
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)

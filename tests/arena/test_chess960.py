@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +20,14 @@ from test_openings import book_of
 
 from arena.boards import board_of, legal_uci, position_of, replay
 from arena.books import BookFormat, Dealing
+from arena.cli import main
 from arena.config import SearchParams
-from arena.game import GameRecord, GameTask, Opening, PairRecord, Termination, written
+from arena.engine_identity import find_engine
+from arena.game import FORFEITS, GameRecord, GameTask, Opening, PairRecord, Termination, written
 from arena.lane import _uci_moves
 from arena.ledger import decode_pair, encode_pair
 from arena.openings import Deck, final_position, read_book
+from arena.players import EnginePlayer, Limits
 from arena.referee import RefereeError, check_game
 from arena.report.pgn import MatchTags, write_game
 from arena.search import BatchedSearch
@@ -130,7 +136,7 @@ def test_a_net_that_knows_no_rooks_is_not_given_chess960() -> None:
     assert deck.opening(0) == Opening(chess.STARTING_FEN)
     with pytest.raises(OpeningError, match="castling as in Chess960") as caught:
         deck.opening(1)
-    assert "The input format of maia-1100" in str(caught.value)
+    assert "maia-1100 cannot play it" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 3
     assert Deck(book, order).opening(1) == opening(7)
 
@@ -265,3 +271,37 @@ def test_fingerprints_tell_starts_apart() -> None:
     one = scripted_pair(0, 1.0, 0.5)
     other = replace(one, opening=opening(7))
     assert one.result.fingerprints != other.result.fingerprints
+
+
+# --- engines ---
+
+FAKES = Path(__file__).parent / "fake_engines"
+
+
+def test_an_engine_that_does_not_know_it_is_found_out_before_it_plays() -> None:
+    player = EnginePlayer(
+        command=sys.executable, args=(str(FAKES / "uci_engine.py"),), limits=Limits()
+    )
+    assert not find_engine(player).chess960
+
+
+def test_stockfish_plays_chess960(tmp_path: Path) -> None:
+    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/games"])
+    if shutil.which("stockfish", path=places) is None:
+        pytest.skip("needs stockfish: apt-get install stockfish")
+    starts = "\n".join(start(number).fen() for number in (3, 400, 800))
+    (tmp_path / "960.epd").write_text(starts)
+    engine = ["--engine", "cmd=stockfish", "nodes=40"]
+    words = ["--openings", str(tmp_path / "960.epd"), "--pairs", "3", "--no-sprt", "-q"]
+    out = ["--parallel", "2", "--out", str(tmp_path / "run")]
+    assert main(["run", *engine, "name=a", *engine[:2], "nodes=50", "name=b", *words, *out]) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["games"], summary["openings"]["chess960"]) == (6, 3)
+    assert set(summary["terminations"]) <= {end.value for end in Termination} - FAULTS
+    with (tmp_path / "run" / "games.pgn").open() as file:
+        games = list(iter(lambda: chess.pgn.read_game(file), None))
+    assert len(games) == 6
+    assert all(game.headers.is_chess960() and not game.errors for game in games)
+
+
+FAULTS = {end.value for end in FORFEITS}

@@ -134,5 +134,5 @@ def test_chess960_is_refused_before_anything_is_written(
     assert main(words) == 2
     shown = capsys.readouterr().err
     assert "960.epd: castling as in Chess960: bbqnnrkr" in shown
-    assert "input format of raw and swa" in shown
+    assert "raw and swa cannot play it" in shown
     assert not Path("run").exists()
