@@ -52,11 +52,22 @@ def fake(script: str, *args: object, limits: Limits = NODES, **settings: object)
 
 
 def play(
-    *players: EnginePlayer | Player, games: int = 2, parallel: int = 4, patience: float = 20.0
+    *players: EnginePlayer | Player,
+    games: int = 2,
+    parallel: int = 4,
+    patience: float = 20.0,
+    most_plies: int = 60,
 ) -> list[FinishedGame]:
     book = default_book()
     tasks = [
-        GameTask(pair, first, book.opening(7 * pair), white=int(first), black=int(not first))
+        GameTask(
+            pair,
+            first,
+            book.opening(7 * pair),
+            white=int(first),
+            black=int(not first),
+            most_plies=most_plies,
+        )
         for pair in range(games // 2)
         for first in (True, False)
     ]
@@ -523,7 +534,7 @@ def stockfish() -> str:
 def test_stockfish_plays_a_net(stockfish: str) -> None:
     limits = Limits(nodes=1000)
     spec = EnginePlayer(command=stockfish, name="sf", options=(("Hash", "16"),), limits=limits)
-    for game in play(spec, NET, games=4):
+    for game in play(spec, NET, games=4, most_plies=0):
         record = game.record
         assert record.termination is Termination.CHECKMATE
         assert record.result == ("1-0" if game.task.white == 0 else "0-1")

@@ -24,7 +24,15 @@ def say(text: str) -> None:
 
 
 def move_of(board: chess.Board) -> str:
-    """A legal move, the same one whenever the position is."""
+    """A legal move, the same one whenever the position is; late in a game back where it was.
+
+    So two of them soon repeat a position three times.
+    """
+    if board.ply() >= 30 and len(board.move_stack) > 1:
+        last = board.move_stack[-2]
+        back = chess.Move(last.to_square, last.from_square)
+        if board.is_legal(back):
+            return back.uci()
     moves = sorted(move.uci() for move in board.legal_moves)
     return moves[crc32(board.fen().encode()) % len(moves)]
 
