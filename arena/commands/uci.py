@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LONGEST_LINE = 1 << 20
 """Bytes; what is longer is nonsense. A game of 10,000 moves has 50,000."""
 
+COMPILES_SECONDS = 5.0
+"""What takes longer to start is being compiled."""
+
 VISITS = (
     "end each search there that is not infinite and has no nodes of its own (default: no limit)"
 )
@@ -89,6 +92,8 @@ def execute(arguments: argparse.Namespace) -> int:
     choice = choose_evaluator(net.spec, arguments.evaluator, arguments.device)
     seed = secrets.randbits(63) if arguments.seed is None else arguments.seed
     searcher = in_the_making(make_evaluator(net, choice), seed)
+    if not arguments.quiet:
+        tell_if_it_takes_long(searcher)
     name = f"swa-arena {version(DISTRIBUTION)} {net.name}"
     Session(name, searcher, write_line, settings).run(lines_of(sys.stdin.buffer))
     sys.stdout.flush()
@@ -122,6 +127,18 @@ def in_the_making(evaluator: Evaluator, seed: int) -> Future[Searcher]:
 
     threading.Thread(target=make, daemon=True).start()
     return made
+
+
+def tell_if_it_takes_long(searcher: Future[Searcher]) -> None:
+    """Say on stderr what is waited for, if anything."""
+
+    def tell() -> None:
+        if not searcher.done():
+            sys.stderr.write("the search is being compiled, which it is once: up to a minute\n")
+
+    timer = threading.Timer(COMPILES_SECONDS, tell)
+    timer.daemon = True
+    timer.start()
 
 
 def lines_of(stream: BinaryIO) -> Iterator[str]:

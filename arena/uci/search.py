@@ -26,6 +26,9 @@ SILENT_SECONDS = 2.0
 CHECK_VISITS = 32
 """Between two looks at what takes longer than a visit of a small net."""
 
+STEP_VISITS = 2_000
+"""Of what is proven a step visits no more; they take a millisecond."""
+
 WARM_UP_SECONDS = 0.2
 """Before that nobody guesses how many visits there will be (lc0 stoppers.cc)."""
 
@@ -121,6 +124,7 @@ class _Run:
         self._forced = forced and limits.movetime is None and not control.endless
         self._tree, self._evaluator = tree, evaluator
         self._limits, self._control, self._report = limits, control, report
+        self._prunes = settings.search.smart_pruning_factor > 0.0
         self._began = time.perf_counter()
         self._kept = tree.visits
         self._leaves = self._depths = self._deepest = 0
@@ -134,8 +138,8 @@ class _Run:
         """Visit the root until a limit is reached."""
         next_check = self._kept + 1
         while True:
-            aim = self._aim()
-            depth, done = self._tree.step(self._evaluator, aim, not self._control.endless)
+            aim, prune = self._aim()
+            depth, done = self._tree.step(self._evaluator, aim, prune)
             if depth is not None:
                 self._leaves += 1
                 self._depths += depth
@@ -167,22 +171,26 @@ class _Run:
         """The mean depth of what was evaluated; lc0 has that of all visits."""
         return max(self._depths // max(self._leaves, 1), 1)
 
-    def _aim(self) -> int:
-        """Visits that the root will have when the search ends, as far as can be seen.
+    def _aim(self) -> tuple[int, bool]:
+        """Visits that the root shall have before anybody looks at the clock, and whether to prune.
 
-        Whatever stops a search because too few visits are left has to know (lc0
-        ``estimated_remaining_playouts``).
+        What prunes, because too few visits are left, has to know how many there will be (lc0
+        ``estimated_remaining_playouts``). Otherwise they are few: where all that is left to visit
+        is proven, nothing but their number ends a step.
         """
-        control = self._control
-        if control.endless or control.seconds is None:
-            return self._nodes
+        control, visits = self._control, self._tree.visits
+        few = min(self._nodes, visits + STEP_VISITS)
+        if control.endless or not self._prunes:
+            return few, False
+        if control.seconds is None:
+            return self._nodes, True
         now = time.perf_counter()
-        spent, visits = now - self._began, self._tree.visits
+        spent = now - self._began
         if spent < WARM_UP_SECONDS or visits == self._kept:
-            return self._nodes
+            return few, False
         left = max(control.begun + control.seconds - now, 0.0)
         expected = int(left * (visits - self._kept) / spent)
-        return min(self._nodes, visits + expected + 1)
+        return min(self._nodes, visits + expected + 1), True
 
     def _is_deep_enough(self) -> bool:
         depth = self._limits.depth

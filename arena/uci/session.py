@@ -47,6 +47,7 @@ class Session:
         self._settings = settings or Settings()
         self._standing: Standing | None = standing(STARTPOS, ())
         self._new_game = False  # since the last search
+        self._asked_ready = False
         self._thread: threading.Thread | None = None
         self._control = Control(0.0, endless=False)
         self._limits = Limits()
@@ -55,7 +56,8 @@ class Session:
     def run(self, lines: Iterable[str]) -> None:
         """Answer lines until ``quit``, or until there are no more.
 
-        At the end of the input a search that ends by itself is let to its end; at ``quit`` none is.
+        At the end of the input a search that ends by itself is let to its end, and ``isready`` is
+        answered; ``quit`` waits for nothing.
         """
         try:
             for line in lines:
@@ -63,6 +65,8 @@ class Session:
                     return
             if not self._control.endless:
                 self._join()
+            if self._asked_ready:
+                self._searcher.exception()  # waits
         finally:
             self._stop()
 
@@ -74,6 +78,7 @@ class Session:
             case "uci":
                 self._introduce()
             case "isready":
+                self._asked_ready = True
                 self._searcher.add_done_callback(lambda _: self._write("readyok"))
             case "ucinewgame":
                 self._stop()
@@ -109,7 +114,10 @@ class Session:
     def _introduce(self) -> None:
         declared = (option.declared(self._settings) for option in uci_options())
         self._write(
-            f"id name {self._name}", "id author the authors of swa-arena", *declared, "uciok"
+            f"id name {_shown(self._name)}",
+            "id author the authors of swa-arena",
+            *declared,
+            "uciok",
         )
 
     # --- what is told ---
