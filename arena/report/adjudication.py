@@ -201,8 +201,8 @@ def saving(summary: AdjudicationSummary) -> str:
     shares = (f"{percent(saved['share'])} of all {what}" for what, saved in known.items())
     without = (percent(saved["share_unaudited"]) for saved in known.values())
     return (
-        f"Saved, by the games that were played on: {' and '.join(shares)}; without the audit it "
-        f"would be {' and '.join(without)}."
+        f"Saved, by the {counted(summary['audited'], 'game')} played on: {' and '.join(shares)}; "
+        f"without the audit it would be {' and '.join(without)}."
     )
 
 

@@ -154,8 +154,8 @@ def test_files_of_a_run_with_rules(tmp_path: Path) -> None:
         "| resignation | 3 | 2-0-1 | 2 | 1 (50.00 %): 0 against the baseline, 1 against" in report
     )
     assert (
-        "Saved, by the games that were played on: 6.98 % of all moves; without the audit it would "
-        "be 20.93 %."
+        "Saved, by the 2 games played on: 6.98 % of all moves; without the audit it would be "
+        "20.93 %."
     ) in report
     assert "Of 2 games played on after a resignation, 1 ended otherwise (50.00 %)" in report
 
