@@ -128,7 +128,13 @@ def play(work: Path, average: str) -> dict[str, Any]:
     out = work / f"match-{average}"
     words = ["--nets", *map(str, nets), "--visits", str(VISITS), "--sprt", *SPRT]
     call("arena", "run", *words, "--pairs", str(MOST_PAIRS), "--seed", "1", "--out", str(out))
-    summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    return summary_of(out)
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    """A match's summary, without the command, which names paths of this machine."""
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    del summary["command"]
     return summary
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from demo import NETS, POSITIONS, SERIES, SNAPSHOTS
-from experiment_swa import REPORT, call, keep, shared_folder
+from experiment_swa import REPORT, call, keep, shared_folder, summary_of
 
 from arena.config import SearchParams
 from arena.evaluator import WinogradEvaluator
@@ -195,7 +195,7 @@ def match(work: Path) -> dict[str, Any]:
     out = work / f"{SERIES}-match"
     words = ["--nets", *map(str, shipped()), "--visits", str(MATCH_VISITS), "--sprt", *SPRT]
     call("arena", "run", *words, "--pairs", str(MOST_PAIRS), "--seed", "1", "--out", str(out))
-    return dict(json.loads((out / "summary.json").read_text()))
+    return summary_of(out)
 
 
 if __name__ == "__main__":
