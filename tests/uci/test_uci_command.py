@@ -28,7 +28,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def command(net: Path) -> list[str]:
-    return [sys.executable, "-m", "arena", "uci", "--net", str(net), "--seed", "1"]
+    return [sys.executable, "-m", "arena", "uci", "--net", str(net), "--seed", "1", "-q"]
 
 
 @pytest.fixture
