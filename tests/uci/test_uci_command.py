@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ import chess.engine
 import pytest
 from tiny_net import tiny_payload
 
+from arena.cli import main
 from arena.commands.uci import LONGEST_LINE, lines_of
+from arena.game import FORFEITS
+from arena.ledger import read_pairs_in_issue_order
 
 PATIENCE = 300
 """Seconds: the first start of all compiles the search."""
@@ -28,7 +32,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def command(net: Path) -> list[str]:
-    return [sys.executable, "-m", "arena", "uci", "--net", str(net), "--seed", "1"]
+    return [sys.executable, "-m", "arena", "uci", "--net", str(net), "--seed", "1", "-q"]
 
 
 @pytest.fixture
@@ -73,6 +77,26 @@ def test_python_chess_analyses_with_it(engine: chess.engine.SimpleEngine) -> Non
             if info.get("nodes", 0) > 100:
                 break
     assert analysis.wait().move in board.legal_moves
+
+
+def test_a_net_plays_itself_over_uci_as_it_does_in_a_match(net: Path, tmp_path: Path) -> None:
+    """With the same visits both games of a pair have the same moves, whoever has white."""
+    words = f"-m arena uci -q --net {shlex.quote(str(net))}"
+    code = main(
+        [
+            *("run", "-q", "--no-sprt", "--pairs", "1", "--parallel", "2"),
+            *("--net", f"path={net} visits=30 name=net"),
+            *("--engine", f"cmd={sys.executable} args={shlex.quote(words)} name=uci nodes=30"),
+            *("--out", str(tmp_path / "match")),
+        ]
+    )
+    assert code == 0
+    (pair,) = read_pairs_in_issue_order(tmp_path / "match")
+    first, second = pair.games
+    assert first.moves == second.moves
+    assert first.visits == second.visits
+    assert first.termination == second.termination
+    assert first.termination not in FORFEITS
 
 
 def test_input_that_ends_lets_a_search_come_to_its_end(command: list[str]) -> None:
