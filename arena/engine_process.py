@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import signal
 import time
@@ -24,6 +23,7 @@ import chess.engine
 from arena.clocks import Clock
 from arena.external import Answer, Fault, Forfeit, FoundMove
 from arena.game import Remark, Termination
+from arena.scores import expected_result
 
 MOST_BYTES = 16 << 20
 """What an engine may say during a move; a long search with 500 lines of MultiPV says some 5 MB."""
@@ -448,12 +448,7 @@ def _values(info: chess.engine.InfoDict) -> tuple[float, float]:
     elif (mate := score.relative.mate()) is not None:
         q = 1.0 if mate > 0 else -1.0
     else:
-        q = expected_of(score.relative.score() or 0)
+        q = expected_result(score.relative.score() or 0)
     wdl = info.get("wdl")
     draws = wdl.relative.drawing_chance() if wdl is not None else 0.0
     return q, max(0.0, min(draws, 1.0 - abs(q)))
-
-
-def expected_of(centipawns: int) -> float:
-    """lc0's expected result of a score (src/search/classic/search.cc, "centipawn", inverted)."""
-    return max(-1.0, min(1.0, math.atan(centipawns / 90.0) / 1.5637541897))

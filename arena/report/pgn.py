@@ -17,7 +17,7 @@ from typing import TextIO
 
 import chess
 
-from arena.game import NO_REMARK, GameRecord, Opening, PairRecord, Remark
+from arena.game import GameRecord, Opening, PairRecord, Remark
 from arena.report.block import printable
 from arena.report.files import atomic_writer
 from arena.scores import centipawns
@@ -112,7 +112,7 @@ def header_value(text: str) -> str:
 def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterator[str]:
     """Words of the move text: numbers, moves in SAN and their comments."""
     comments = ["{book}"] * len(opening.moves)
-    remarks = game.remarks or (NO_REMARK,) * len(game.moves)
+    remarks: tuple[Remark | None, ...] = game.remarks or (None,) * len(game.moves)
     comments += map(_comment, game.q, game.visits, remarks)
     moves = (*opening.moves, *game.moves)
     for index, (uci, comment) in enumerate(zip(moves, comments, strict=True)):
@@ -128,12 +128,12 @@ def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterat
         yield "{" + what.replace("{", "(").replace("}", ")") + "}"
 
 
-def _comment(q: float, visits: int, remark: Remark) -> str:
-    """What is known of a move."""
-    score = remark.score or f"{centipawns(q) / 100:+.2f}"
-    words = f"{score}/{remark.depth or visits}"
-    if remark != NO_REMARK:
-        words += f" {remark.seconds:.3f}s"
+def _comment(q: float, visits: int, remark: Remark | None) -> str:
+    """What is known of a move; no remark where the game has none."""
+    score = f"{centipawns(q) / 100:+.2f}"
+    if remark is None:
+        return f"{{{score}/{visits}}}"
+    words = f"{remark.score or score}/{remark.depth or visits} {remark.seconds:.3f}s"
     if remark.depth:
         words += f", n={visits}"
     if remark.clock is not None:

@@ -17,7 +17,7 @@ import pytest
 from arena import engine_process, engines
 from arena.cli import main
 from arena.config import SearchParams
-from arena.engine_process import Heartbeat, expected_of
+from arena.engine_process import Heartbeat
 from arena.engines import EngineError, engine_player
 from arena.evaluator import Evaluation, Leaves
 from arena.external import Answer, Fault, GameState
@@ -27,6 +27,7 @@ from arena.lane import FinishedGame
 from arena.openings import default_book, final_position
 from arena.players import EnginePlayer, Limits, TimeControl
 from arena.referee import check_game
+from arena.scores import expected_result
 from arena.search import BatchedSearch
 from arena.search_settings import Player, Visitor
 from arena.stand_ins import HashEvaluator
@@ -112,7 +113,7 @@ def test_an_engine_plays_a_net_and_every_move_has_its_remark() -> None:
             if (ply % 2 == 0) == (first_is_white == (game.task.white == 0)):
                 assert remark._replace(seconds=0) == Remark("+0.35", 3)
                 assert record.visits[ply] == 42
-                assert record.q[ply] == round(expected_of(35), 4)
+                assert record.q[ply] == round(expected_result(35), 4)
                 assert record.d[ply] == pytest.approx(min(0.8, 1 - record.q[ply]), abs=1e-4)
             else:
                 assert (remark.score, remark.depth, remark.clock) == ("", 0, None)

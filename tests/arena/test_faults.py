@@ -296,7 +296,7 @@ def test_pgn_has_clocks_depths_nodes_and_what_happened(tmp_path: Path) -> None:
     comments = [" ".join(node.comment.split()) for node in game.mainline()][2:]
     assert comments == [
         "+0.35/18 0.123s, n=100 [%clk 0:00:59.877]",
-        "-0.29/101",
+        "-0.29/101 0.000s",
         "-M3/5 0.000s, n=102",
         "+0.00/103 1.500s [%clk 1:02:05.250] White: engine crashed: SIGSEGV: (oh)",
     ]
