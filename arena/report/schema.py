@@ -159,6 +159,112 @@ class AdjudicationSummary(TypedDict):
     evaluations: SavingSummary | None
 
 
+class PathPoint(TypedDict):
+    """The match up to one of its counted pairs."""
+
+    pairs: int  # counted until then
+    score: float  # points a game, in [0, 1]
+    elo: float | None  # logistic
+    elo_ci: list[float | None] | None  # 95 %, of the confidence sequence
+    llr: float | None  # of the test; None without one
+
+
+class CalibrationBin(TypedDict):
+    """Positions in which a player was to move and expected about the same; bins of equal count."""
+
+    positions: int
+    expected: float  # mean of its expected score (q + 1) / 2, in [0, 1]
+    scored: float  # mean of what its games then brought, in [0, 1]
+
+
+class LengthRow(TypedDict):
+    """The candidate's games of one colour and about one length."""
+
+    colour: Literal["white", "black"]
+    plies_from: int  # of the whole game, the opening included
+    plies_to: int  # inclusive
+    wins: int
+    draws: int
+    losses: int
+
+
+class OpeningGroup(TypedDict):
+    """Counted pairs whose openings belong together."""
+
+    name: str  # their common name, or their first moves
+    pairs: int
+    score: float  # the candidate's points a game, in [0, 1]
+    score_ci: list[float] | None  # 95 %; None where there are too few pairs
+    white_score: float
+
+
+class DivergencePoint(TypedDict):
+    """Positions that both players had before them in the two games of a pair."""
+
+    ply: int  # of the players' own moves, from 1
+    positions: int
+    differ: int  # in which they chose different moves
+
+
+class OpinionPoint(TypedDict):
+    """What both nets say without search of the positions of a sample, from some ply on."""
+
+    plies_from: int
+    plies_to: int  # inclusive
+    positions: int
+    kl: float  # mean of KL(baseline's policy || candidate's), in nats
+    top_differs: float  # share of positions in which their first choices differ
+    value_difference: float  # mean of |q - q|
+
+
+class Opinion(TypedDict):
+    """What one net says of a position without search."""
+
+    q: float  # of the side to move, in [-1, 1]
+    policy: list[list[str | float]]  # up to three moves with their share: [["e2e4", 0.61], ...]
+
+
+class DecidingPosition(TypedDict):
+    """A position of which the players thought most differently, in a pair that was not level."""
+
+    pair: int  # from 1, as in games.pgn
+    game: int  # 1 or 2 of the pair
+    ply: int  # of the whole game, from 1: the move that was played here
+    fen: str
+    mover: Literal["baseline", "candidate"]
+    move: str  # UCI
+    mover_q: float  # by the mover's search, of the mover
+    opponent_q: float  # by the opponent's search one ply before, of the same side
+    points: float  # the candidate's, of the game
+    baseline: Opinion | None  # None where the nets were not asked
+    candidate: Opinion | None
+
+
+class SessionSpeed(TypedDict):
+    """One session that came to an end."""
+
+    started: str  # ISO 8601
+    seconds: float
+    pairs: int
+    pairs_per_minute: float | None
+    evaluations_per_second: float | None
+    batch_fill: float | None
+    cache_hit_share: float | None
+
+
+class Curves(TypedDict):
+    """What the pictures of a report show; lists are empty where there is nothing to show."""
+
+    path: list[PathPoint]  # at most 400 points, evenly spaced; the last is the whole match
+    calibration: dict[str, list[CalibrationBin]]  # "baseline", "candidate"
+    lengths: list[LengthRow]
+    opening_groups: list[OpeningGroup]  # by pairs, descending
+    divergence: list[DivergencePoint]
+    opinions: list[OpinionPoint]
+    deciding: list[DecidingPosition]  # at most ten
+    sessions: list[SessionSpeed]
+
+
 class Summary(TypedDict):
     """summary.json. Every figure is the candidate's, relative to the baseline."""
 
@@ -215,3 +321,4 @@ class Summary(TypedDict):
     sessions: int
     parts: list[str]  # "2/3": what was played apart, on machines of their own
     throughput: dict[str, float | None]
+    curves: Curves

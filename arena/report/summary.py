@@ -20,6 +20,7 @@ from arena.judgement import Judgement, in_issue_order, judge
 from arena.ledger import read_pairs
 from arena.match_file import EngineIdentity, MatchIdentity, read_identity, to_table
 from arena.report.adjudication import adjudication_summary
+from arena.report.curves import curves_of
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
 from arena.report.openings import opening_scores
@@ -188,6 +189,7 @@ def summarize(run: Run) -> Summary:
         sessions=len(run.sessions),
         parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
+        curves=curves_of(run.counted, run.sessions),
     )
 
 
