@@ -43,7 +43,7 @@ def _write(run: Run, summary: Summary) -> None:
     identity = run.identity
     baseline, candidate = (net.name for net in identity.nets)
     of_sides = None
-    if not identity.plain:
+    if not identity.plain or identity.search.mode == "value":
         of_sides = player_tags(identity, identity.nets[0]), player_tags(identity, identity.nets[1])
     tags = MatchTags(baseline, candidate, identity.search.visits, summary["date"], of_sides)
     write_summary(folder / "summary.json", summary)

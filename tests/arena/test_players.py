@@ -248,6 +248,8 @@ def test_efforts_are_the_candidate_s_first() -> None:
     assert of(NET, swa) == "100 visits"
     assert of(NET, replace(swa, own=(("visits", 1),))) == "1 visit vs 100 visits"
     assert of(NET, ENGINE) == "5,000 nodes vs 100 visits"
+    values = replace(swa, own=(("mode", "value"),))
+    assert of(NET, values) == "values only vs 100 visits"
     timed = replace(ENGINE, limits=Limits(depth=9, tc=TimeControl(60, 0.6, 40)))
     assert of(replace(NET, limits=Limits(st=0.5)), timed) == (
         "depth 9 or tc 40/60+0.6 vs 100 visits or 0.5 s"
