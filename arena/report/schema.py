@@ -173,8 +173,10 @@ class CalibrationBin(TypedDict):
     """Positions in which a player was to move and expected about the same; bins of equal count."""
 
     positions: int
+    pairs: int  # that they are from
     expected: float  # mean of its expected score (q + 1) / 2, in [0, 1]
-    scored: float  # mean of what its games then brought, in [0, 1]
+    scored: float  # mean of what its games then brought, as they were counted, in [0, 1]
+    scored_ci: list[float] | None  # 95 %, a pair being the unit; None where there are few pairs
 
 
 class LengthRow(TypedDict):
@@ -258,7 +260,7 @@ class Curves(TypedDict):
     path: list[PathPoint]  # at most 400 points, evenly spaced; the last is the whole match
     calibration: dict[str, list[CalibrationBin]]  # "baseline", "candidate"
     lengths: list[LengthRow]
-    opening_groups: list[OpeningGroup]  # by pairs, descending
+    opening_groups: list[OpeningGroup]  # by pairs, descending; "others" last
     divergence: list[DivergencePoint]
     opinions: list[OpinionPoint]
     deciding: list[DecidingPosition]  # at most ten

@@ -189,7 +189,7 @@ def summarize(run: Run) -> Summary:
         sessions=len(run.sessions),
         parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
-        curves=curves_of(run.counted, run.sessions),
+        curves=curves_of(identity, run.counted, run.sessions),
     )
 
 
