@@ -14,7 +14,6 @@ from dataclasses import fields
 from pathlib import Path
 
 from arena.config import SearchParams
-from arena.game import PairRecord
 from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity, TablesIdentity
 from arena.report.adjudication import (
     HEADER,
@@ -26,9 +25,8 @@ from arena.report.adjudication import (
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
-from arena.report.openings import best_and_worst, opening_text, white_points
 from arena.report.players import effort
-from arena.report.schema import NetSummary, OpeningsSummary, Summary
+from arena.report.schema import NetSummary, OpeningResult, OpeningsSummary, Summary
 from arena.report.summary import Run
 from arena.report.verdict import heading_of, sprt_name, verdict_sentence
 
@@ -313,8 +311,8 @@ def _selection(openings: OpeningsSummary) -> str:
 
 def _openings(run: Run, summary: Summary) -> Iterator[str]:
     """Yield the section on the openings, if anything was played from them."""
-    pairs, openings = run.counted, summary["openings"]
-    if not pairs:
+    openings = summary["openings"]
+    if not summary["pairs"]:
         return
     candidate = escape(summary["nets"][-1]["name"])
     yield "## Openings"
@@ -324,15 +322,15 @@ def _openings(run: Run, summary: Summary) -> Iterator[str]:
         f"won both\nfrom {openings['white']:,}, Black from {openings['black']:,}; White's score is "
         f"{percent(openings['white_score'])}. [openings.csv](openings.csv) has each opening's."
     )
-    best, worst = best_and_worst(pairs)
-    if best or worst:
+    shown = [*openings["best"], *openings["worst"]]
+    if shown:
         header = ["opening", "pair", f"points of {candidate}", "points of White"]
-        yield table(header, map(_opening, [*best, *worst]))
+        yield table(header, map(_opening, shown))
 
 
-def _opening(pair: PairRecord) -> list[str]:
-    points = f"{pair.candidate_points:g} of 2", f"{white_points(pair):g} of 2"
-    return [escape(opening_text(pair.opening)), str(pair.number + 1), *points]
+def _opening(result: OpeningResult) -> list[str]:
+    points = f"{result['points']:g} of 2", f"{result['white_points']:g} of 2"
+    return [escape(result["opening"]), str(result["pair"]), *points]
 
 
 def _search(search: SearchParams) -> str:
