@@ -7,7 +7,6 @@ this match and no others.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -23,10 +22,14 @@ from arena.report.adjudication import (
     rule_rows,
     saving,
 )
-from arena.report.block import counted, number, percent, printable, results_block
+from arena.report.block import counted, number, percent, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
+from arena.report.markup import escape as escape
+from arena.report.markup import table as table
 from arena.report.openings import best_and_worst, opening_text, white_points
+from arena.report.pictures.files import section as picture_section
+from arena.report.pictures.match import pictures
 from arena.report.players import effort
 from arena.report.schema import NetSummary, OpeningsSummary, Summary
 from arena.report.summary import Run
@@ -40,12 +43,6 @@ SUSPICIOUS = 0.001
 
 SHOWN_HASH = 16
 """Digits of a sha256 in a table; summary.json has all 64."""
-
-SPECIAL = re.compile(r"([\\`*_|~#]|\](?=\())")
-"""What begins or ends markup; a bracket only does where a link's target follows."""
-
-ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
-"""HTML, and the sign by which GitHub would notify a stranger."""
 
 
 def write_markdown(path: Path, run: Run, summary: Summary) -> None:
@@ -79,6 +76,7 @@ def markdown(run: Run, summary: Summary) -> str:
         *_adjudication(summary),
         *_faults(run, summary),
         *_openings(run, summary),
+        *picture_section(pictures(summary)),
         "## Caveats",
         "\n".join(f"- {caveat}" for caveat in caveats(run, summary)),
         "## Files",
@@ -87,18 +85,6 @@ def markdown(run: Run, summary: Summary) -> str:
         "what decides\nthe match, [games.jsonl](games.jsonl) the ledger they are all made from.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def escape(text: str) -> str:
-    """Return text that Markdown shows as it is: no markup, HTML or table cell comes of it."""
-    text = SPECIAL.sub(r"\\\1", printable(text))
-    return "".join(ENTITIES.get(c, c) for c in text)
-
-
-def table(header: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    """Lay out a table; cells are Markdown already."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def caveats(run: Run, summary: Summary) -> Iterator[str]:
