@@ -56,7 +56,7 @@ def whole_numbers(axes: Axes, which: str, most: int = 6) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(MaxNLocator(most, integer=True))
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda value, _: signed(value)))
 
 

@@ -28,14 +28,14 @@ HEIGHT = 190.0
 def elo_picture(summary: Summary) -> Picture | None:
     """Elo with its confidence sequence against pairs; None before there is an interval or Elo."""
     path = summary["curves"]["path"]
-    if all(point["elo"] is None and point["elo_ci"] is None for point in path):
+    if not any(_knows_anything(point) for point in path):
         return None
     candidate, baseline = candidate_name(summary, 40), baseline_name(summary, 40)
     caption = (
         f"Elo of {candidate} relative to {baseline} after so many pairs. The band is the 95 % "
         "confidence sequence: it holds at every moment of the match at once."
     )
-    if summary["sprt"] is not None:
+    if summary["sprt"] is not None and _bounds(summary):
         caption += " " + _of_the_lines(summary["sprt"])
     return Picture(
         name="elo",
@@ -53,6 +53,10 @@ def elo_picture(summary: Summary) -> Picture | None:
         ],
         draw=lambda figure: _draw_elo(figure, summary),
     )
+
+
+def _knows_anything(point: PathPoint) -> bool:
+    return point["elo"] is not None or any(end is not None for end in point["elo_ci"] or ())
 
 
 def _of_the_lines(sprt: SprtSummary) -> str:

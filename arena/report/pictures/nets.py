@@ -50,11 +50,10 @@ def calibration_picture(summary: Summary) -> Picture | None:
 
 def _draw_calibration(figure: Figure, summary: Summary) -> None:
     axes = figure.subplots()
-    heading(axes, "scored")
     axes.plot([0, 1], [0, 1], color=MUTED, lw=0.8)
     for role, name, color, marker, dash, inside in (
-        ("baseline", baseline_name(summary, 22), BASELINE, "s", "--", PAPER),
-        ("candidate", candidate_name(summary, 22), CANDIDATE, "o", "-", CANDIDATE),
+        ("baseline", baseline_name(summary, 17), BASELINE, "s", "--", PAPER),
+        ("candidate", candidate_name(summary, 17), CANDIDATE, "o", "-", CANDIDATE),
     ):
         bins = summary["curves"]["calibration"].get(role, [])
         if bins:
@@ -70,11 +69,11 @@ def _draw_calibration(figure: Figure, summary: Summary) -> None:
                 clip_on=False,
                 label=name,
             )
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="expected")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="expected", ylabel="scored")
     axes.grid()
     shares(axes, "x")
     shares(axes, "y")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper left", ncols=2)
 
 
 def divergence_picture(summary: Summary) -> Picture | None:

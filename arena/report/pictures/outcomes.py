@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHOWN_OPENINGS = 15
 """Groups of openings, those with the most pairs."""
 
-OPENING_WIDTH = 24
+OPENING_WIDTH = 26
 """Letters of an opening's name."""
 
 WON: dict[str, Any] = {"facecolor": CANDIDATE, "edgecolor": PAPER}
@@ -121,14 +121,14 @@ def openings_picture(summary: Summary) -> Picture | None:
             for group in shown
         ],
         draw=lambda figure: _draw_openings(figure, summary, shown),
-        size=(5.2, 1.0 + ROW * len(shown)),
+        size=(5.2, 1.2 + ROW * len(shown)),
     )
 
 
 def _draw_openings(figure: Figure, summary: Summary, groups: Sequence[OpeningGroup]) -> None:
     axes = figure.subplots()
-    heading(axes, f"score of {candidate_name(summary, 20)}")
     axes.set_title("pairs", loc="right", color=MUTED)
+    axes.set_xlabel("score")
     axes.axvline(0.5, color=BASELINE, ls=(0, (5, 3)), lw=1.4)
     if summary["score"] is not None:
         axes.axvline(summary["score"], color=CANDIDATE, ls=(0, (1, 2)), lw=1.2)
@@ -178,7 +178,7 @@ def lengths_picture(summary: Summary) -> Picture | None:
             for row in rows
         ],
         draw=lambda figure: _draw_lengths(figure, summary),
-        size=(5.2, 1.3 + ROW * len(_bins(rows))),
+        size=(5.2, 1.6 + ROW * len(_bins(rows))),
     )
 
 

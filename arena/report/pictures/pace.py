@@ -44,7 +44,7 @@ def pace_picture(summary: Summary) -> Picture | None:
             for session in sessions
         ],
         draw=lambda figure: _draw_pace(figure, sessions),
-        size=(5.2, 0.75 + 0.3 * len(sessions)),
+        size=(5.2, 0.8 + 0.3 * len(sessions)),
     )
 
 

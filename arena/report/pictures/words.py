@@ -28,12 +28,12 @@ def candidate_name(summary: Summary, width: int) -> str:
 def short(text: str, width: int) -> str:
     """Return one printable line; of a longer one the middle goes, as names differ at their ends.
 
-    ``width`` is in Latin letters; those that are written square take two.
+    ``width`` is in small Latin letters.
     """
     text = printable(text) or "-"
     if _width(text) <= width:
         return text
-    end = _beginning(text[::-1], (width - 1) // 2)[::-1]
+    end = _beginning(text[::-1], (width - 1) / 2)[::-1]
     return f"{_beginning(text, width - 1 - _width(end))}…{end}"
 
 
@@ -54,17 +54,22 @@ def some(items: Sequence[T], most: int = MOST_ROWS) -> list[T]:
     return [items[(place * len(items)) // most - 1] for place in range(1, most + 1)]
 
 
-def _width(text: str) -> int:
+def _width(text: str) -> float:
     return sum(map(_letter_width, text))
 
 
-def _letter_width(letter: str) -> int:
+def _letter_width(letter: str) -> float:
+    """About, in a font without serifs."""
     if unicodedata.combining(letter):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        return 0.0
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 2.0
+    if letter in "MWmw@%":
+        return 1.6
+    return 1.2 if letter.isupper() else 1.0
 
 
-def _beginning(text: str, width: int) -> str:
+def _beginning(text: str, width: float) -> str:
     kept = ""
     for letter in text:
         width -= _letter_width(letter)
