@@ -178,7 +178,7 @@ def lengths_picture(summary: Summary) -> Picture | None:
             for row in rows
         ],
         draw=lambda figure: _draw_lengths(figure, summary),
-        size=(5.2, 1.6 + ROW * len(_bins(rows))),
+        size=(5.2, 1.6 + 0.2 * len(_bins(rows))),
     )
 
 
