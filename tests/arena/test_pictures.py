@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 import itertools
 import math
 import re
@@ -10,6 +12,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 import pytest
+from browser import WIDTHS, visit
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -278,7 +281,7 @@ def test_logistic_bounds_are_drawn_where_they_are(summary):
     summary["sprt"] |= {"elo0": -5.0, "elo1": 12.5, "model": "logistic"}
     picture = elo_picture(summary)
     assert sorted(lines_at(picture)) == pytest.approx([-5.0, 0.0, 12.5], abs=1e-9)
-    assert {"elo0 = −5", "elo1 = 12.5", "baseline"} <= set(texts(picture))
+    assert {"elo0 −5", "elo1 12.5", "baseline"} <= set(texts(picture))
 
 
 def test_normalized_bounds_are_drawn_where_the_same_elo_would_be(summary):
@@ -513,6 +516,38 @@ def test_the_same_numbers_give_the_same_bytes_whatever_the_user_s_settings(summa
     with matplotlib.rc_context({"lines.linewidth": 9, "font.family": "serif", "axes.grid": True}):
         assert (svg(picture), png(picture)) == before
         assert matplotlib.rcParams["lines.linewidth"] == 9
+
+
+WHITE_ON_BLACK = ":root { --ink: #ffffff; --paper: #000000; --muted: #ffffff }"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pictures_fit_a_page_that_forbids_their_styles(chromium, svgs, tmp_path, width):
+    """No error of the browser, nothing wider than the window, words in the page's colours."""
+    policy = "default-src 'none'; style-src 'sha256-{}'"
+    digest = base64.b64encode(hashlib.sha256(WHITE_ON_BLACK.encode()).digest()).decode()
+    page = tmp_path / "page.html"
+    page.write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Pictures</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy.format(digest)}">'
+        f'<meta name="viewport" content="width=device-width"><style>{WHITE_ON_BLACK}</style></head>'
+        f"<body><main><h1>Pictures</h1>{''.join(text for _, text in svgs.values())}</main></body>",
+        encoding="utf-8",
+    )
+    with visit(chromium, page, width=width) as seen:
+        shown = seen.page.locator("svg[role=img]")
+        assert shown.count() == len(PICTURES)
+        for number_of in range(shown.count()):
+            box = shown.nth(number_of).bounding_box()
+            assert box["width"] == pytest.approx(width - 16, abs=1)
+            assert box["height"] > 0.1 * box["width"]
+        assert seen.width_needed <= width
+        assert seen.page.locator("svg text").first.evaluate(
+            "text => getComputedStyle(text).fill"
+        ) == ("rgb(255, 255, 255)")
+        assert seen.page.get_by_role("img", name="Elo against pairs").count() == 1
+        assert seen.errors == []
+        assert seen.grave_faults() == []
 
 
 # --- beside report.md ---

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from arena.report.block import plain
 from arena.report.picture import MUTED
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ def whole_numbers(axes: Axes, which: str, most: int = 6) -> None:
 def signed(value: float) -> str:
     """``-1,200`` with a minus sign as long as a plus."""
     return f"{value:,g}".replace("-", "\N{MINUS SIGN}")
+
+
+def precise(value: float) -> str:
+    """Two digits as everywhere in a report, the minus sign as ``signed`` has it."""
+    return plain(value).replace("-", "\N{MINUS SIGN}")
 
 
 def shares(axes: Axes, which: str) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from arena.report.block import number, percent
 from arena.report.picture import BASELINE, CANDIDATE, INK, MUTED, Picture
-from arena.report.pictures.axes import Label, beside, finite, heading, signed, whole_numbers
+from arena.report.pictures.axes import (
+    Label,
+    beside,
+    finite,
+    heading,
+    precise,
+    signed,
+    whole_numbers,
+)
 from arena.report.pictures.words import baseline_name, candidate_name, interval, some
 from arena.report.schema import PathPoint, SprtSummary, Summary
 from arena.stats.elo import elo_of_score
@@ -95,7 +103,7 @@ def _draw_elo(figure: Figure, summary: Summary) -> None:
     labels = [Label(at, text, INK) for at, text in bounds]
     labels.append(Label(0, "baseline", BASELINE))
     if last["elo"] is not None:
-        labels.append(Label(last["elo"], signed(round(last["elo"], 1)), CANDIDATE))
+        labels.append(Label(last["elo"], precise(last["elo"]), CANDIDATE))
     beside(axes, labels, HEIGHT)
 
 
@@ -117,7 +125,8 @@ def _bounds(summary: Summary) -> list[tuple[float, str]]:
     ):
         return []
     scores = sprt.score_bounds(moments)
-    names = (f"elo0 = {signed(sprt.elo0)}", f"elo1 = {signed(sprt.elo1)}")
+    unit = "" if sprt.model is EloModel.LOGISTIC else " nElo"
+    names = (f"elo0 {signed(sprt.elo0)}{unit}", f"elo1 {signed(sprt.elo1)}{unit}")
     return [
         (elo_of_score(score), name)
         for score, name in zip(scores, names, strict=True)
@@ -209,7 +218,7 @@ def _draw_llr(
         ):
             axes.axhline(at, color=color, lw=1.4, ls=dash)
             axes.annotate(
-                f"{words} at {signed(round(at, 2))}",
+                f"{words} at {precise(at)}",
                 (0, at),
                 xytext=(3, 2 if va == "bottom" else -3),
                 textcoords="offset points",
@@ -221,4 +230,4 @@ def _draw_llr(
     axes.plot(last["pairs"], llr[-1], "o", color=INK, ms=6, clip_on=False)
     _pairs_axis(figure, last["pairs"])
     whole_numbers(axes, "y")
-    beside(axes, [Label(llr[-1], signed(round(llr[-1], 2)), INK)], HEIGHT)
+    beside(axes, [Label(llr[-1], precise(llr[-1]), INK)], HEIGHT)

@@ -39,7 +39,8 @@ def calibration_picture(summary: Summary) -> Picture | None:
         caption=(
             "What a player expected of a position when it chose its move, and what its games then "
             "brought, in bins of equally many positions. On the thin line it got what it expected; "
-            "below, it hoped for too much: the weaker player, as each takes its opponent for its equal."
+            "below, it hoped for too much, as a weaker player does that takes its opponent for its "
+            "equal."
         ),
         header=["player", "positions", "expected", "scored"],
         rows=rows,
