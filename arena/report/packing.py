@@ -16,6 +16,7 @@ than a pixel of the graph, and no finer than what is shown in words.
 
 from __future__ import annotations
 
+import itertools
 import json
 import zlib
 from collections import Counter
@@ -33,7 +34,7 @@ from arena.kernel.position import POSITION, Position
 from arena.kernel.ranks import KNIGHT, rank_moves
 from arena.ledger import GAMES_FILE
 from arena.match_file import LedgerError
-from arena.report.schema import Summary
+from arena.report.schema import DecidingPosition, Summary
 from arena.report.summary import Run
 from swa.policy_map import BISHOP, NO_PROMOTION, QUEEN, ROOK
 
@@ -66,24 +67,38 @@ def packed_games(run: Run, summary: Summary) -> bytes:
         "baseline": summary["nets"][0]["name"],
         "candidate": summary["nets"][1]["name"],
         "uncounted": _uncounted(run),
-        "deciding": summary["curves"]["deciding"],
+        "deciding": [_rounded(one) for one in summary["curves"]["deciding"]],
     }
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     parts = [len(text).to_bytes(4, "little"), text, *columns.columns()]
-    # Numbers with noise repeat by chance only: longer matches are all that pay (a tenth less).
+    # Noise repeats by chance only, so that short matches do not pay; and each column has codes of
+    # its own. Both together save an eighth.
     deflate = zlib.compressobj(level=9, memLevel=9, strategy=zlib.Z_FILTERED)
-    return deflate.compress(b"".join(parts)) + deflate.flush()
+    packed = [deflate.compress(part) + deflate.flush(zlib.Z_SYNC_FLUSH) for part in parts]
+    return b"".join(packed) + deflate.flush()
+
+
+def _rounded(one: DecidingPosition) -> dict[str, Any]:
+    """A position that decided, values and shares in hundredths."""
+    rounded: dict[str, Any] = {
+        key: one[key]  # type: ignore[literal-required]
+        for key in ("pair", "game", "ply", "mover")
+    }
+    rounded |= {key: int(hundredths(one[key])) for key in ("mover_q", "opponent_q")}  # type: ignore[literal-required]
+    for net, opinion in (("baseline", one["baseline"]), ("candidate", one["candidate"])):
+        if opinion is not None:
+            policy = [[move, int(hundredths(float(share)))] for move, share in opinion["policy"]]
+            rounded[net] = {"q": int(hundredths(opinion["q"])), "policy": policy}
+    return rounded
 
 
 def _uncounted(run: Run) -> dict[int, str]:
     """Say why pairs, by number from 1, are not part of the result."""
-    counted = {pair.number for pair in run.counted}
-    repeats = frozenset(run.judgement.repeats)
-    return {
-        pair.number + 1: "repeats a game" if pair.number in repeats else "after the verdict"
-        for pair in run.pairs
-        if pair.number not in counted
-    }
+    judgement = run.judgement
+    why = dict.fromkeys(judgement.repeats, "one of its games was played before")
+    beyond = "a pair before it is missing" if judgement.decided_at is None else "after the verdict"
+    why |= {pair.number: beyond for pair in run.pairs[judgement.seen :]}
+    return {number + 1: reason for number, reason in sorted(why.items())}
 
 
 class _Columns:
@@ -132,7 +147,8 @@ class _Columns:
                 [self._starts[opening.fen], len(opening.moves), opening.name]
                 for opening in self._openings
             ],
-            "pairs": self._pairs,
+            "numbers": _steps([number for number, _ in self._pairs]),
+            "opened": _steps([opening for _, opening in self._pairs]),
             "plies": [len(game.moves) for game in self._games],
             "white": [WHITE_POINTS[game.result] for game in self._games],
             "terminations": list(codes),
@@ -168,11 +184,21 @@ class _Columns:
         return ranks
 
 
+def _steps(values: Sequence[int]) -> list[int]:
+    """What each value adds to the one before, or to 0: most of these are alike."""
+    return [value - before for before, value in itertools.pairwise([0, *values])]
+
+
+def hundredths(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Values as the page keeps and shows them: whole hundredths, halves to the even one."""
+    return np.rint(np.multiply(values, 100)).astype(np.int64)
+
+
 def _differences(values: npt.NDArray[np.float64]) -> Bytes:
     """Hundredths, each as its difference modulo 256 from the one two plies before."""
-    hundredths = np.rint(values * 100).astype(np.int64)
-    before = np.concatenate(([0, 0], hundredths))[: len(hundredths)]
-    return (hundredths - before).astype(np.uint8)
+    rounded = hundredths(values)
+    before = np.concatenate(([0, 0], rounded))[: len(rounded)]
+    return (rounded - before).astype(np.uint8)
 
 
 def _note(game: GameRecord) -> str:

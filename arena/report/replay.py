@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from arena.game import PairRecord
-from arena.report.packing import packed_games
+from arena.report.packing import hundredths, packed_games
 from arena.report.schema import DecidingPosition, Summary
 from arena.report.summary import Run
 
@@ -66,7 +66,7 @@ def _card(one: DecidingPosition, pair: PairRecord, names: Mapping[str, str]) -> 
     return {
         **one,
         "san": f"{board.fullmove_number}{dots} {board.san(move)}",
-        "outcome": pair.games[one["game"] - 1].result,
+        "result": pair.games[one["game"] - 1].result.replace("1/2", "½"),
         "mover_name": names[one["mover"]],
         "opponent": opponent,
         "opponent_name": names[opponent],
@@ -77,8 +77,8 @@ def _card(one: DecidingPosition, pair: PairRecord, names: Mapping[str, str]) -> 
 
 def _signed(value: float) -> str:
     """An evaluation as the page writes all of them: "+0.35", "−0.02", "0.00"."""
-    text = f"{value:+.2f}".replace("-", "−")
-    return text.lstrip("+−") if float(text[1:]) == 0 else text
+    rounded = int(hundredths(value))
+    return f"{rounded / 100:+.2f}".replace("-", "−") if rounded else "0.00"
 
 
 def pieces() -> str:

@@ -15,7 +15,7 @@
   let ply = 0; // its moves that are made
   let turned = false; // whether Black is below
   let matching = []; // places of the games that pass the filter
-  let rows = 0; // of these, how many the list shows
+  let listed = [0, 0]; // of these, from where to where the list shows them
   let timer = null;
   const board = replayBoard.board(at("squares"));
   const graph = replayBoard.graph(at("graph"));
@@ -36,7 +36,7 @@
   const moverIsCandidate = (which) => game.positions[which - 1].white === game.candidateWhite;
   const evaluation = (which) => game.evaluations[which - 1 - game.openingPlies];
   const drawText = (which) => (game.draws
-    ? `, draw ${game.draws[which - 1 - game.openingPlies]} %` : "");
+    ? `, draw ${game.draws[which - 1 - game.openingPlies]}\u00a0%` : "");
   const outcome = (points) => ["lost", "drew", "won"][points * 2];
 
   function moveNumber(which) {
@@ -125,7 +125,7 @@
       for (const [text, share] of opinions[kind]?.policy ?? []) {
         const move = replayRules.fromUci(game.positions[ply], text);
         const aside = kind === "candidate" ? 4 : -4;
-        if (move) arrows.push({from: move.from, to: move.to, share, kind, aside});
+        if (move) arrows.push({from: move.from, to: move.to, share: share / 100, kind, aside});
       }
     }
     return arrows;
@@ -135,19 +135,18 @@
     at("opinion").hidden = !opinions;
     if (!opinions) return;
     const mover = opinions.mover === "candidate";
-    const toSide = (q) => signed(Math.round(q * 100));
     const lines = [make("p", {}, [make("strong", {textContent: `Before ${plyName(ply + 1)}`}),
       ` ${sideWord(position.white)} to move. By search, for ${sideWord(position.white)}: `,
-      `${nameOf(mover)} ${toSide(opinions.mover_q)}, ${nameOf(!mover)} ${toSide(opinions.opponent_q)} a ply before.`])];
+      `${nameOf(mover)} ${signed(opinions.mover_q)}, ${nameOf(!mover)} ${signed(opinions.opponent_q)} a ply before.`])];
     const rows = ["candidate", "baseline"].filter((kind) => opinions[kind]).map((kind) => {
       const {q, policy} = opinions[kind];
       const moves = policy.map(([text, share]) => {
         const move = replayRules.fromUci(position, text);
-        return `${move ? replayRules.san(position, move) : text} ${Math.round(share * 100)} %`;
+        return `${move ? replayRules.san(position, move) : text} ${share}\u00a0%`;
       });
       return make("tr", {className: `replay-${kind}`}, [
         make("th", {scope: "row", textContent: nameOf(kind === "candidate")}),
-        make("td", {textContent: toSide(q)}),
+        make("td", {textContent: signed(q)}),
         make("td", {textContent: moves.join(", ")})]);
     });
     if (rows.length) {
@@ -216,7 +215,7 @@
       if (result && one.points !== Number(result)) continue;
       if (colour && one.candidateWhite !== (colour === "white")) continue;
       if (end && one.termination !== end) continue;
-      const text = `${one.pair}.${one.number} ${one.opening} ${one.termination} ${one.result} ${one.note}`
+      const text = [`${one.pair}.${one.number}`, one.opening, one.termination, one.note].join(" ")
         .toLowerCase();
       // A bare number is that of a pair.
       if (wanted.every((word) => (/^\d+$/.test(word) ? one.pair === Number(word)
@@ -225,18 +224,37 @@
     const all = games.count.toLocaleString("en");
     at("count").textContent = matching.length === games.count ? `${all} games`
       : `${matching.length.toLocaleString("en")} of ${all} games`;
-    rows = 0;
-    at("list").replaceChildren();
-    at("list").scrollTop = 0;
-    moreRows();
+    const shown = game ? matching.indexOf(game.index) : -1;
+    listFrom(shown);
+    markGame();
   }
 
-  function moreRows() {
-    const next = matching.slice(rows, rows + ROWS);
-    rows += next.length;
+  /* List the games around one of those that pass the filter. */
+  function listFrom(place) {
+    const begin = Math.max(0, place - ROWS / 2);
+    listed = [begin, begin];
+    at("list").replaceChildren();
+    at("list").scrollTop = 0;
+    laterRows();
+  }
+
+  function laterRows() {
+    const next = matching.slice(listed[1], listed[1] + ROWS);
+    listed[1] += next.length;
     at("list").append(...next.map(rowOf));
-    at("more").hidden = rows >= matching.length;
-    markGame();
+    offerMore();
+  }
+
+  function earlierRows() {
+    const begin = Math.max(0, listed[0] - ROWS);
+    at("list").prepend(...matching.slice(begin, listed[0]).map(rowOf));
+    listed[0] = begin;
+    offerMore();
+  }
+
+  function offerMore() {
+    at("earlier").hidden = listed[0] === 0;
+    at("more").hidden = listed[1] >= matching.length;
   }
 
   function rowOf(index) {
@@ -254,7 +272,10 @@
 
   function markGame() {
     at("list").querySelector("[aria-current]")?.removeAttribute("aria-current");
-    const button = game && at("list").querySelector(`[data-index="${game.index}"]`);
+    if (!game) return;
+    const place = matching.indexOf(game.index);
+    if (place >= 0 && (place < listed[0] || place >= listed[1])) listFrom(place);
+    const button = at("list").querySelector(`[data-index="${game.index}"]`);
     if (!button) return;
     button.setAttribute("aria-current", "true");
     keepInSight(at("list"), button);
@@ -265,7 +286,6 @@
     const next = direction > 0 ? matching.find((index) => index > game.index)
       : matching.findLast((index) => index < game.index);
     if (next === undefined) return;
-    while (rows < matching.length && matching[rows - 1] < next) moreRows();
     openGame(next);
   }
 
@@ -381,7 +401,8 @@
       goTo(Number(at("range").value));
     });
     at("fen").addEventListener("focus", () => at("fen").select());
-    at("more").addEventListener("click", moreRows);
+    at("more").addEventListener("click", laterRows);
+    at("earlier").addEventListener("click", earlierRows);
     at("text").addEventListener("input", filter);
     for (const name of ["result", "colour", "end"]) at(name).addEventListener("change", filter);
     for (const button of root.querySelectorAll("[data-pair]")) {

@@ -29,6 +29,8 @@ const replayGames = (() => {
     const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + size)));
     const openingEnds = sums(head.openings.map(([, plies]) => plies));
     const ends = sums(head.plies);
+    const numbers = sums(head.numbers).slice(1);
+    const opened = sums(head.opened).slice(1);
     const total = ends[ends.length - 1];
     const first = 4 + size + openingEnds[openingEnds.length - 1];
     const openingRanks = bytes.subarray(4 + size, first);
@@ -37,15 +39,15 @@ const replayGames = (() => {
 
     /* What lists and filters want to know of a game. */
     function outline(index) {
-      const [pair, opening] = head.pairs[index >> 1];
+      const pair = numbers[index >> 1];
       const candidateWhite = index % 2 === 0;
       const white = head.white[index];
       return {
         index, pair, number: index % 2 + 1, candidateWhite,
         points: candidateWhite ? white : 1 - white,
-        result: white === 1 ? "1-0" : white === 0 ? "0-1" : "1/2-1/2",
+        result: white === 1 ? "1-0" : white === 0 ? "0-1" : "½-½",
         termination: head.terminations[head.ends[index]],
-        opening: head.openings[opening][2],
+        opening: head.openings[opened[index >> 1]][2],
         uncounted: head.uncounted[pair] || "",
         note: head.notes[index] || "",
       };
@@ -53,7 +55,7 @@ const replayGames = (() => {
 
     /* The whole game; ``evaluations`` and ``draws`` begin behind the opening, in hundredths. */
     function game(index) {
-      const opening = head.pairs[index >> 1][1];
+      const opening = opened[index >> 1];
       const [start, openingPlies] = head.openings[opening];
       const own = (bytes) => bytes.subarray(ends[index], ends[index + 1]);
       const moves = [
@@ -68,7 +70,7 @@ const replayGames = (() => {
 
     /* The place of a game in the list, by its pair (from 1) and number (1 or 2); -1: not there. */
     function find(pair, number) {
-      const place = head.pairs.findIndex(([one]) => one === pair);
+      const place = numbers.indexOf(pair);
       return place < 0 ? -1 : place * 2 + number - 1;
     }
 
