@@ -19,9 +19,11 @@ from arena.config import Part
 from arena.game import Opening
 from arena.ledger import Ledger, LedgerError
 from arena.match_file import TablesIdentity
+from arena.report.caveats import caveats
 from arena.report.files import atomic_writer
 from arena.report.folder import write_reports
-from arena.report.markdown import caveats, escape, markdown
+from arena.report.markdown import markdown
+from arena.report.markup import escape
 from arena.report.pgn import MatchTags, write_pgn
 from arena.report.schema import Summary
 from arena.report.summary import read_run, summarize
