@@ -11,7 +11,7 @@ from arena.report.forest import Forest
 from arena.report.index import Index, IndexedMatch, IndexedTournament
 from arena.report.ladder import Ladder
 from arena.report.ladder_picture import RUNG_HEADER, pictured, rung_cells
-from arena.report.markdown import escape, table
+from arena.report.markup import escape, table
 from arena.report.phrases import bounds, day, matches_in, minute, signed
 from arena.report.picture import svg
 from arena.report.web import render

@@ -59,7 +59,7 @@ def ladder_picture(ladder: Ladder, number: int) -> Picture:
         header=RUNG_HEADER,
         rows=[rung_cells(rung) for rung in rungs],
         draw=lambda figure: _draw_ladder(figure, ladder),
-        size=(8.0, 3.4),
+        size=(7.0, 3.4),
     )
 
 

@@ -21,7 +21,7 @@ from arena.report.block import counted, number, percent, printable
 from arena.report.files import atomic_writer
 from arena.report.folder import ReportError
 from arena.report.links import report_link, shown_path
-from arena.report.markdown import escape, table
+from arena.report.markup import escape, table
 from arena.report.phrases import bounds, short, signed
 from arena.report.picture import BASELINE, CANDIDATE, Picture, svg, write_png
 from arena.report.ratings import RatingsError, rate_field, read_field, runs_inside
@@ -200,7 +200,7 @@ def ratings_picture(document: RatingsDocument) -> Picture | None:
         header=RATINGS_HEADER,
         rows=[rating_cells(net) for net in nets],
         draw=lambda figure: _draw_ratings(figure, nets),
-        size=(8.0, 1.1 + 0.34 * len(nets)),
+        size=(7.0, 1.1 + 0.34 * len(nets)),
     )
 
 
