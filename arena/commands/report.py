@@ -21,7 +21,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Declare the command."""
     parser = commands.add_parser(
         "report",
-        help="rebuild the report of a run folder, or the index of many",
+        help="reports of a match or tournament, and the index of many",
         description="Write summary.json, games.pgn, openings.csv and report.md of a match, "
         "finished or not, from its match.toml and games.jsonl; of a tournament's folder "
         "ratings.json, report.md and report.html. With --index, write index.html, index.md and "

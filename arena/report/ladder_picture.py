@@ -16,8 +16,8 @@ from arena.report.picture import BASELINE, CANDIDATE, INK, Picture, write_png
 
 PICTURE_FILE = "index-ladder-{number}.png"
 
-LABELLED = 8
-"""Rungs whose nets are named in a picture; more would hide each other."""
+LABEL_WIDTH = 0.16
+"""Share of the picture's width that a net's name takes, so that names do not hide each other."""
 
 RUNG_HEADER = ("date", "net", "Elo", "95 %", "over", "step", "95 %", "LOS", "pairs")
 
@@ -78,11 +78,11 @@ def _draw_ladder(figure: Figure, ladder: Ladder) -> None:
             axes.plot([time, time], [low, high], color=colour, linewidth=1.6, zorder=2.5)
         marker = "s" if rung["over"] is None else "o"
         axes.plot([time], [height], marker=marker, color=colour, markersize=6, zorder=3)
-    for number in _labelled(len(rungs)):
+    for number in _labelled(times):
         axes.annotate(
             short(rungs[number]["net"]),
             (times[number], elo[number]),
-            xytext=(7, 5),
+            xytext=(6, -14),  # below the line, which goes up
             textcoords="offset points",
             fontsize=9,
             color=INK,
@@ -95,11 +95,14 @@ def _draw_ladder(figure: Figure, ladder: Ladder) -> None:
     axes.set_ylabel("Elo")
 
 
-def _labelled(rungs: int) -> list[int]:
-    """Return the rungs that are named: all, or the first, the last, and some evenly between."""
-    if rungs <= LABELLED:
-        return list(range(rungs))
-    return sorted({round(n * (rungs - 1) / (LABELLED - 1)) for n in range(LABELLED)})
+def _labelled(times: Sequence[float]) -> list[int]:
+    """Return the rungs that are named: the last, and before it those that leave room for names."""
+    room = LABEL_WIDTH * (times[-1] - times[0])
+    named = [len(times) - 1]
+    for number in range(len(times) - 2, -1, -1):
+        if times[named[-1]] - times[number] > room:
+            named.append(number)
+    return named
 
 
 def write_pictures(root: Path, ladders: Sequence[Ladder]) -> dict[int, str]:
