@@ -80,11 +80,8 @@ def packed_games(run: Run, summary: Summary) -> bytes:
 
 def _rounded(one: DecidingPosition) -> dict[str, Any]:
     """A position that decided, values and shares in hundredths."""
-    rounded: dict[str, Any] = {
-        key: one[key]  # type: ignore[literal-required]
-        for key in ("pair", "game", "ply", "mover")
-    }
-    rounded |= {key: int(hundredths(one[key])) for key in ("mover_q", "opponent_q")}  # type: ignore[literal-required]
+    rounded: dict[str, Any] = {key: one[key] for key in ("pair", "game", "ply", "mover")}
+    rounded |= {key: int(hundredths(one[key])) for key in ("mover_q", "opponent_q")}
     for net, opinion in (("baseline", one["baseline"]), ("candidate", one["candidate"])):
         if opinion is not None:
             policy = [[move, int(hundredths(float(share)))] for move, share in opinion["policy"]]
