@@ -16,6 +16,7 @@ from replayed_games import random_pairs
 from scripted_match import OPENINGS, identity, pair, run_folder
 
 from arena.cli import main
+from arena.commands import report as command
 from arena.faults import VoidPair, note_void
 from arena.game import Termination
 from arena.report.folder import FORMATS, write_reports
@@ -433,6 +434,4 @@ def test_another_format_is_refused(tmp_path, capsys):
 
 
 def test_the_command_knows_the_formats():
-    from arena.commands.report import FORMATS as declared
-
-    assert tuple(FORMATS) == declared
+    assert tuple(FORMATS) == command.FORMATS
