@@ -12,6 +12,7 @@ EXAMPLES = """\
 examples:
   arena report reports/swa-vs-raw-1
   arena report reports/swa-vs-raw-1 --json
+  arena report reports/swa-vs-raw-1 --opinions
 """
 
 
@@ -25,6 +26,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EXAMPLES,
     )
     parser.add_argument("folder", type=Path, metavar="RUN_DIR", help="a run folder of arena run")
+    parser.add_argument(
+        "--opinions",
+        action="store_true",
+        help="ask both nets about positions of the match first, as arena run does at its end; "
+        "their files are looked for where the match had them",
+    )
     add_output_flags(parser, json_help="summary.json on stdout, and nothing else there")
     parser.set_defaults(execute=execute)
 
@@ -35,7 +42,17 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.report.summary import summary_json
     from arena.report.verdict import outcome
 
-    run, summary = write_reports(arguments.folder)
+    extend = None
+    if arguments.opinions:
+        from arena.console import write_lines
+        from arena.opinions import ask_again
+
+        def note(line: str) -> None:
+            if not arguments.quiet:
+                write_lines([line], sys.stderr)
+
+        extend = ask_again(note)
+    run, summary = write_reports(arguments.folder, extend)
     if arguments.json:
         sys.stdout.write(summary_json(summary))
     elif not arguments.quiet:

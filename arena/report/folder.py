@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from arena.ledger import GAMES_FILE
@@ -18,13 +19,17 @@ class ReportError(Exception):
     """Derived files that cannot be written: where, why, what to do."""
 
 
-def write_reports(folder: Path) -> tuple[Run, Summary]:
+def write_reports(folder: Path, extend: Callable[[Run], Run] | None = None) -> tuple[Run, Summary]:
     """Write summary.json, games.pgn, openings.csv and report.md of a run folder, finished or not.
+
+    ``extend`` may add to the run first what is not in its ledger (``arena.opinions``).
 
     Raises LedgerError where it is no run folder or is damaged, ReportError where it cannot be
     written.
     """
     run = read_run(folder)
+    if extend is not None:
+        run = extend(run)
     summary = summarize(run)
     try:
         _write(run, summary)

@@ -26,6 +26,7 @@ from arena.report.adjudication import (
 from arena.report.block import counted, number, percent, printable, results_block
 from arena.report.files import atomic_writer
 from arena.report.headline import WORDS, Kind, headline_lines
+from arena.report.nets import net_rows
 from arena.report.openings import best_and_worst, opening_text, white_points
 from arena.report.players import effort
 from arena.report.schema import NetSummary, OpeningsSummary, Summary
@@ -66,7 +67,7 @@ def markdown(run: Run, summary: Summary) -> str:
         f"**{escape(verdict_sentence(heading, run.judgement, run.doubts))}**",
         "\n".join(["```text", *block, "```"]),
         "## Nets" if all("engine" not in net for net in summary["nets"]) else "## Players",
-        table(["role", "name", "file", "net", "training steps", "sha256"], _nets(summary["nets"])),
+        table(["", *(net["role"] for net in summary["nets"])], _nets(summary["nets"])),
         "## Conditions",
         table(["what", "value"], _conditions(run, summary)),
         "## Statistics",
@@ -164,6 +165,8 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             "pair that decided or behind one that is not finished."
         )
     yield from adjudication_caveats(summary["adjudication"])
+    if run.opinions.caveat:
+        yield run.opinions.caveat
     if run.identity.dtype != "float32":
         yield (
             f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "
@@ -210,16 +213,10 @@ def _adjudication(summary: Summary) -> Iterator[str]:
 
 
 def _nets(nets: Sequence[NetSummary]) -> Iterator[list[str]]:
-    for net in nets:
-        steps = net["training_steps"]
-        yield [
-            net["role"],
-            escape(net["name"]),
-            escape(net["file"] or "-"),
-            escape(net["architecture"] or net.get("engine") or "-"),
-            "-" if steps is None else f"{steps:,}",
-            f"`{net['sha256'][:SHOWN_HASH]}`",
-        ]
+    for fact, words in net_rows(nets):
+        is_hash = fact == "sha256"
+        shown = (f"`{word[:SHOWN_HASH]}`" if is_hash else escape(word) for word in words)
+        yield [fact, *shown]
 
 
 def _tablebases(tables: TablesIdentity) -> str:

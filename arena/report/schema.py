@@ -10,6 +10,29 @@ FORMAT = 2
 State = Literal["decided", "limit", "unfinished"]
 
 
+class IngredientSummary(TypedDict):
+    """A snapshot that has a share in an averaged net."""
+
+    name: str
+    training_steps: int | None
+    weight: float  # its share: all add up to 1
+    loss: float | None  # policy and value, in nats
+
+
+class SwaSummary(TypedDict):
+    """How a net came about that ``swa build`` made, as its manifest says."""
+
+    ingredients: list[IngredientSummary]
+    rule: str  # "mean", "ema decay 0.9 start first"
+    refresh: str  # of batch norm: "exact", "averaged" (none), "none" (the net has none), ...
+    refresh_positions: int
+    losses_on: str | None  # "held-out" or "refresh" positions; null: no losses were measured
+    losses_positions: int
+    raw_loss: float | None  # of the ingredient that was trained longest
+    stale_loss: float | None  # of the average before batch norm was refreshed
+    refreshed_loss: float | None  # of the net itself
+
+
 class NetSummary(TypedDict):
     """One of the two players; what only a net's file tells is null where no session noted it.
 
@@ -22,6 +45,9 @@ class NetSummary(TypedDict):
     file: str | None
     architecture: str | None  # "6x64 SE 8 relu, convolution policy, wdl value"
     training_steps: int | None
+    bytes: int | None  # of the file
+    heads: str | None  # "policy by convolution (64 channels), value as ..."
+    swa: SwaSummary | None  # null, too, for a net without a manifest
     engine: NotRequired[str]  # what a UCI engine calls itself; a net has none
     settings: NotRequired[dict[str, str]]  # its own: {"visits": "200"}, {"option.Hash": "16"}
     effort: NotRequired[str]  # "100 visits", "5,000 nodes"
@@ -207,7 +233,11 @@ class DivergencePoint(TypedDict):
 
 
 class OpinionPoint(TypedDict):
-    """What both nets say without search of the positions of a sample, from some ply on."""
+    """What both nets say without search of a sample of the match's positions, by ply.
+
+    A ply is that of the move to be made, from 1, in the whole game, the opening included. A policy
+    is the softmax of the net's logits over the legal moves.
+    """
 
     plies_from: int
     plies_to: int  # inclusive

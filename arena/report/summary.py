@@ -23,7 +23,9 @@ from arena.report.adjudication import adjudication_summary
 from arena.report.curves import curves_of
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
+from arena.report.nets import swa_summary
 from arena.report.openings import opening_scores
+from arena.report.opinions import NOT_ASKED, Kept, read_opinions, with_opinions
 from arena.report.players import effort
 from arena.report.schema import (
     FORMAT,
@@ -67,6 +69,7 @@ class Run:
     judgement: Judgement
     sessions: Sequence[Session]
     faults: Faults = field(default_factory=Faults)
+    opinions: Kept = NOT_ASKED
 
     @property
     def doubts(self) -> list[str]:
@@ -124,8 +127,13 @@ def read_run(folder: Path) -> Run:
     judgement = judge(in_issue_order(results), identity.sprt, identity.pairs, raised=raised)
     order = [pair.number for pair in written]
     run = Run(folder, identity, pairs, order, judgement, read_sessions(folder))
-    games = [game for pair in run.counted for game in pair.games]
-    return replace(run, faults=faults_of(games, read_void(folder)))
+    counted = run.counted
+    games = [game for pair in counted for game in pair.games]
+    return replace(
+        run,
+        faults=faults_of(games, read_void(folder)),
+        opinions=read_opinions(folder, identity, counted),
+    )
 
 
 def summarize(run: Run) -> Summary:
@@ -189,7 +197,7 @@ def summarize(run: Run) -> Summary:
         sessions=len(run.sessions),
         parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
-        curves=curves_of(run.counted, run.sessions),
+        curves=with_opinions(curves_of(run.counted, run.sessions), run.opinions.document),
     )
 
 
@@ -216,6 +224,9 @@ def _nets(run: Run) -> list[NetSummary]:
             file=file.file if file else None,
             architecture=file.architecture if file else None,
             training_steps=file.training_steps if file else None,
+            bytes=file.bytes if file else None,
+            heads=file.heads if file else None,
+            swa=swa_summary(file.swa) if file else None,
         )
         if isinstance(net, EngineIdentity):
             known["file"], known["engine"] = net.file, net.id
