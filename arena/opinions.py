@@ -33,7 +33,8 @@ from arena.game import PairRecord, game_seed
 from arena.kernel.encode import pack_planes
 from arena.kernel.movegen import MAX_MOVES, legal_moves
 from arena.match_file import MatchIdentity, NetIdentity
-from arena.report.curves import curves_of
+from arena.report.deciding import deciding
+from arena.report.expectations import expected_games
 from arena.report.opinions import (
     FORMAT,
     OPINIONS_FILE,
@@ -255,16 +256,16 @@ def apart(baseline: Said, candidate: Said, offsets: npt.NDArray[np.int64]) -> Ap
 def poll(
     pairs: Sequence[PairRecord],
     ranges: Sequence[Sequence[Place]],
-    deciding: Sequence[Place],
+    decided: Sequence[Place],
     asked: Asked,
     between: Callable[[], None] | None = None,
 ) -> tuple[list[OpinionPoint], list[DecidingOpinions]]:
     """Ask both nets about a sample, by ranges of plies, and about the positions that decided."""
-    places = [*itertools.chain.from_iterable(ranges), *deciding]
+    places = [*itertools.chain.from_iterable(ranges), *decided]
     if not places:
         return [], []
     by_number = {pair.number + 1: pair for pair in pairs}
-    leaves, words = positions_of(by_number, places, named=len(deciding))
+    leaves, words = positions_of(by_number, places, named=len(decided))
     both = say(asked.baseline, leaves, between), say(asked.candidate, leaves, between)
     found = apart(*both, leaves.offsets)
     points, begin = [], 0
@@ -281,7 +282,7 @@ def poll(
             )
         )
     of_deciding = []
-    for row, place in enumerate(deciding, start=begin):
+    for row, place in enumerate(decided, start=begin):
         ends = slice(leaves.offsets[row], leaves.offsets[row + 1])
         baseline, candidate = (
             _opinion(words[row], np.exp(said.log_policy[ends]), said.q[row]) for said in both
@@ -360,16 +361,16 @@ def ask(run: Run, asked: Asked, note: Note) -> Run:
     MoveError, PositionError or ValueError where the ledger's games are no chess.
     """
     counted = run.counted
-    curves = curves_of(counted, run.sessions)
-    deciding = [place_of(position) for position in curves["deciding"]]
+    games = expected_games(counted, engines=())
+    decided = [place_of(position) for position in deciding(games)]
     kept = run.opinions
     if kept.document is not None and not kept.caveat:
         known = {Place(row["pair"], row["game"], row["ply"]) for row in kept.document["deciding"]}
-        if known >= set(deciding):
+        if known >= set(decided):
             return run
     ranges = sample(counted, run.identity.seed)
-    patience = _Patience(note, sum(map(len, ranges)) + len(deciding))
-    opinions, of_deciding = poll(counted, ranges, deciding, asked, patience)
+    patience = _Patience(note, sum(map(len, ranges)) + len(decided))
+    opinions, of_deciding = poll(counted, ranges, decided, asked, patience)
     baseline, candidate = run.identity.nets
     document = OpinionsDocument(
         format=FORMAT,

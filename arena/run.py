@@ -157,7 +157,7 @@ def play(
                 with suppress(OSError):
                     session_ended(folder, clock.pace())
     asked = _asked(players, nets, choices) if outcome.ending is not Ending.INTERRUPTED else None
-    run, summary = write_reports(folder, after_match(asked, note))
+    run, summary = write_reports(folder, extend=after_match(asked, note))
     return Played(run, summary, outcome.ending, outcome.state)
 
 

@@ -98,8 +98,7 @@ def read_opinions(folder: Path, identity: MatchIdentity, counted: Sequence[PairR
         return Kept(caveat=f"{OPINIONS_FILE} is damaged and is left out: {again}")
     if document["format"] != FORMAT:
         return Kept(
-            caveat=f"{OPINIONS_FILE} is of format {document['format']}, this arena reads {FORMAT}; "
-            f"it is left out: {again}"
+            caveat=f"{OPINIONS_FILE} is of another version of arena and is left out: {again}"
         )
     if any(document["nets"].get(net.role) != net.sha256 for net in identity.nets):
         return Kept(caveat=f"{OPINIONS_FILE} is of other nets and is left out: {again}")

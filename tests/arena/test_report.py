@@ -19,9 +19,11 @@ from arena.config import Part
 from arena.game import Opening
 from arena.ledger import Ledger, LedgerError
 from arena.match_file import TablesIdentity
+from arena.report.caveats import caveats
 from arena.report.files import atomic_writer
 from arena.report.folder import write_reports
-from arena.report.markdown import caveats, escape, markdown
+from arena.report.markdown import markdown
+from arena.report.markup import escape
 from arena.report.pgn import MatchTags, write_pgn
 from arena.report.schema import Summary
 from arena.report.summary import read_run, summarize
@@ -251,11 +253,12 @@ def test_a_torn_session_line_is_skipped_and_swallows_no_other(folder):
 def test_the_reports_can_be_deleted_and_come_back_the_same(folder):
     session_started(folder, session())
     write_reports(folder)
-    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    first = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for name in ("summary.json", "games.pgn", "report.md"):
         (folder / name).unlink()
+    shutil.rmtree(folder / "pictures")
     write_reports(folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == first
 
 
 def test_no_run_folder_is_an_error_of_few_lines(tmp_path):
@@ -402,7 +405,11 @@ def test_report_shows_the_numbers_of_the_summary(folder):
     assert "| [0, 1, 2, 1, 1] |" in text
     assert "| white | 5 | 3 | 1 | 1 | 70.00 % |" in text
     assert "| checkmate | 6 | 60.00 % |" in text
-    assert "| candidate | swa | swa.pb.gz | 6x64 relu | 12,000 | `bbbbbbbbbbbbbbbb` |" in text
+    assert "| what | baseline | candidate |" in text
+    assert "| file | - | swa.pb.gz |" in text
+    assert "| net | - | 6x64 relu |" in text
+    assert "| training steps | - | 12,000 |" in text
+    assert "| sha256 | `aaaaaaaaaaaaaaaa` | `bbbbbbbbbbbbbbbb` |" in text
     assert "| command | arena run --nets 'my raw.pb' swa.pb |" in text
     assert "lc0's defaults |" in text
 
@@ -427,8 +434,8 @@ def test_hostile_names_cannot_break_the_report(tmp_path):
         assert not re.search(r"(?<!\\)\]\(http", part)
         assert "@user" not in part
     assert len(block.strip().splitlines()) == 11
-    rows = [line for line in text.splitlines() if line.startswith("| baseline")]
-    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 7
+    rows = [line for line in text.splitlines() if line.startswith("| name")]
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 4
 
 
 def test_escaped_text_reads_as_it_was():
