@@ -258,8 +258,8 @@ def _conditions(run: Run, summary: Summary) -> Iterator[list[str]]:
         yield ["played on all the same", f"{percent(identity.adjudication.audit)} of such games"]
     yield ["numbers", identity.dtype]
     if summary["device"] is not None:
-        in_flight = run.sessions[-1].parallel
-        yield ["device", f"{escape(summary['device'])}, {in_flight} games in flight"]
+        in_flight = f"{summary['parallel']} games in flight"
+        yield ["device", f"{escape(summary['device'])}, {in_flight}"]
     if summary["evaluator"] is not None:
         yield ["evaluator", escape(summary["evaluator"])]
     if summary["versions"]:

@@ -324,6 +324,7 @@ class Summary(TypedDict):
     opening_bias: float | None  # root mean square, in Elo
     llr: float | None  # of the test, in nats, even where it is certified; null without a test
     llr_bounds: list[float] | None  # [keep at or below, promote at or above], in nats
+    overshoot_bounds: list[float] | None  # as they stand, of a test by "overshoot"; else null
     sprt: SprtSummary | None  # the test; null without one
     certified: CertifiedSummary | None  # null where the test is another one
     homogeneity: HomogeneitySummary | None  # of the sessions, where there are several
@@ -337,6 +338,7 @@ class Summary(TypedDict):
     openings: OpeningsSummary  # where the pairs started from
     versions: dict[str, str]  # of Python and the libraries, in the last session
     device: str | None  # of all sessions that played: "cpu (...), then cuda:0 (...)"
+    parallel: int | None  # games in flight, in the last session
     evaluator: str | None  # of all sessions that played: "torch (...), then winograd (...)"
     command: list[str] | None  # of the last session, word by word
     date: str | None  # ISO, on which the match began

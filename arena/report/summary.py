@@ -173,6 +173,7 @@ def summarize(run: Run) -> Summary:
         opening_bias=rms_opening_bias(counts),
         llr=judgement.llr,
         llr_bounds=None if sprt is None else list(sprt.bounds),
+        overshoot_bounds=_overshoot_bounds(judgement),
         sprt=None if sprt is None else _sprt(sprt),
         certified=_certified(judgement),
         homogeneity=_homogeneity(run),
@@ -186,6 +187,7 @@ def summarize(run: Run) -> Summary:
         openings=_openings(run),
         versions=dict(last.versions) if last else {},
         device=", then ".join(devices_of(run.sessions)) or None,
+        parallel=last.parallel if last else None,
         evaluator=", then ".join(evaluators_of(run.sessions)) or None,
         command=list(last.command) if last else None,
         date=run.sessions[0].started[:10] if run.sessions else None,
@@ -254,6 +256,11 @@ def _sprt(sprt: Sprt) -> SprtSummary:
         model=sprt.model.value,
         method=sprt.method.value,
     )
+
+
+def _overshoot_bounds(judgement: Judgement) -> list[float] | None:
+    progress = judgement.progress
+    return list(progress.bounds) if progress and progress.overshoot else None
 
 
 def _headline(judgement: Judgement) -> HeadlineSummary | None:
