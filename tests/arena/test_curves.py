@@ -150,7 +150,7 @@ few_pairs = st.integers(0, 12)
     st.integers(1, 60),
     st.sampled_from([None, *PAIR_MODELS]),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_path_is_the_match_after_some_of_its_pairs(points, most, model):
     sprt = None if model is None else Sprt(-3, 5, model=model)
     shown = path([pair(number, *both) for number, both in enumerate(points)], sprt, most)
@@ -194,7 +194,7 @@ def test_path_ends_with_the_figures_of_the_summary(tmp_path):
 
 
 @given(seeds, st.integers(0, 25), players)
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_calibration_is_that_of_every_move_by_the_board(seed, number, engine):
     records = random_pairs(seed, number, engine, plies=40)
     engines = engines_of(match_with(engine))
@@ -249,6 +249,7 @@ def check_interval(interval, moves):
 
 
 @given(st.integers(0, 40), st.integers(1, 40))
+@settings(max_examples=30)
 def test_wilson_is_scipys(wins, losses):
     expected = binomtest(wins, wins + losses).proportion_ci(0.95, "wilson")
     found = wilson(wins / (wins + losses), wins + losses)
@@ -467,7 +468,7 @@ def test_divergence_counts_positions_that_both_had(seed, number):
 
 
 @given(seeds, st.integers(0, 30), players)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_deciding_positions_are_the_widest_differences_by_the_board(seed, number, engine):
     records = random_pairs(seed, number, engine)
     games = list(expected_games(records, engines_of(match_with(engine))))
@@ -506,9 +507,7 @@ def test_deciding_positions_are_the_widest_differences_by_the_board(seed, number
     best.sort(key=lambda each: (-each[0], each[1]))
     found = deciding(games)
     assert found == [each[2] for each in best[:10]]
-    assert all(
-        math.copysign(1.0, each["opponent_q"]) == 1.0 or each["opponent_q"] for each in found
-    )
+    assert "-0.0" not in [str(each["opponent_q"]) for each in found]
 
 
 def test_a_deciding_position_can_be_set_up_and_its_move_played():
