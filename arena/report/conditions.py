@@ -87,8 +87,8 @@ def _rows(run: Run, summary: Summary) -> Iterator[list[Text]]:
         yield ["played on all the same", f"{percent(identity.adjudication.audit)} of such games"]
     yield ["numbers", identity.dtype]
     if summary["device"] is not None:
-        in_flight = run.sessions[-1].parallel
-        yield ["device", f"{summary['device']}, {in_flight} games in flight"]
+        in_flight = f"{summary['parallel']} games in flight"
+        yield ["device", f"{summary['device']}, {in_flight}"]
     if summary["evaluator"] is not None:
         yield ["evaluator", summary["evaluator"]]
     if summary["versions"]:

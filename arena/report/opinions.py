@@ -18,7 +18,13 @@ from typing import Any, Literal, NamedTuple, TypedDict, cast
 from arena.game import PairRecord
 from arena.match_file import MatchIdentity
 from arena.report.files import atomic_writer
-from arena.report.schema import Curves, DecidingPosition, Opinion, OpinionPoint
+from arena.report.schema import (
+    Curves,
+    DecidingPosition,
+    Opinion,
+    OpinionPoint,
+    OpinionsSummary,
+)
 
 OPINIONS_FILE = "opinions.json"
 
@@ -112,6 +118,13 @@ def read_opinions(folder: Path, identity: MatchIdentity, counted: Sequence[PairR
             f"{again}",
         )
     return Kept(document)
+
+
+def opinions_summary(document: OpinionsDocument | None) -> OpinionsSummary | None:
+    """What summary.json says of how the nets were asked."""
+    if document is None:
+        return None
+    return OpinionsSummary(pairs=document["pairs"], evaluator=document["evaluator"])
 
 
 def with_opinions(curves: Curves, document: OpinionsDocument | None) -> Curves:

@@ -268,6 +268,13 @@ class OpinionPoint(TypedDict):
     value_difference: float  # mean of |q - q|, in [0, 2]
 
 
+class OpinionsSummary(TypedDict):
+    """How both nets were asked about positions; what they said is in the curves."""
+
+    pairs: int  # that counted then; fewer than now where the match has gone on
+    evaluator: str  # "winograd (float32 on a CPU)"
+
+
 class Opinion(TypedDict):
     """What one net says of a position without search."""
 
@@ -354,6 +361,7 @@ class Summary(TypedDict):
     opening_bias: float | None  # root mean square, in Elo
     llr: float | None  # of the test, in nats, even where it is certified; null without a test
     llr_bounds: list[float] | None  # [keep at or below, promote at or above], in nats
+    overshoot_bounds: list[float] | None  # as they stand, of a test by "overshoot"; else null
     sprt: SprtSummary | None  # the test; null without one
     certified: CertifiedSummary | None  # null where the test is another one
     homogeneity: HomogeneitySummary | None  # of the sessions, where there are several
@@ -367,10 +375,12 @@ class Summary(TypedDict):
     openings: OpeningsSummary  # where the pairs started from
     versions: dict[str, str]  # of Python and the libraries, in the last session
     device: str | None  # of all sessions that played: "cpu (...), then cuda:0 (...)"
+    parallel: int | None  # games in flight, in the last session
     evaluator: str | None  # of all sessions that played: "torch (...), then winograd (...)"
     command: list[str] | None  # of the last session, word by word
     date: str | None  # ISO, on which the match began
     sessions: int  # how often the match was started
     parts: list[str]  # "2/3": what was played apart, on machines of their own
     throughput: dict[str, float | None]  # seconds, pairs and rates of all sessions that ended
+    opinions: OpinionsSummary | None  # null where the nets were not asked
     curves: Curves  # what pictures show

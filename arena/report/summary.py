@@ -25,7 +25,7 @@ from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
 from arena.report.nets import swa_summary
 from arena.report.openings import best_and_worst, opening_scores, opening_text, white_points
-from arena.report.opinions import NOT_ASKED, Kept, read_opinions, with_opinions
+from arena.report.opinions import NOT_ASKED, Kept, opinions_summary, read_opinions, with_opinions
 from arena.report.players import effort
 from arena.report.schema import (
     FORMAT,
@@ -181,6 +181,7 @@ def summarize(run: Run) -> Summary:
         opening_bias=rms_opening_bias(counts),
         llr=judgement.llr,
         llr_bounds=None if sprt is None else list(sprt.bounds),
+        overshoot_bounds=_overshoot_bounds(judgement),
         sprt=None if sprt is None else _sprt(sprt),
         certified=_certified(judgement),
         homogeneity=_homogeneity(run),
@@ -194,12 +195,14 @@ def summarize(run: Run) -> Summary:
         openings=_openings(run),
         versions=dict(last.versions) if last else {},
         device=", then ".join(devices_of(run.sessions)) or None,
+        parallel=last.parallel if last else None,
         evaluator=", then ".join(evaluators_of(run.sessions)) or None,
         command=list(last.command) if last else None,
         date=run.sessions[0].started[:10] if run.sessions else None,
         sessions=len(run.sessions),
         parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
+        opinions=opinions_summary(run.opinions.document),
         curves=with_opinions(curves_of(identity, run.counted, run.sessions), run.opinions.document),
     )
 
@@ -265,6 +268,11 @@ def _sprt(sprt: Sprt) -> SprtSummary:
         model=sprt.model.value,
         method=sprt.method.value,
     )
+
+
+def _overshoot_bounds(judgement: Judgement) -> list[float] | None:
+    progress = judgement.progress
+    return list(progress.bounds) if progress and progress.overshoot else None
 
 
 def _headline(judgement: Judgement) -> HeadlineSummary | None:
