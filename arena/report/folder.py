@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from arena.ledger import GAMES_FILE
@@ -30,14 +30,23 @@ class ReportError(Exception):
     """Derived files that cannot be written: where, why, what to do."""
 
 
-def write_reports(folder: Path, formats: Collection[str] = tuple(FORMATS)) -> tuple[Run, Summary]:
+def write_reports(
+    folder: Path,
+    formats: Collection[str] = tuple(FORMATS),
+    extend: Callable[[Run], Run] | None = None,
+) -> tuple[Run, Summary]:
     """Write what can be made from a run folder's ledger, of a match that is finished or not.
 
     ``formats``: keys of ``FORMATS``. report.md comes with its pictures, and both it and report.html
-    with openings.csv. Raises LedgerError where it is no run folder or is damaged, ReportError where
-    it cannot be written.
+    with openings.csv. ``extend`` may first add to the run what its ledger does not have
+    (``arena.opinions``).
+
+    Raises LedgerError where it is no run folder or is damaged, ReportError where it cannot be
+    written.
     """
     run = read_run(folder)
+    if extend is not None:
+        run = extend(run)
     summary = summarize(run)
     try:
         _write(run, summary, formats)
