@@ -80,15 +80,12 @@ def packed_games(run: Run, summary: Summary) -> bytes:
 
 def _rounded(one: DecidingPosition) -> dict[str, Any]:
     """A position that decided, values and shares in hundredths."""
-    rounded: dict[str, Any] = {
-        key: one[key]  # type: ignore[literal-required]
-        for key in ("pair", "game", "ply", "mover")
-    }
-    rounded |= {key: int(hundredths(one[key])) for key in ("mover_q", "opponent_q")}  # type: ignore[literal-required]
+    rounded: dict[str, Any] = {key: one[key] for key in ("pair", "game", "ply", "mover")}
+    rounded |= {key: hundredths(one[key]) for key in ("mover_q", "opponent_q")}
     for net, opinion in (("baseline", one["baseline"]), ("candidate", one["candidate"])):
         if opinion is not None:
-            policy = [[move, int(hundredths(float(share)))] for move, share in opinion["policy"]]
-            rounded[net] = {"q": int(hundredths(opinion["q"])), "policy": policy}
+            policy = [[move, hundredths(float(share))] for move, share in opinion["policy"]]
+            rounded[net] = {"q": hundredths(opinion["q"]), "policy": policy}
     return rounded
 
 
@@ -189,14 +186,23 @@ def _steps(values: Sequence[int]) -> list[int]:
     return [value - before for before, value in itertools.pairwise([0, *values])]
 
 
-def hundredths(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Values as the page keeps and shows them: whole hundredths, halves to the even one."""
-    return np.rint(np.multiply(values, 100)).astype(np.int64)
+def hundredths(value: float) -> int:
+    """A value as the page keeps and shows it: whole hundredths, as ``f"{value:.2f}"`` has them."""
+    return round(100 * round(value, 2))
+
+
+def all_hundredths(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """``hundredths`` of every value of an array."""
+    rounded = np.rint(values * 100)
+    # The product may be half way where the value itself is not: 0.995 is a little less.
+    close = np.abs(np.abs(values * 100 - rounded) - 0.5) < 1e-6
+    rounded[close] = [hundredths(value) for value in values[close].tolist()]
+    return rounded.astype(np.int64)
 
 
 def _differences(values: npt.NDArray[np.float64]) -> Bytes:
     """Hundredths, each as its difference modulo 256 from the one two plies before."""
-    rounded = hundredths(values)
+    rounded = all_hundredths(values)
     before = np.concatenate(([0, 0], rounded))[: len(rounded)]
     return (rounded - before).astype(np.uint8)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
 import chess
@@ -77,7 +78,7 @@ def _card(one: DecidingPosition, pair: PairRecord, names: Mapping[str, str]) -> 
 
 def _signed(value: float) -> str:
     """An evaluation as the page writes all of them: "+0.35", "−0.02", "0.00"."""
-    rounded = int(hundredths(value))
+    rounded = hundredths(value)
     return f"{rounded / 100:+.2f}".replace("-", "−") if rounded else "0.00"
 
 
@@ -101,5 +102,4 @@ def pieces() -> str:
 
 
 def _source(name: str) -> str:
-    source, _, _ = _TEMPLATES.loader.get_source(_TEMPLATES, name)
-    return source
+    return files("arena.report").joinpath("templates", name).read_text("utf-8")
