@@ -10,28 +10,19 @@ from __future__ import annotations
 import base64
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 import chess
 import chess.svg
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from arena.game import PairRecord
 from arena.report.packing import hundredths, packed_games
 from arena.report.schema import DecidingPosition, Summary
 from arena.report.summary import Run
+from arena.report.web import environment, source
 
 _SCRIPTS = ("replay_rules.js", "replay_games.js", "replay_board.js", "replay.js")
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("arena.report"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def replay_section(run: Run, summary: Summary) -> Markup:
@@ -44,18 +35,32 @@ def replay_section(run: Run, summary: Summary) -> Markup:
     names = {"baseline": baseline, "candidate": candidate}
     pairs = {pair.number + 1: pair for pair in run.pairs}
     deciding = [one for one in summary["curves"]["deciding"] if one["pair"] in pairs]
-    section = _TEMPLATES.get_template("replay.html.j2").render(
-        names,
-        games=2 * len(run.pairs),
-        pairs=len(run.pairs),
-        played_on=any(game.played_on for pair in run.pairs for game in pair.games),
-        deciding=[_card(one, pairs[one["pair"]], names) for one in deciding],
-        pieces=Markup(pieces()),
-        data=base64.b64encode(packed_games(run, summary)).decode(),
-        style=Markup(_source("replay.css")),
-        script=Markup("\n".join(map(_source, _SCRIPTS))),
+    section = (
+        environment()
+        .get_template("replay.html.j2")
+        .render(
+            names,
+            games=2 * len(run.pairs),
+            pairs=len(run.pairs),
+            played_on=any(game.played_on for pair in run.pairs for game in pair.games),
+            deciding=[_card(one, pairs[one["pair"]], names) for one in deciding],
+            pieces=Markup(pieces()),
+            data=base64.b64encode(packed_games(run, summary)).decode(),
+            style=Markup(replay_style()),
+            script=Markup(replay_script()),
+        )
     )
     return Markup(section)
+
+
+def replay_style() -> str:
+    """Return the text of the section's one ``<style>`` element."""
+    return source("replay.css")
+
+
+def replay_script() -> str:
+    """Return the text of the section's one ``<script>`` element that runs."""
+    return "\n".join(map(source, _SCRIPTS))
 
 
 def _card(one: DecidingPosition, pair: PairRecord, names: Mapping[str, str]) -> dict[str, Any]:
@@ -99,7 +104,3 @@ def pieces() -> str:
                     element.set(name.strip(), value.strip())
         drawn.append(ET.tostring(group, encoding="unicode"))
     return "".join(drawn)
-
-
-def _source(name: str) -> str:
-    return files("arena.report").joinpath("templates", name).read_text("utf-8")
