@@ -13,6 +13,8 @@ from pathlib import Path
 from arena.report.content import Bullets, Code, Link, Paragraph, Section, Span, Strong, Text, spans
 from arena.report.files import atomic_writer
 from arena.report.markup import escape, escape_within, table
+from arena.report.pictures.files import section as picture_section
+from arena.report.pictures.match import pictures
 from arena.report.schema import Summary
 from arena.report.sections import block_of, sections
 from arena.report.summary import Run
@@ -34,6 +36,8 @@ def markdown(run: Run, summary: Summary) -> str:
         "\n".join(["```text", *block_of(run), "```"]),
     ]
     for section in sections(run, summary):
+        if section.name == "files":
+            parts += picture_section(pictures(summary))
         parts += _section(section)
     return "\n\n".join(part for part in parts if part) + "\n"
 
