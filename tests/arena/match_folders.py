@@ -21,7 +21,9 @@ WON = [(1.0, 1.0 if number % 3 else 0.5) for number in range(16)]
 
 LOST = [(0.0, 0.0 if number % 3 else 0.5) for number in range(16)]
 
-HOSTILE = "</script><img src=x onerror=alert(1)>\"'`|*_[link](http://evil) $x_1$ {{ 7 * 7 }} \n& é日本"
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)>\"'`|*_[link](http://evil) $x_1$ {{ 7 * 7 }} \n& é日本"
+)
 
 TEST = Sprt(0, 400)
 

@@ -78,7 +78,7 @@ def test_search_and_filters(chromium: Any, index: Path, width: int) -> None:
         assert folders(page) == []
         assert page.locator("#shown").inner_text() == "0 of 8 shown"
         page.get_by_label("Search", exact=True).fill("")
-        page.get_by_label("From").fill("2026-01-06")
+        page.get_by_label("From", exact=True).fill("2026-01-06")
         page.get_by_label("To", exact=True).fill("2026-01-08")
         assert folders(page) == ["fast", "night%203", "night%202"]
         assert seen.errors == []
