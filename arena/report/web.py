@@ -1,8 +1,8 @@
 """Pages for a browser: templates filled in, styles and scripts inside, nothing from the network.
 
 All values are escaped by jinja2 unless a template's own text says otherwise, and nothing from
-outside does. The page's Content-Security-Policy lets no script run but the page's own, known by its
-hash, so that a mistake here would still run nothing.
+outside does. The page's Content-Security-Policy lets no script run and no style apply but the
+page's own, known by their hashes, so that a mistake here would still run nothing.
 """
 
 from __future__ import annotations
@@ -17,21 +17,33 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 
-def render(template: str, *, styles: Sequence[str], script: str | None, **values: Any) -> str:
-    """Return a page: ``styles`` and ``script`` name files of the templates, put into it whole."""
-    code = "" if script is None else _text(script)
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    allowed = "'none'" if script is None else f"'sha256-{digest}'"
-    # matplotlib's SVG has style attributes, to which no hash applies.
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}; "
-    policy += "base-uri 'none'; form-action 'none'"
-    page = _environment().get_template(template)
-    style = Markup("\n".join(map(_text, styles)))
-    return page.render(style=style, script=Markup(code), policy=policy, **values) + "\n"
+def render(
+    template: str,
+    *,
+    styles: Sequence[str],
+    script: str | None,
+    more_styles: Sequence[str] = (),
+    more_scripts: Sequence[str] = (),
+    **values: Any,
+) -> str:
+    """Return a page: ``styles`` and ``script`` name files of the templates, put into it whole.
+
+    ``more_styles`` and ``more_scripts`` are the texts of elements that the values bring with them.
+    """
+    style = "\n".join(map(source, styles))
+    code = "" if script is None else source(script)
+    scripts = [*([] if script is None else [code]), *more_scripts]
+    policy = (
+        f"default-src 'none'; style-src {_hashes([style, *more_styles])}; "
+        f"script-src {_hashes(scripts)}; base-uri 'none'; form-action 'none'"
+    )
+    page = environment().get_template(template)
+    return page.render(style=Markup(style), script=Markup(code), policy=policy, **values) + "\n"
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what fills in the templates: everything is escaped, and nothing may be missing."""
     return Environment(
         loader=PackageLoader("arena.report"),
         autoescape=True,
@@ -41,8 +53,14 @@ def _environment() -> Environment:
     )
 
 
-def _text(name: str) -> str:
+def source(name: str) -> str:
     """Return a file of the templates as it is."""
-    environment = _environment()
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
+    loader = environment().loader
+    assert loader is not None
+    return loader.get_source(environment(), name)[0]
+
+
+def _hashes(texts: Sequence[str]) -> str:
+    """Return the sources that a policy names: nothing but these texts (CSP level 3, 2.3.1)."""
+    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
+    return " ".join(f"'sha256-{base64.b64encode(one).decode()}'" for one in digests) or "'none'"
