@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow stockfish check format bench book experiment-stats experiment-swa nets clean
+.PHONY: help demo test test-slow stockfish chromium check format bench book experiment-stats experiment-swa nets clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -20,10 +20,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## average snapshots, play the average to a verdict, show where the report is
 	$(BIN)/python scripts/demo.py
 
-test: $(READY) stockfish  ## the tests, without the slow ones
+test: $(READY) stockfish chromium  ## the tests, without the slow ones
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
-test-slow: $(READY) stockfish  ## the tests that take minutes
+test-slow: $(READY) stockfish chromium  ## the tests that take minutes
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m slow
 
 # Tests play it for real, and are skipped, saying so, where it cannot be installed.
@@ -31,6 +31,12 @@ stockfish:
 	@command -v stockfish >/dev/null || test -x /usr/games/stockfish || \
 	  { apt-get update -qq && apt-get install -y -qq stockfish; } >/dev/null 2>&1 || \
 	  echo "stockfish cannot be installed here: the tests that play it are skipped"
+
+# The pages of reports are opened in it, without a window.
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 || \
+	  echo "chromium cannot be installed here: the tests in a browser are skipped"
 
 check: $(READY)  ## lint, types, import contracts
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What every test may use: the shared data folder, where there is one."""
+"""What every test may use: the shared data folder and a browser, where there is one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import chromium  # noqa: F401 - the fixture, for every test
 from hypothesis import settings
 
 # A shared machine stalls at times; how long an example takes says nothing about what it shows.

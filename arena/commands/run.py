@@ -103,7 +103,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.json:
             write_json(tournament.ratings)
         elif not arguments.quiet and tournament.ratings is not None:
-            write_text([*ratings_lines(tournament.ratings), f"Tournament: {folder}"])
+            write_text([*ratings_lines(tournament.ratings), f"Report: {folder}/report.html"])
     else:
         played = play(config, command, show, note)
         folder, ending = played.run.folder, played.ending

@@ -9,6 +9,8 @@ from arena.ledger import GAMES_FILE
 from arena.report.markdown import write_markdown
 from arena.report.openings import OPENINGS_FILE, write_openings
 from arena.report.pgn import MatchTags, write_pgn
+from arena.report.pictures.files import write_pictures
+from arena.report.pictures.match import pictures
 from arena.report.players import tags as player_tags
 from arena.report.schema import Summary
 from arena.report.summary import Run, read_run, summarize, write_summary
@@ -19,10 +21,10 @@ class ReportError(Exception):
 
 
 def write_reports(folder: Path) -> tuple[Run, Summary]:
-    """Write summary.json, games.pgn, openings.csv and report.md of a run folder, finished or not.
+    """Write summary.json, games.pgn, openings.csv, report.md and its pictures of a run folder.
 
-    Raises LedgerError where it is no run folder or is damaged, ReportError where it cannot be
-    written.
+    The match may be finished or not. Raises LedgerError where it is no run folder or is damaged,
+    ReportError where it cannot be written.
     """
     run = read_run(folder)
     summary = summarize(run)
@@ -50,3 +52,4 @@ def _write(run: Run, summary: Summary) -> None:
     write_pgn(folder / "games.pgn", run.pairs, tags)
     write_openings(folder / OPENINGS_FILE, run.pairs, {pair.number for pair in run.counted})
     write_markdown(folder / "report.md", run, summary)
+    write_pictures(folder, pictures(summary))

@@ -23,10 +23,11 @@ from arena.report.adjudication import adjudication_summary
 from arena.report.curves import curves_of
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
-from arena.report.openings import opening_scores
+from arena.report.openings import best_and_worst, opening_scores, opening_text, white_points
 from arena.report.players import effort
 from arena.report.schema import (
     FORMAT,
+    MINOR,
     AnytimeSummary,
     CertifiedSummary,
     ColourSummary,
@@ -34,6 +35,7 @@ from arena.report.schema import (
     HeadlineSummary,
     HomogeneitySummary,
     NetSummary,
+    OpeningResult,
     OpeningsSummary,
     SprtSummary,
     State,
@@ -137,6 +139,7 @@ def summarize(run: Run) -> Summary:
     sprt = identity.sprt
     return Summary(
         format=FORMAT,
+        minor=MINOR,
         nets=_nets(run),
         config=to_table(identity),
         state=run.state,
@@ -189,7 +192,7 @@ def summarize(run: Run) -> Summary:
         sessions=len(run.sessions),
         parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
-        curves=curves_of(run.counted, run.sessions),
+        curves=curves_of(identity, run.counted, run.sessions),
     )
 
 
@@ -336,6 +339,7 @@ def _openings(run: Run) -> OpeningsSummary:
     book = run.identity.openings
     starts = {(pair.opening.fen, pair.opening.moves) for pair in run.counted}
     scores = opening_scores(run.counted)
+    best, worst = best_and_worst(run.counted)
     filtered = (book.least_q, book.most_q) != (0.0, 1.0)
     return OpeningsSummary(
         file=book.file,
@@ -353,6 +357,17 @@ def _openings(run: Run) -> OpeningsSummary:
         white=scores.white,
         black=scores.black,
         white_score=scores.white_score,
+        best=list(map(_opening_result, best)),
+        worst=list(map(_opening_result, worst)),
+    )
+
+
+def _opening_result(pair: PairRecord) -> OpeningResult:
+    return OpeningResult(
+        pair=pair.number + 1,
+        opening=opening_text(pair.opening),
+        points=pair.candidate_points,
+        white_points=white_points(pair),
     )
 
 

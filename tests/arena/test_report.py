@@ -19,9 +19,11 @@ from arena.config import Part
 from arena.game import Opening
 from arena.ledger import Ledger, LedgerError
 from arena.match_file import TablesIdentity
+from arena.report.caveats import caveats
 from arena.report.files import atomic_writer
 from arena.report.folder import write_reports
-from arena.report.markdown import caveats, escape, markdown
+from arena.report.markdown import markdown
+from arena.report.markup import escape
 from arena.report.pgn import MatchTags, write_pgn
 from arena.report.schema import Summary
 from arena.report.summary import read_run, summarize
@@ -251,11 +253,12 @@ def test_a_torn_session_line_is_skipped_and_swallows_no_other(folder):
 def test_the_reports_can_be_deleted_and_come_back_the_same(folder):
     session_started(folder, session())
     write_reports(folder)
-    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    first = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for name in ("summary.json", "games.pgn", "report.md"):
         (folder / name).unlink()
+    shutil.rmtree(folder / "pictures")
     write_reports(folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == first
 
 
 def test_no_run_folder_is_an_error_of_few_lines(tmp_path):

@@ -166,7 +166,7 @@ def test_the_report_shows_the_ends_and_the_bias(tmp_path: Path) -> None:
     write_reports(folder)
     text = section(folder)
     assert "swa won both games from 1 of 6 openings and lost both from 1." in text
-    assert "White won both\nfrom 1, Black from 1; White's score is 54.17 %." in text
+    assert "White won both from 1, Black from 1; White's score is 54.17 %." in text
     table = [line for line in text.splitlines() if line.startswith("| edge")]
     assert [line.split(" | ")[1:] for line in table] == [
         ["5", "2 of 2", "1 of 2 |"],
