@@ -238,9 +238,9 @@ def _shift_picture(refresh: RefreshRecord, name: str) -> Picture:
         caption=(
             f"What refreshing ({refresh.method}, on {refresh.positions:,} positions) changed, from "
             "the input over the blocks, by their numbers, to the heads. Above: how far the "
-            "channels' means moved, in standard deviations (root mean square, and the largest). Below: new "
-            "variance over old (median, and from least to most); on the dashed grey line nothing "
-            f"has changed. Dead channels: {dead[0]:,} before, {dead[1]:,} after."
+            "channels' means moved, in standard deviations (root mean square, and the largest). "
+            "Below: new variance over old (median, and from least to most); on the dashed grey "
+            f"line nothing has changed. Dead channels: {dead[0]:,} before, {dead[1]:,} after."
         ),
         header=[
             "layer",

@@ -14,7 +14,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from swa.files import write_whole
-from swa.picture import BASELINE, CANDIDATE, INK, LINE, MUTED, PAPER, Picture, svg
+from swa.picture import BASELINE, CANDIDATE, DARK, INK, LINE, MUTED, PAPER, Picture, svg
 
 MARK = '<meta name="generator" content="swa">'
 """In every page, near its beginning: only such a file is replaced."""
@@ -27,8 +27,8 @@ _STYLE = f"""
 }}
 @media screen and (prefers-color-scheme: dark) {{
   :root {{
-    --ink: #e6edf3; --paper: #0d1117; --muted: #9198a1; --line: #30363d;
-    --baseline: #a0a0a0; --candidate: #f0875f;
+    --ink: {DARK[INK]}; --paper: {DARK[PAPER]}; --muted: {DARK[MUTED]}; --line: {DARK[LINE]};
+    --baseline: {DARK[BASELINE]}; --candidate: {DARK[CANDIDATE]};
   }}
 }}
 body {{

@@ -1,4 +1,4 @@
-"""A picture of a report: what it says in words, its table, and how matplotlib draws it.
+"""A picture of a report or of a net: what it says in words, its table, and how matplotlib draws it.
 
 Colours are the same in all pictures: the baseline is grey, the candidate has the one accent. Both
 are told apart in print without colour as well, by dashes, hatches or markers.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, PAPER = "#1f2328", "#ffffff"
-MUTED, LINE = "#59636e", "#d1d9e0"
+MUTED, LINE = "#59626c", "#d9dee3"
 BASELINE, CANDIDATE = "#6b6b6b", "#b5421c"
 
 VARIABLES = {
@@ -34,6 +34,16 @@ VARIABLES = {
     CANDIDATE: "--candidate",
 }
 """In a page the colours are its own: properties of CSS, which differ by light and dark."""
+
+DARK = {
+    INK: "#e4e7ea",
+    PAPER: "#15181b",
+    MUTED: "#9ca6b0",
+    LINE: "#31373d",
+    BASELINE: "#a6a6a6",
+    CANDIDATE: "#f28b62",
+}
+"""What they are on a dark page."""
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, and in the page's letters
@@ -91,27 +101,28 @@ def svg(picture: Picture) -> str:
     It has no styles, so a page may forbid those that are not its own, and no letters of its own.
     """
     text = io.StringIO()
-    with _drawn(picture) as figure:
+    with drawn(picture) as figure:
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(text.getvalue())
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag.endswith("}metadata") or child.find(f"{{{_SVG}}}style") is not None:
                 parent.remove(child)
+    prefix = f"picture-{picture.name}-"  # a page has many pictures, and more
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', text.getvalue()))
     for element in root.iter():
-        element.attrib = dict(_attributes(element, picture.name, used))
+        element.attrib = dict(_attributes(element, prefix, used))
         element.tail = None
         if element.text is not None and not element.text.strip():
             element.text = None
-    title = ElementTree.Element("title", id=f"{picture.name}-title")
+    title = ElementTree.Element("title", id=f"{prefix}title")
     title.text = picture.title
     root.insert(0, title)
     root.attrib = {
         "xmlns": "http://www.w3.org/2000/svg",
         "class": "picture",
         "role": "img",
-        "aria-labelledby": f"{picture.name}-title",
+        "aria-labelledby": f"{prefix}title",
         "width": "100%",
         "viewBox": root.attrib["viewBox"],
         "stroke-linejoin": "round",
@@ -123,7 +134,7 @@ def svg(picture: Picture) -> str:
 def png(picture: Picture) -> bytes:
     """Return the picture as a PNG file on white paper."""
     data = io.BytesIO()
-    with _drawn(picture) as figure:
+    with drawn(picture) as figure:
         figure.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
     return data.getvalue()
 
@@ -134,7 +145,7 @@ def write_png(path: Path, picture: Picture) -> None:
 
 
 @contextmanager
-def _drawn(picture: Picture) -> Iterator[Figure]:
+def drawn(picture: Picture) -> Iterator[Figure]:
     """Draw it, and keep matplotlib's settings those of ``STYLE`` until it is saved."""
     import matplotlib.style
     from matplotlib.figure import Figure
@@ -149,28 +160,28 @@ def _drawn(picture: Picture) -> Iterator[Figure]:
 
 
 def _attributes(
-    element: ElementTree.Element, name: str, used: set[str]
+    element: ElementTree.Element, prefix: str, used: set[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield attributes as a page wants them: styles as attributes, ids that are the picture's."""
     element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
     for key, value in element.attrib.items():
         if key == "id":
             if value in used:
-                yield "id", f"{name}-{value}"
+                yield "id", prefix + value
         elif key == f"{{{_XLINK}}}href":
-            yield "href", value.replace("#", f"#{name}-")
+            yield "href", value.replace("#", f"#{prefix}")
         elif key == "style":
             for declaration in value.split(";"):
                 prop, _, text = declaration.partition(":")
                 if prop.strip() and prop.strip() != "font-family":
-                    yield prop.strip(), _in_page(text.strip(), name)
+                    yield prop.strip(), _in_page(text.strip(), prefix)
         elif key == "d":
             yield "d", " ".join(value.split())
         else:
-            yield key, _in_page(value, name)
+            yield key, _in_page(value, prefix)
 
 
-def _in_page(value: str, name: str) -> str:
+def _in_page(value: str, prefix: str) -> str:
     if value in VARIABLES:
         return f"var({VARIABLES[value]})"
-    return value.replace("url(#", f"url(#{name}-")
+    return value.replace("url(#", f"url(#{prefix}")
