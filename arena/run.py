@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.adjudication import judges
+from arena.adjudication_rules import AdjudicationRules
 from arena.compilation import kernels_compiled
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
@@ -108,6 +109,7 @@ def play(
     identity = match_identity(
         config, identities(baseline, candidate), book, tables=_tables_identity(config, tables)
     )
+    _refuse_rules_on_wdl(identity.adjudication, seated)
     judge_of = judges(identity.adjudication, tables.result if tables else None)
     nets = [seat.net for seat in seated if isinstance(seat, FoundNet)]
     novices = [seat.player.name or seat.name for seat in seated if not seat.chess960]
@@ -170,6 +172,24 @@ def _asked(
         return None
     baseline, candidate = evaluators
     return Asked(baseline, candidate, words_of(choices[net.sha256] for net in nets))
+
+
+def _refuse_rules_on_wdl(rules: AdjudicationRules, seated: Sequence[Found]) -> None:
+    """Refuse rules on probabilities for an engine that tells none.
+
+    Without its draws -1.2 pawns would be a loss at 80 %. Raises MatchError.
+    """
+    asked = {
+        "--draw drawn=": rules.draw is not None and rules.draw.drawn is not None,
+        "--resign lost=": rules.resign is not None and rules.resign.lost is not None,
+    }
+    flag = next((flag for flag, is_asked in asked.items() if is_asked), None)
+    for seat in seated if flag else ():
+        if not isinstance(seat, FoundNet) and not seat.shows_wdl:
+            raise MatchError(
+                f"{flag}: {seat.player.name or seat.name} does not tell how likely a draw or a "
+                "loss is (UCI_ShowWDL)\nGive the rule in centipawns: score=."
+            )
 
 
 def _sieve(baseline: Player | Visitor, bounds: tuple[float, float]) -> OpeningFilter:

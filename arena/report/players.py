@@ -51,7 +51,7 @@ def tags(identity: MatchIdentity, player: PlayerIdentity) -> dict[str, str]:
     standard's TimeControl (PGN standard, 9.6.1).
     """
     limits = player.limits
-    values = {}
+    values: dict[str, str] = {}
     if isinstance(player, NetIdentity):
         search = identity.search_of(player)
         values |= {"Mode": "value"} if search.mode == "value" else {"Visits": str(search.visits)}

@@ -391,8 +391,11 @@ def _opening_result(pair: PairRecord) -> OpeningResult:
 
 
 def _evaluations(sessions: Sequence[Session]) -> int:
-    """All evaluations of a match; 0 where a session left no figures."""
-    counts = [session.pace.evaluations for session in sessions]
+    """All evaluations of a match, as its games count them: whoever answered, a net or its cache.
+
+    0 where a session left no figures.
+    """
+    counts = [session.pace.evaluations + session.pace.cache_hits for session in sessions]
     return sum(counts) if all(counts) else 0
 
 

@@ -539,6 +539,22 @@ def test_the_same_clock_is_one_header(arena: list[str], stub: str) -> None:
     assert "WhiteTimeControl" not in headers
 
 
+@pytest.mark.parametrize("rule", [["--draw", "drawn=0.9"], ["--resign", "lost=0.75"]])
+def test_rules_on_probabilities_want_an_engine_that_tells_them(
+    arena: list[str], stub: str, capsys: pytest.CaptureFixture[str], rule: list[str]
+) -> None:
+    words = [*arena, "--nets", "a.pb", "--engine", f"cmd={stub} name=it nodes=5"]
+    assert main([*words, *rule]) == 2
+    assert (
+        f"error: {' '.join(rule).partition('=')[0]}=: it does not tell" in capsys.readouterr().err
+    )
+    assert not Path("out").exists()
+    told = 'OPTIONS = (\n    "name UCI_ShowWDL type check default false",\n'
+    Path(stub).write_text(Path(stub).read_text().replace("OPTIONS = (\n", told))
+    assert main([*words[:-1], f"{words[-1]} option.UCI_ShowWDL=false", *rule]) == 2
+    assert main([*words, *rule]) == 0
+
+
 def test_an_engine_that_is_not_there_leaves_no_folder(
     arena: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
