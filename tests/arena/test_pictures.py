@@ -514,6 +514,14 @@ def test_words_can_be_read_on_a_telephone(svgs):
         assert min(sizes) * scale >= 9.5
 
 
+def test_letters_of_older_matplotlibs_have_their_size_too():
+    text = ElementTree.Element("text", style="font: 11px 'DejaVu Sans', serif; fill: #1f2328")
+    assert dict(drawing._attributes(text, "p-", set())) == {
+        "font-size": "11px",
+        "fill": "var(--ink)",
+    }
+
+
 def test_ids_of_all_pictures_differ_and_are_found(svgs):
     seen: list[str] = []
     for _, text in svgs.values():
