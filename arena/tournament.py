@@ -9,7 +9,6 @@ added later brings only its own encounters. What the folders say together is wor
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +18,11 @@ from arena.config import MatchConfig
 from arena.entrants import Found, FoundNet, names_of, no_difference, same_player
 from arena.match import Ending, MatchError
 from arena.players import Entrant
-from arena.report.files import atomic_writer
-from arena.report.ratings import RatingsError, rate_field, read_field
-from arena.report.ratings_table import RatingsDocument, document_of
+from arena.report.ratings import RatingsError
+from arena.report.ratings_table import RatingsDocument
+from arena.report.tournament import write_tournament
 from arena.run import REPORTS, ProgressOf, file_name, find, play
 from swa.net import Net
-
-RATINGS_FILE = "ratings.json"
-"""What ``arena ratings --json`` says of the tournament's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +116,11 @@ def play_tournament(
 
 
 def _rate(folder: Path) -> RatingsDocument | None:
-    """Rate what has been played, those who joined and left included, and write ratings.json."""
-    field = read_field([folder])
+    """Rate and report what has been played, those who joined and left included."""
     try:
-        document = document_of(field, rate_field(field))
+        return write_tournament(folder)
     except RatingsError:  # too few encounters so far to compare everybody
         return None
-    with atomic_writer(folder / RATINGS_FILE) as file:
-        file.write(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-    return document
 
 
 def next_tournament_folder(kind: str, reports: Path = REPORTS) -> Path:

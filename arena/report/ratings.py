@@ -104,7 +104,7 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for folder in folders:
-        inside = _inside(folder)
+        inside = runs_inside(folder)
         if not inside:
             what = "has no run folder in it" if folder.is_dir() else "there is no such folder"
             raise RatingsError(f"{folder}: {what}\nA run folder is one with a {MATCH_FILE}.")
@@ -113,7 +113,8 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def _inside(folder: Path) -> list[Path]:
+def runs_inside(folder: Path) -> list[Path]:
+    """Return the run folders that lie anywhere inside a folder, or that it is itself."""
     found = []
     for name, subfolders, files in os.walk(folder):
         if MATCH_FILE in files:
@@ -139,7 +140,8 @@ def read_field(folders: Iterable[Path]) -> Field:
         known.update(games)
         stopped, settled = run.judgement.decided_at is not None, run.judgement.settled
         runs.append(PlayedRun(run.folder, run.identity, stopped, settled, counts, len(repeated)))
-    return Field(tuple(runs), _players(runs), tuple(_differences(runs)))
+    players = named_players(run.identity for run in runs)
+    return Field(tuple(runs), players, tuple(_differences(runs)))
 
 
 def _fingerprint(pair: PairRecord, baseline: str, candidate: str) -> int:
@@ -150,11 +152,12 @@ def _fingerprint(pair: PairRecord, baseline: str, candidate: str) -> int:
     return hash((pair.opening.fen, pair.opening.moves, games))
 
 
-def _players(runs: Sequence[PlayedRun]) -> tuple[Player, ...]:
+def named_players(identities: Iterable[MatchIdentity]) -> tuple[Player, ...]:
+    """Return all players of some matches, each with a label that is no other's."""
     names: dict[str, dict[str, None]] = {}  # a set would forget the order
     known: dict[str, PlayerIdentity] = {}
-    for run in runs:
-        for net in run.identity.nets:
+    for identity in identities:
+        for net in identity.nets:
             names.setdefault(net.key, {})[printable(net.name)] = None
             known[net.key] = net
     owners: dict[str, set[str]] = defaultdict(set)
@@ -181,7 +184,7 @@ def _differences(runs: Sequence[PlayedRun]) -> Iterable[str]:
     """
     if not runs:
         return
-    tables = [_conditions(run.identity) for run in runs]
+    tables = [shared_conditions(run.identity) for run in runs]
     for key, value in tables[0].items():
         for run, table in zip(runs, tables, strict=True):
             if table[key] != value:
@@ -189,7 +192,8 @@ def _differences(runs: Sequence[PlayedRun]) -> Iterable[str]:
                 break
 
 
-def _conditions(identity: MatchIdentity) -> dict[str, Any]:
+def shared_conditions(identity: MatchIdentity) -> dict[str, Any]:
+    """Return what must be the same in two matches for their Elo to mean the same, by name."""
     return {
         "evaluator": identity.evaluator,
         "dtype": identity.dtype,

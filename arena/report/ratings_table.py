@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from arena.report.block import counted, number, percent, plain
 from arena.report.ratings import Field
 from arena.report.verdict import conditions_of
+from arena.stats.pentanomial import PairCounts
 from arena.stats.ratings import Meeting, Ratings
+
+RATINGS_FILE = "ratings.json"
+"""Of a tournament, in its folder: what ``arena ratings --json`` says of that."""
 
 FORMAT = 1
 """Version of the document; raised when a key changes its meaning or goes."""
@@ -36,6 +41,7 @@ class RatedEncounter(TypedDict):
     baseline: str
     candidate: str
     pairs: int
+    pentanomial: list[int]  # [LL, LD, WL+DD, WD, WW]
     points: float
     score: float
     expected: float | None  # score, by the ratings
@@ -65,10 +71,11 @@ def document_of(field: Field, ratings: Ratings) -> RatingsDocument:
     nets = _nets(field, ratings)
     order = [net["net"] for net in nets]
     found = ratings.intransitivity
+    counts = _counts(field)
     return RatingsDocument(
         format=FORMAT,
         nets=nets,
-        encounters=[_encounter(meeting) for meeting in ratings.meetings],
+        encounters=[_encounter(meeting, counts) for meeting in ratings.meetings],
         intransitivity=None
         if found is None
         else {"statistic": found.statistic, "dof": found.dof, "p_value": found.p_value},
@@ -147,11 +154,22 @@ def _tally(ratings: Ratings, player: str) -> tuple[int, float]:
     return pairs, points
 
 
-def _encounter(meeting: Meeting) -> RatedEncounter:
+def _counts(field: Field) -> dict[tuple[str, str], PairCounts]:
+    """Add up the pairs of each two nets, from the side of either: by (baseline, candidate)."""
+    counts: dict[tuple[str, str], PairCounts] = defaultdict(PairCounts)
+    for run in field.runs:
+        baseline, candidate = (player.label for player in field.players_of(run))
+        counts[baseline, candidate] += run.counts
+        counts[candidate, baseline] += run.counts.flipped()
+    return counts
+
+
+def _encounter(meeting: Meeting, counts: Mapping[tuple[str, str], PairCounts]) -> RatedEncounter:
     return RatedEncounter(
         baseline=meeting.baseline,
         candidate=meeting.candidate,
         pairs=meeting.observations,
+        pentanomial=list(counts[meeting.baseline, meeting.candidate].pentanomial),
         points=meeting.points,
         score=meeting.score,
         expected=meeting.expected,
@@ -235,7 +253,7 @@ def ratings_lines(document: RatingsDocument) -> list[str]:
     lines = [
         heading,
         *_table(["rank", "net", "Elo", "+/-", "pairs", "score", "LOS to next"], rows, {1}),
-        _scale(document),
+        scale_line(document),
     ]
     rows = [
         [
@@ -249,7 +267,7 @@ def ratings_lines(document: RatingsDocument) -> list[str]:
         for encounter in encounters
     ]
     titles = ["candidate", "baseline", "pairs", "score", "expected", "z"]
-    lines += ["", *_table(titles, rows, {0, 1}), _intransitivity(document)]
+    lines += ["", *_table(titles, rows, {0, 1}), intransitivity_line(document)]
     return [*lines, *(f"Note: {note}" for note in document["notes"])]
 
 
@@ -260,7 +278,8 @@ def _margin(net: RatedNet) -> str:
     return "n/a" if interval is None else plain((interval[1] - interval[0]) / 2)
 
 
-def _scale(document: RatingsDocument) -> str:
+def scale_line(document: RatingsDocument) -> str:
+    """Say where 0 Elo is, and what the prior was."""
     anchors = [f"{net} = {elo:g}" for net, elo in document["anchors"].items()]
     zero = f"anchored at {', '.join(anchors)}" if anchors else "their mean is 0"
     prior = document["prior_pairs"]
@@ -273,7 +292,8 @@ def _scale(document: RatingsDocument) -> str:
     return f"Elo: {zero}; +/- 95 %, relative to {relative}. Prior: {each}."
 
 
-def _intransitivity(document: RatingsDocument) -> str:
+def intransitivity_line(document: RatingsDocument) -> str:
+    """Say whether one number a net explains all results."""
     found = document["intransitivity"]
     if found is None:
         return "Intransitivity: nothing to check, no encounter can contradict the others."

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from arena.game import PairRecord
 from arena.report.adjudication import HEADER, rule_rows, saving
 from arena.report.block import counted, percent, results_block
 from arena.report.caveats import caveats
 from arena.report.conditions import conditions_section, players_section
 from arena.report.content import Bullets, Link, Paragraph, Section, Table, Text, with_code
 from arena.report.headline import headline_lines
-from arena.report.openings import OPENINGS_FILE, best_and_worst, opening_text, white_points
-from arena.report.schema import Summary
+from arena.report.openings import OPENINGS_FILE
+from arena.report.schema import OpeningResult, Summary
 from arena.report.statistics import statistics_section
 from arena.report.summary import Run
 from arena.report.verdict import heading_of
@@ -37,7 +36,7 @@ def sections(run: Run, summary: Summary) -> Iterator[Section]:
     yield from _ends(summary)
     yield from _adjudication(summary)
     yield from _faults(run, summary)
-    yield from _openings(run, summary)
+    yield from _openings(summary)
     yield _files()
 
 
@@ -87,10 +86,10 @@ def _faults(run: Run, summary: Summary) -> Iterator[Section]:
     yield Section("faults", "Faults", [table, Paragraph(played_again)])
 
 
-def _openings(run: Run, summary: Summary) -> Iterator[Section]:
+def _openings(summary: Summary) -> Iterator[Section]:
     """A section on the openings, if anything was played from them."""
-    pairs, openings = run.counted, summary["openings"]
-    if not pairs:
+    openings = summary["openings"]
+    if not summary["pairs"]:
         return
     candidate = summary["nets"][-1]["name"]
     text = (
@@ -101,15 +100,15 @@ def _openings(run: Run, summary: Summary) -> Iterator[Section]:
         Link(OPENINGS_FILE),
         " has each opening's.",
     )
-    best, worst = best_and_worst(pairs)
+    shown = [*openings["best"], *openings["worst"]]
     header = ["opening", "pair", f"points of {candidate}", "points of White"]
-    table = Table(header, list(map(_opening, [*best, *worst])), frozenset({1, 2, 3}))
+    table = Table(header, list(map(_opening, shown)), frozenset({1, 2, 3}))
     yield Section("openings", "Openings", [Paragraph(text), table])
 
 
-def _opening(pair: PairRecord) -> Sequence[Text]:
-    points = f"{pair.candidate_points:g} of 2", f"{white_points(pair):g} of 2"
-    return [opening_text(pair.opening), str(pair.number + 1), *points]
+def _opening(result: OpeningResult) -> Sequence[Text]:
+    points = f"{result['points']:g} of 2", f"{result['white_points']:g} of 2"
+    return [result["opening"], str(result["pair"]), *points]
 
 
 def _files() -> Section:

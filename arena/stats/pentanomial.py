@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import ClassVar
 
@@ -212,8 +212,15 @@ class PairCounts(Outcomes):
         return sum(parts, cls())
 
     def __add__(self, other: PairCounts) -> PairCounts:
-        mine, others = astuple(self), astuple(other)
-        return PairCounts(*(a + b for a, b in zip(mine, others, strict=True)))
+        # Spelled out, as a report adds the pairs of a match many times.
+        return PairCounts(
+            self.LL + other.LL,
+            self.LD + other.LD,
+            self.WL + other.WL,
+            self.DD + other.DD,
+            self.WD + other.WD,
+            self.WW + other.WW,
+        )
 
     def flipped(self) -> PairCounts:
         """Return the same pairs from the other side."""
@@ -278,6 +285,8 @@ def _require_counts(outcomes: GameCounts | Pentanomial | PairCounts) -> None:
     """ValueError unless every field is a whole number, 0 or more; numpy's become plain ints."""
     for field in fields(outcomes):
         count = getattr(outcomes, field.name)
+        if type(count) is int and count >= 0:
+            continue
         if isinstance(count, bool) or not isinstance(count, Integral) or count < 0:
             raise ValueError(f"{field.name} is {count!r}: counts are whole numbers, 0 or more")
         object.__setattr__(outcomes, field.name, int(count))

@@ -20,11 +20,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scripted_match import identity, pair, run_folder
 
-from arena.report import picture as drawing
 from arena.report.block import number, percent
 from arena.report.folder import write_reports
 from arena.report.markdown import markdown
-from arena.report.picture import VARIABLES, Picture, drawn, png, svg
+from arena.report.picture import VARIABLES, Picture, drawn, png, svg, write_png
 from arena.report.pictures.axes import apart
 from arena.report.pictures.evidence import elo_picture, llr_picture
 from arena.report.pictures.files import section, write_pictures
@@ -44,6 +43,7 @@ from arena.report.summary import read_run, summarize
 from arena.stats.elo import logistic_elo
 from arena.stats.pentanomial import Pentanomial
 from arena.stats.sprt import Sprt
+from swa.picture import _attributes
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -516,7 +516,7 @@ def test_words_can_be_read_on_a_telephone(svgs):
 
 def test_letters_of_older_matplotlibs_have_their_size_too():
     text = ElementTree.Element("text", style="font: 11px 'DejaVu Sans', serif; fill: #1f2328")
-    assert dict(drawing._attributes(text, "p-", set())) == {
+    assert dict(_attributes(text, "p-", set())) == {
         "font-size": "11px",
         "fill": "var(--ink)",
     }
@@ -600,7 +600,7 @@ def test_a_picture_that_cannot_be_finished_leaves_the_last_good_one(summary, tmp
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        drawing.write_png(tmp_path / "pictures/pace.png", replace(pace[0], size=(5.2, 2.0)))
+        write_png(tmp_path / "pictures/pace.png", replace(pace[0], size=(5.2, 2.0)))
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["pace.png"]
     assert (tmp_path / "pictures/pace.png").read_bytes() == before
 

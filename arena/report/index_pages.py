@@ -1,0 +1,171 @@
+"""index.md and index.html: what stands in index.json, laid out; nothing here is worked out anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from arena.report.block import percent
+from arena.report.forest import Forest
+from arena.report.index import Index, IndexedMatch, IndexedTournament
+from arena.report.ladder import Ladder
+from arena.report.ladder_picture import RUNG_HEADER, pictured, rung_cells
+from arena.report.markup import escape, table
+from arena.report.phrases import bounds, day, matches_in, minute, signed
+from arena.report.picture import svg
+from arena.report.web import render
+
+OUTCOMES = {
+    "promote": "promote",
+    "keep": "keep",
+    "undecided": "undecided",
+    "no test": "no test",
+    "unfinished": "unfinished",
+    "no verdict": "no verdict: faults",
+}
+"""All there are, and how the filter names them."""
+
+WORDS = {
+    "anytime": "valid at every moment of the match",
+    "stopping-aware": "allowing for the test's stop",
+    "fixed-length": "of a match of fixed length",
+}
+"""What an interval allows for."""
+
+
+def names_in(index: Index) -> set[str]:
+    """Return the names of all who played."""
+    both = ((match["baseline"], match["candidate"]) for match in index["matches"])
+    return {player["name"] for players in both for player in players}
+
+
+def summary_line(index: Index) -> str:
+    """Say in a sentence or two what there is."""
+    promotions = [match for match in index["matches"] if match["outcome"] == "promote"]
+    line = f"{matches_in(len(index['matches']))} of {len(names_in(index)):,} players, "
+    line += f"{len(promotions):,} {'promotion' if len(promotions) == 1 else 'promotions'}."
+    if promotions:
+        last = max(promotions, key=lambda match: match["ended"] or "")
+        over = f"{last['candidate']['name']} over {last['baseline']['name']}"
+        line += f" The latest: {over}, {day(last['ended'])}."
+    return line
+
+
+def ladder_line(ladder: Ladder) -> str:
+    """Say what a ladder rests on."""
+    return (
+        f"{ladder['conditions']}; {matches_in(ladder['matches'])} between these nets, "
+        f"{ladder['pairs']:,} pairs. Elo relative to {ladder['reference']}."
+    )
+
+
+def pairs_of(match: IndexedMatch) -> str:
+    """``72``, or ``12 of 400`` where some are missing."""
+    unfinished = match["outcome"] == "unfinished"
+    return f"{match['pairs']:,}" + (f" of {match['pairs_limit']:,}" if unfinished else "")
+
+
+# --- Markdown ---
+
+
+def index_markdown(index: Index, pictures: dict[int, str]) -> str:
+    """Return index.md; ``pictures``: files by number of the ladder, from 1."""
+    sections = [
+        "# Matches",
+        escape(summary_line(index)),
+        *_ladder_sections(index, pictures),
+        "## All matches",
+        "Elo is the candidate's, relative to the baseline.",
+        table(
+            ["date", "candidate", "baseline", "outcome", "Elo", "95 %", "pairs", "conditions"],
+            map(_match_cells, index["matches"]),
+        ),
+    ]
+    if index["tournaments"]:
+        header = ["date", "folder", "nets", "matches", "pairs", "strongest", "Elo", "95 %"]
+        sections += ["## Tournaments", table(header, map(_cup_cells, index["tournaments"]))]
+    if index["unreadable"]:
+        rows = ([escape(one["folder"]), escape(one["reason"])] for one in index["unreadable"])
+        sections += ["## Not shown", table(["folder", "why"], rows)]
+    sections.append("[index.json](index.json) has every number of this page.")
+    return "\n\n".join(sections) + "\n"
+
+
+def _ladder_sections(index: Index, pictures: dict[int, str]) -> Iterator[str]:
+    if not index["ladders"]:
+        return
+    yield "## Ladder of promoted nets"
+    for number, ladder in enumerate(index["ladders"], start=1):
+        first, last = (escape(ladder["rungs"][n]["net"]) for n in (0, -1))
+        yield f"### {first} to {last}"
+        yield escape(ladder_line(ladder))
+        if ladder["apart"]:
+            yield f"A ladder of its own: {escape('; '.join(ladder['apart']))}."
+        if number in pictures:
+            yield f"![Elo of the ladder's nets against time; table below]({pictures[number]})"
+        rows = ([escape(cell) for cell in rung_cells(rung)] for rung in ladder["rungs"])
+        yield table(RUNG_HEADER, rows)
+        yield "\n".join(f"- {escape(note)}" for note in ladder["notes"])
+
+
+def _linked(text: str, link: str | None) -> str:
+    return escape(text) if link is None else f"[{escape(text)}]({link})"
+
+
+def _match_cells(match: IndexedMatch) -> list[str]:
+    return [
+        day(match["date"]),
+        _linked(match["candidate"]["name"], match["report"]),
+        escape(match["baseline"]["name"]),
+        match["outcome"],
+        signed(match["elo"]),
+        bounds(match["elo_ci"]),
+        pairs_of(match),
+        escape(match["conditions"]),
+    ]
+
+
+def _cup_cells(cup: IndexedTournament) -> list[str]:
+    return [
+        day(cup["date"]),
+        _linked(cup["folder"], cup["report"]),
+        f"{cup['nets']:,}",
+        f"{cup['matches']:,}",
+        f"{cup['pairs']:,}",
+        escape(cup["strongest"] or "n/a"),
+        signed(cup["elo"]),
+        bounds(cup["elo_ci"]),
+    ]
+
+
+# --- HTML ---
+
+
+def index_html(index: Index) -> str:
+    """Return index.html, whole and without the network."""
+    matches = index["matches"]
+    present = {match["outcome"] for match in matches}
+    return render(
+        "index.html.j2",
+        styles=["report.css", "index.css"],
+        script="index.js",
+        index=index,
+        lead=summary_line(index),
+        nets=sorted(names_in(index), key=lambda name: (name.casefold(), name)),
+        outcomes={key: words for key, words in OUTCOMES.items() if key in present},
+        kinds=sorted({match["kind"] for match in matches}),
+        forest=Forest.of([(match["elo"], match["elo_ci"]) for match in matches]),
+        pictures={
+            number: (picture, Markup(svg(picture)))
+            for number, picture in pictured(index["ladders"])
+        },
+        ladder_line=ladder_line,
+        signed=signed,
+        bounds=bounds,
+        day=day,
+        minute=minute,
+        percent=percent,
+        pairs_of=pairs_of,
+        words=WORDS,
+    )
