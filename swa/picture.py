@@ -61,6 +61,7 @@ STYLE: dict[Any, Any] = {
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # no ticks are above axes: where titles go need not be searched
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "axes.spines.top": False,
@@ -172,9 +173,11 @@ def _attributes(
             yield "href", value.replace("#", f"#{prefix}")
         elif key == "style":
             for declaration in value.split(";"):
-                prop, _, text = declaration.partition(":")
-                if prop.strip() and prop.strip() != "font-family":
-                    yield prop.strip(), _in_page(text.strip(), prefix)
+                prop, _, text = map(str.strip, declaration.partition(":"))
+                if prop == "font":  # matplotlib before 3.11: all of it in one
+                    yield "font-size", re.findall(r"[\d.]+px", text)[0]
+                elif prop and prop != "font-family":
+                    yield prop, _in_page(text, prefix)
         elif key == "d":
             yield "d", " ".join(value.split())
         else:
