@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arena.commands.output import add_output_flags, write_json, write_text
+
+if TYPE_CHECKING:
+    from arena.report.summary import Run
 
 FORMATS = ("md", "html", "json", "pgn")
 """As in ``arena.report.folder``, which takes its time to load."""
@@ -16,6 +21,7 @@ examples:
   arena report reports/swa-vs-raw-1
   arena report reports/swa-vs-raw-1 --json
   arena report reports/swa-vs-raw-1 --format html
+  arena report reports/swa-vs-raw-1 --opinions
   arena report reports/roundrobin-1
   arena report --index reports
 """
@@ -51,6 +57,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FORMAT",
         help="of a match, what to write: md, html, json, pgn (default: all of them)",
     )
+    parser.add_argument(
+        "--opinions",
+        action="store_true",
+        help="of a match of two nets, first ask both about a sample of its positions, as arena run "
+        "does at its end; their files are looked for where the match had them",
+    )
     add_output_flags(
         parser,
         json_help="summary.json (ratings.json, index.json) on stdout, and nothing else there",
@@ -61,6 +73,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def execute(arguments: argparse.Namespace) -> int:
     """Rebuild and show the outcome."""
     if arguments.index is not None:
+        if arguments.opinions:
+            arguments.parser.error("--opinions is of a single match: name its RUN_DIR")
         return _index(arguments)
 
     from arena.report.folder import report_line, write_reports
@@ -68,6 +82,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.report.tournament import is_tournament, report_tournament
 
     if is_tournament(arguments.folder):
+        if arguments.opinions:
+            arguments.parser.error("--opinions is of a single match: name one of the tournament's")
         document = report_tournament(arguments.folder)
         if arguments.json:
             write_json(document)
@@ -78,13 +94,26 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.report.summary import summary_json
     from arena.report.verdict import outcome
 
-    run, summary = write_reports(arguments.folder, arguments.format)
+    extend = _opinions(arguments) if arguments.opinions else None
+    run, summary = write_reports(arguments.folder, arguments.format, extend)
     if arguments.json:
         sys.stdout.write(summary_json(summary))
     elif not arguments.quiet:
         lines = outcome(run.identity, run.judgement, run.doubts)
         write_text([*lines, report_line(run.folder, arguments.format)])
     return 0
+
+
+def _opinions(arguments: argparse.Namespace) -> Callable[[Run], Run]:
+    """What asks both nets before the report is written."""
+    from arena.console import write_lines
+    from arena.opinions import ask_again
+
+    def note(line: str) -> None:
+        if not arguments.quiet:
+            write_lines([line], sys.stderr)
+
+    return ask_again(note)
 
 
 def _index(arguments: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from arena.ledger import GAMES_FILE
@@ -30,14 +30,23 @@ class ReportError(Exception):
     """Derived files that cannot be written: where, why, what to do."""
 
 
-def write_reports(folder: Path, formats: Collection[str] = tuple(FORMATS)) -> tuple[Run, Summary]:
+def write_reports(
+    folder: Path,
+    formats: Collection[str] = tuple(FORMATS),
+    extend: Callable[[Run], Run] | None = None,
+) -> tuple[Run, Summary]:
     """Write what can be made from a run folder's ledger, of a match that is finished or not.
 
     ``formats``: keys of ``FORMATS``. report.md comes with its pictures, and both it and report.html
-    with openings.csv. Raises LedgerError where it is no run folder or is damaged, ReportError where
-    it cannot be written.
+    with openings.csv. ``extend`` may first add to the run what its ledger does not have
+    (``arena.opinions``).
+
+    Raises LedgerError where it is no run folder or is damaged, ReportError where it cannot be
+    written.
     """
     run = read_run(folder)
+    if extend is not None:
+        run = extend(run)
     summary = summarize(run)
     try:
         _write(run, summary, formats)
@@ -76,6 +85,6 @@ def _tags(run: Run, summary: Summary) -> MatchTags:
     identity = run.identity
     baseline, candidate = (net.name for net in identity.nets)
     of_sides = None
-    if not identity.plain:
+    if not identity.plain or identity.search.mode == "value":
         of_sides = player_tags(identity, identity.nets[0]), player_tags(identity, identity.nets[1])
     return MatchTags(baseline, candidate, identity.search.visits, summary["date"], of_sides)

@@ -69,6 +69,7 @@ def _draw_ladder(figure: Figure, ladder: Ladder) -> None:
     moments = [datetime.fromisoformat(rung["date"] or "") for rung in rungs]
     times: list[float] = [date2num(moment) for moment in moments]  # type: ignore[no-untyped-call]
     elo = [rung["elo"] or 0.0 for rung in rungs]
+    axes.grid(axis="y")
     axes.axhline(0.0, color=BASELINE, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.plot(times, elo, color=CANDIDATE, linewidth=1.2, alpha=0.45, drawstyle="steps-post")
     for rung, time, height in zip(rungs, times, elo, strict=True):
@@ -84,9 +85,8 @@ def _draw_ladder(figure: Figure, ladder: Ladder) -> None:
             (times[number], elo[number]),
             xytext=(6, -14),  # below the line, which goes up
             textcoords="offset points",
-            fontsize=9,
+            fontsize=10,
             color=INK,
-            parse_math=False,
         )
     locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)

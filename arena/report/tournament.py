@@ -206,6 +206,7 @@ def ratings_picture(document: RatingsDocument) -> Picture | None:
 
 def _draw_ratings(figure: Figure, nets: Sequence[RatedNet]) -> None:
     axes = figure.subplots()
+    axes.grid(axis="x")
     axes.axvline(0.0, color=BASELINE, linewidth=0.8, linestyle=(0, (4, 3)))
     for place, net in enumerate(nets):
         if net["elo_ci"] is not None:
@@ -213,12 +214,8 @@ def _draw_ratings(figure: Figure, nets: Sequence[RatedNet]) -> None:
         colour = BASELINE if net["anchor"] else CANDIDATE
         axes.plot([net["elo"] or 0.0], [place], "s" if net["anchor"] else "o", color=colour)
     axes.set_yticks(range(len(nets)), [short(net["net"]) for net in nets])
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
     axes.invert_yaxis()
     axes.margins(y=0.5 / len(nets))
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
     axes.set_xlabel("Elo")
 
 

@@ -209,7 +209,10 @@ def test_run_plays_reports_and_says_so(match, tmp_path, capsys):
         "openings.csv",
         "summary.json",
         "games.pgn",
+        "opinions.json",
         "report.md",
+        "report.html",
+        "pictures",
     }
     lines = captured.out.splitlines()
     assert lines[1] == "Results of swa vs raw (100 visits, float32, book.pgn):"

@@ -38,7 +38,10 @@ FILES = {
     "summary.json",
     "games.pgn",
     "openings.csv",
+    "opinions.json",
     "report.md",
+    "report.html",
+    "pictures",
 }
 
 OF_SESSIONS = {"date", "command", "sessions", "throughput", "homogeneity", "pairs_beyond", "parts"}

@@ -63,6 +63,10 @@ def test_everybody_plays_everybody_from_the_same_openings(
     ratings = json.loads(capsys.readouterr().out)
     assert [row["net"] for row in ratings["nets"]] == ["c", "b", "a"]  # 1.5 points a pair
     assert ratings == json.loads((Path("cup") / "ratings.json").read_text())
+    report = (Path("cup") / "report.html").read_text(encoding="utf-8")
+    assert "cup: 3 nets" in report
+    assert all(f'href="{name}/report.' in report for name in folders)
+    assert (Path("cup") / "report.md").exists()
 
 
 def test_a_gauntlet_is_the_first_against_the_others(tournament: list[str]) -> None:
