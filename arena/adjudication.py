@@ -15,9 +15,9 @@ and cutechess know, where these agree; where they do not:
   included (cutechess; fastchess leaves these out).
 
 Scores are the movers' own, in centipawns of their expected result as lc0 shows them, or the
-probabilities of its WDL. They are rounded as the ledger keeps them, so that every ruling can be
-checked from it. Order, where several rules would end the same game: tablebase, resignation, draw,
-length (fastchess).
+probabilities of its WDL; a move without one breaks every row (cutechess's ``addEval``). They are
+rounded as the ledger keeps them, so that every ruling can be checked from it. Order, where several
+rules would end the same game: tablebase, resignation, draw, length (fastchess).
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class MovedGame(NamedTuple):
     castling: bool  # whether anybody may still castle
     evaluations: int  # by nets or from their caches, of the game until now
     board: Callable[[], chess.Board]  # made when it is asked for, without the moves before
+    scored: bool = True  # whether the mover said what q and d are
 
 
 class Adjudication(NamedTuple):
@@ -198,8 +199,10 @@ class _DrawCount:
 
     def _is_level(self, game: MovedGame) -> bool:
         rule, q, d = self._rule, round(game.q, DIGITS), round(game.d, DIGITS)
-        return (rule.score is None or abs(centipawns(q)) <= rule.score) and (
-            rule.drawn is None or wdl(q, d).draw >= rule.drawn
+        return (
+            game.scored
+            and (rule.score is None or abs(centipawns(q)) <= rule.score)
+            and (rule.drawn is None or wdl(q, d).draw >= rule.drawn)
         )
 
 
@@ -214,8 +217,8 @@ class _ResignCount:
     def ends(self, game: MovedGame) -> bool:
         """Count a move; whether its side has now lost."""
         side, q, d = game.white_moved, round(game.q, DIGITS), round(game.d, DIGITS)
-        self._lost[side] = self._lost[side] + 1 if self._is_lost(q, d) else 0
-        self._won[side] = self._won[side] + 1 if self._is_lost(-q, d) else 0
+        self._lost[side] = self._lost[side] + 1 if game.scored and self._is_lost(q, d) else 0
+        self._won[side] = self._won[side] + 1 if game.scored and self._is_lost(-q, d) else 0
         count = self._rule.movecount
         agreed = not self._rule.twosided or self._won[not side] >= count
         return self._lost[side] >= count and agreed

@@ -21,6 +21,10 @@ INCREMENT_USED = 0.75
 MOST_OF_THE_REST = 0.5
 """Share of its time that a net spends on a move at most, however few moves are to go."""
 
+KEPT_BACK, KEPT_SHARE = 0.1, 0.1
+"""Seconds, and share, of a time for each move that a net keeps back, the less of both: its last
+visit and the way to its clock take what nobody knows beforehand, and there is no other time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -82,7 +86,7 @@ class Clock:
         Never so much that the moves after it would have no time.
         """
         if self.per_move is not None:
-            return self.per_move
+            return self.per_move - min(KEPT_BACK, KEPT_SHARE * self.per_move)
         moves = min(self.moves_to_go, MOVES_EXPECTED) if self.moves else MOVES_EXPECTED
         share = (self.left - self.increment) / moves + INCREMENT_USED * self.increment
         return max(0.0, min(share, MOST_OF_THE_REST * self.left))

@@ -11,7 +11,7 @@ import difflib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class FoundEngine:
     sha256: str
     id: str  # what it calls itself
     chess960: bool = False  # whether it has UCI_Chess960
+    shows_wdl: bool = False  # whether it has UCI_ShowWDL, and that is not switched off
 
     @property
     def name(self) -> str:
@@ -67,8 +68,20 @@ def find_engine(player: EnginePlayer) -> FoundEngine:
     """
     program = _program(player)
     player = replace(player, command=str(program))
-    name, chess960 = _ask(player)
-    return FoundEngine(player, program.name, _sha256(program), name or program.name, chess960)
+    name, known = _ask(player)
+    hidden = any(option == ("uci_showwdl", "false") for option in _lowered(player.options))
+    return FoundEngine(
+        player,
+        program.name,
+        _sha256(program),
+        name or program.name,
+        chess960="UCI_Chess960" in known,
+        shows_wdl="UCI_ShowWDL" in known and not hidden,
+    )
+
+
+def _lowered(options: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    return ((name.lower(), value) for name, value in options)
 
 
 def _program(player: EnginePlayer) -> Path:
@@ -87,10 +100,10 @@ def _program(player: EnginePlayer) -> Path:
     return Path(found).absolute()
 
 
-def _ask(player: EnginePlayer) -> tuple[str, bool]:
-    """Start the engine, check its options; return its name, and whether it knows Chess960."""
+def _ask(player: EnginePlayer) -> tuple[str, Collection[str]]:
+    """Start the engine, check its options; return its name, and the options that it has."""
     try:
-        name, chess960 = asyncio.run(_asked(player))
+        name, known = asyncio.run(_asked(player))
     except TimeoutError:
         raise EngineError(
             f"{player.command}: said nothing that UCI knows within {START_SECONDS:g} s\n"
@@ -101,16 +114,16 @@ def _ask(player: EnginePlayer) -> tuple[str, bool]:
             f"{player.command}: cannot be used as a UCI engine: {_one_line(error)}\n"
             "Try it in a terminal, with the same args and dir: it answers uci with uciok."
         ) from None
-    return "".join(c if c.isprintable() else " " for c in name).strip(), chess960
+    return "".join(c if c.isprintable() else " " for c in name).strip(), known
 
 
-async def _asked(player: EnginePlayer) -> tuple[str, bool]:
+async def _asked(player: EnginePlayer) -> tuple[str, Collection[str]]:
     cwd = None if player.directory is None else str(player.directory)
     transport, engine = await chess.engine.UciProtocol.popen(list(player.argv), cwd=cwd)
     try:
         await asyncio.wait_for(engine.initialize(), START_SECONDS)
         _check_options(player, engine.options)
-        return engine.id.get("name", ""), "UCI_Chess960" in engine.options
+        return engine.id.get("name", ""), engine.options
     finally:
         # Nothing of it is needed any more. It has no say in when it ends, and must not stay behind.
         transport.close()

@@ -22,7 +22,7 @@ import chess.engine
 
 from arena.clocks import Clock
 from arena.external import Answer, Fault, Forfeit, FoundMove
-from arena.game import Remark, Termination
+from arena.game import NO_SCORE, Remark, Termination
 from arena.scores import expected_result
 
 MOST_BYTES = 16 << 20
@@ -427,7 +427,7 @@ def _score(info: chess.engine.InfoDict) -> str:
     """The mover's score as PGN comments have it."""
     score = info.get("score")
     if score is None:
-        return ""
+        return NO_SCORE
     if (mate := score.relative.mate()) is not None:
         return f"+M{mate}" if mate > 0 else f"-M{-mate}"
     centipawns = score.relative.score()

@@ -129,6 +129,9 @@ class Remark(NamedTuple):
 
 NO_REMARK = Remark()
 
+NO_SCORE = "?"
+"""The score of a move whose player did not say what it is worth: its q and d are 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlayedOn:

@@ -24,7 +24,7 @@ from arena.cache import CachedEvaluator
 from arena.clocks import GameClocks
 from arena.evaluator import EvaluationError, Evaluator
 from arena.external import Answer, Fault, Forfeit, FoundMove, GameState
-from arena.game import NO_REMARK, GameRecord, GameTask, Remark, Result, Termination
+from arena.game import NO_REMARK, NO_SCORE, GameRecord, GameTask, Remark, Result, Termination
 from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
 from arena.search_settings import (
@@ -321,6 +321,7 @@ class Lane:
         played = self._flight.played[slot, game.played - 1]
         position = self._flight.lines[slot, game.ply]
         plies = int(rules.first_ply) + int(game.played)
+        remark = playing.remarks.get(int(game.played) - 1)
         ruling = playing.judge.moved(
             MovedGame(
                 ply=len(playing.task.opening.moves) + int(game.played),
@@ -333,6 +334,7 @@ class Lane:
                 castling=bool(position.castling),
                 evaluations=int(self._evaluated[slot]),
                 board=lambda: board_of(position, plies),
+                scored=remark is None or remark.score != NO_SCORE,
             )
         )
         game.state = in_flight.SEARCHING

@@ -27,7 +27,7 @@ GAME_KEYS = {"candidate", "result", "termination", "moves", "q", "d", "visits"}
 LATER_GAME_KEYS = {"remarks", "played_on", "forfeit"}
 """Only there where a game has such: a match of two nets without clocks or rules has none."""
 
-SCORE = re.compile(r"[-+.M#\d]*", re.ASCII)
+SCORE = re.compile(r"[-+.M#\d]*|\?", re.ASCII)
 
 REMARKS: dict[str, Callable[[object], bool]] = {
     "score": lambda value: isinstance(value, str) and SCORE.fullmatch(value) is not None,

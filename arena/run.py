@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.adjudication import judges
+from arena.adjudication_rules import AdjudicationRules
 from arena.compilation import kernels_compiled
 from arena.config import DEFAULT_DELTA, MatchConfig
 from arena.console import COMPILING, PaceSource
@@ -32,8 +33,10 @@ from arena.match import (
     run_match,
 )
 from arena.match_file import MATCH_FILE, MatchIdentity, TablesIdentity
+from arena.net_facts import swa_facts
 from arena.opening_filter import OpeningFilter
 from arena.openings import Deck, default_book, read_book
+from arena.opinions import Asked, after_match, words_of
 from arena.players import Entrant, NetPlayer
 from arena.report.block import Heading
 from arena.report.folder import write_reports
@@ -106,6 +109,7 @@ def play(
     identity = match_identity(
         config, identities(baseline, candidate), book, tables=_tables_identity(config, tables)
     )
+    _refuse_rules_on_wdl(identity.adjudication, seated)
     judge_of = judges(identity.adjudication, tables.result if tables else None)
     nets = [seat.net for seat in seated if isinstance(seat, FoundNet)]
     novices = [seat.player.name or seat.name for seat in seated if not seat.chess960]
@@ -154,8 +158,38 @@ def play(
                 # Of a full disk the ledger or the report tells; this line is not worth an error.
                 with suppress(OSError):
                     session_ended(folder, clock.pace())
-    run, summary = write_reports(folder)
+    asked = _asked(players, nets, choices) if outcome.ending is not Ending.INTERRUPTED else None
+    run, summary = write_reports(folder, extend=after_match(asked, note))
     return Played(run, summary, outcome.ending, outcome.state)
+
+
+def _asked(
+    players: Sequence[Player | Visitor], nets: Sequence[Net], choices: Mapping[str, Choice]
+) -> Asked | None:
+    """Whom a report may ask about positions; None unless two nets have played."""
+    evaluators = [player.evaluator for player in players if isinstance(player, Player)]
+    if len(evaluators) < 2 or nets[0].sha256 == nets[1].sha256:
+        return None
+    baseline, candidate = evaluators
+    return Asked(baseline, candidate, words_of(choices[net.sha256] for net in nets))
+
+
+def _refuse_rules_on_wdl(rules: AdjudicationRules, seated: Sequence[Found]) -> None:
+    """Refuse rules on probabilities for an engine that tells none.
+
+    Without its draws -1.2 pawns would be a loss at 80 %. Raises MatchError.
+    """
+    asked = {
+        "--draw drawn=": rules.draw is not None and rules.draw.drawn is not None,
+        "--resign lost=": rules.resign is not None and rules.resign.lost is not None,
+    }
+    flag = next((flag for flag, is_asked in asked.items() if is_asked), None)
+    for seat in seated if flag else ():
+        if not isinstance(seat, FoundNet) and not seat.shows_wdl:
+            raise MatchError(
+                f"{flag}: {seat.player.name or seat.name} does not tell how likely a draw or a "
+                "loss is (UCI_ShowWDL)\nGive the rule in centipawns: score=."
+            )
 
 
 def _sieve(baseline: Player | Visitor, bounds: tuple[float, float]) -> OpeningFilter:
@@ -288,10 +322,24 @@ def _session(
         parallel=config.parallel,
         part=config.part,
         pairs_before=pairs_before,
-        evaluator=", ".join(dict.fromkeys(map(str, choices.values()))) or None,
-        nets=tuple(
-            NetFile(net.sha256, net.path.name, str(net.spec), net.training_steps) for net in nets
-        ),
+        evaluator=words_of(choices.values()) or None,
+        nets=tuple(map(_net_file, nets)),
+    )
+
+
+def _net_file(net: Net) -> NetFile:
+    size = None
+    with suppress(OSError):  # it was read, and has been taken away since
+        size = net.path.stat().st_size
+    return NetFile(
+        sha256=net.sha256,
+        file=net.path.name,
+        architecture=str(net.spec),
+        training_steps=net.training_steps,
+        bytes=size,
+        heads=net.spec.heads,
+        swa=swa_facts(net),
+        path=str(net.path),
     )
 
 

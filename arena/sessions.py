@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from arena.config import Part
+from arena.net_facts import SwaFacts, read_swa_facts
 
 SESSIONS_FILE = "sessions.jsonl"
 
@@ -77,6 +78,10 @@ class NetFile:
     file: str  # its name, without the folder
     architecture: str  # "6x64 SE 8 relu, convolution policy, wdl value"
     training_steps: int | None
+    bytes: int | None = None  # this and all below: None where an older version noted it
+    heads: str | None = None  # "policy by convolution (64 channels), value as ..."
+    swa: SwaFacts | None = None  # None, too, for a net without a manifest
+    path: str | None = None  # as it was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +190,23 @@ def _begun(line: Mapping[str, Any]) -> Session:
         parallel=int(line["parallel"]),
         pairs_before=int(before) if (before := line.get("pairs_before")) is not None else None,
         evaluator=str(line["evaluator"]) if line.get("evaluator") else None,
-        nets=tuple(NetFile(**net) for net in line["nets"]),
+        nets=tuple(_net_file(net) for net in line["nets"]),
         part=Part.parse(line["part"]) if "part" in line else None,
+    )
+
+
+def _net_file(values: Mapping[str, Any]) -> NetFile:
+    """Read a net; what a later version notes of one is passed over."""
+    size, path, heads = (values.get(key) for key in ("bytes", "path", "heads"))
+    return NetFile(
+        sha256=values["sha256"],
+        file=values["file"],
+        architecture=values["architecture"],
+        training_steps=values["training_steps"],
+        bytes=size if isinstance(size, int) else None,
+        heads=heads if isinstance(heads, str) else None,
+        swa=read_swa_facts(values.get("swa")),
+        path=path if isinstance(path, str) else None,
     )
 
 

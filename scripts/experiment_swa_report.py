@@ -14,7 +14,8 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from scipy import stats
 
-GREY, ACCENT = "#8a8a8a", "#d1495b"
+from swa.picture import BASELINE, CANDIDATE
+
 SEEDS = 5
 AVERAGES = ("last5", "last10", "swa")
 STALE, REFRESHED = "", " refreshed"
@@ -292,7 +293,7 @@ def _plot(runs: dict[str, Any], path: Path) -> None:
         for panel, schedule in zip(panels, names, strict=True):
             lines = last(runs, schedule)
             for row, average in enumerate(AVERAGES):
-                for kind, colour, mark in ((STALE, GREY, "o"), (REFRESHED, ACCENT, "s")):
+                for kind, colour, mark in ((STALE, BASELINE, "o"), (REFRESHED, CANDIDATE, "s")):
                     found = [difference(line, average + kind, POLICY) for line in lines]
                     below = 0.2 * (kind == REFRESHED) - 0.1
                     heights = [row + below + 0.03 * seed for seed in range(len(found))]

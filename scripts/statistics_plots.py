@@ -10,11 +10,11 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from arena.report.picture import BASELINE, CANDIDATE, INK
 from arena.simulation.experiments import BOOKS, TRUTHS, WIDTHS, WRONG_BY
 
 Row = dict[str, Any]
 
-GREY, DARK, ACCENT = "#9a9a9a", "#4a4a4a", "#c8442c"
 RULES = {
     "plain": "GSPRT",
     "overshoot": "GSPRT, overshoot-corrected",
@@ -53,7 +53,7 @@ def write(folder: Path, rows: dict[str, list[Row]]) -> None:
 
 def _plot_errors(rows: list[Row]) -> Figure:
     rows = [row for row in rows if row["truth"] != "middle"]
-    marks = {"plain": (GREY, "o"), "overshoot": (DARK, "x"), "certified": (ACCENT, "o")}
+    marks = {"plain": (BASELINE, "o"), "overshoot": (INK, "x"), "certified": (CANDIDATE, "o")}
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
     for panel, model in zip(panels, MODELS, strict=True):
         for place, (rule, (colour, mark)) in enumerate(marks.items()):
@@ -66,8 +66,8 @@ def _plot_errors(rows: list[Row]) -> Figure:
             ]
             ys = [100 * error_of(row) for row in here]
             panel.plot(xs, ys, mark, color=colour, markersize=3.5, label=RULES[rule])
-        panel.axhline(5.0, color=DARK, linewidth=0.6)
-        panel.axhline(100 * most_errors(20_000), color=DARK, linewidth=0.6, linestyle=":")
+        panel.axhline(5.0, color=INK, linewidth=0.6)
+        panel.axhline(100 * most_errors(20_000), color=INK, linewidth=0.6, linestyle=":")
         panel.set_xticks(range(len(WIDTHS)), [f"0 to {width}" for width in sorted(WIDTHS)])
         panel.set_title(f"{model} bounds", loc="left")
     panels[0].set_ylim(0.0, 6.5)
@@ -80,7 +80,7 @@ def _plot_order(rows: list[Row]) -> Figure:
     rows = [row for row in rows if row["rule"] == "plain" and row["truth"] == "elo0"]
     kinds = sorted({(row["spread"], row["lanes"]) for row in rows if row["spread"] > 0})
     figure, panel = plt.subplots(figsize=(6, 3), layout="constrained")
-    for shift, order, colour in ((-0.2, "completion", GREY), (0.2, "issue", ACCENT)):
+    for shift, order, colour in ((-0.2, "completion", BASELINE), (0.2, "issue", CANDIDATE)):
         heights = [
             next(
                 (
@@ -95,7 +95,7 @@ def _plot_order(rows: list[Row]) -> Figure:
         places = [i + shift for i in range(len(kinds))]
         bars = panel.bar(places, heights, 0.38, color=colour, label=f"counted in {order} order")
         panel.bar_label(bars, fmt="%.1f", fontsize=8)
-    panel.axhline(5.0, color=DARK, linewidth=0.6)
+    panel.axhline(5.0, color=INK, linewidth=0.6)
     panel.set_xticks(
         range(len(kinds)), [f"±{100 * s:.0f} %\n{lanes} in flight" for s, lanes in kinds]
     )
@@ -107,8 +107,8 @@ def _plot_order(rows: list[Row]) -> Figure:
 def _plot_anytime(rows: list[Row]) -> Figure:
     figure, panel = plt.subplots(figsize=(6, 3), layout="constrained")
     for key, colour, label in (
-        ("naive_wrong_by", GREY, "usual 95 % interval"),
-        ("wrong_by", ACCENT, "confidence sequence"),
+        ("naive_wrong_by", BASELINE, "usual 95 % interval"),
+        ("wrong_by", CANDIDATE, "confidence sequence"),
     ):
         for i, row in enumerate(rows):
             panel.plot(
@@ -118,7 +118,7 @@ def _plot_anytime(rows: list[Row]) -> Figure:
                 linewidth=0.9,
                 label=None if i else label,
             )
-    panel.axhline(5.0, color=DARK, linewidth=0.6)
+    panel.axhline(5.0, color=INK, linewidth=0.6)
     panel.set_xscale("log")
     panel.set_xlabel("pairs (a line for each book and strength)")
     panel.set_ylabel("matches with a wrong interval so far, %")
@@ -133,14 +133,14 @@ def _plot_stopping(rows: list[Row]) -> Figure:
         (panels[1], "below", (47.0, 53.0), "estimates below the truth, %"),
     ):
         for shift, prefix, colour, name in (
-            (-0.12, "naive_", GREY, "usual"),
-            (0.12, "", ACCENT, "stopping-aware"),
+            (-0.12, "naive_", BASELINE, "usual"),
+            (0.12, "", CANDIDATE, "stopping-aware"),
         ):
             order = ("elo0", "middle", "elo1")
             xs = [order.index(row["truth"]) + shift for row in rows]
             ys = [100 * row[prefix + key] for row in rows]
             panel.plot(xs, ys, "o", color=colour, markersize=3.5, label=name)
-        panel.axhspan(*band, color=GREY, alpha=0.2, linewidth=0)
+        panel.axhspan(*band, color=BASELINE, alpha=0.2, linewidth=0)
         panel.set_xticks(range(len(TRUTHS)), ["truth = elo0", "middle", "elo1"])
         panel.set_ylabel(label)
     panels[0].legend(frameon=False)

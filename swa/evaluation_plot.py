@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from swa.evaluation import OUTCOMES, Evaluation, NetEvaluation
 from swa.files import write_whole
+from swa.picture import BASELINE, CANDIDATE, INK, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
-
-BASELINE, ACCENT = "#8a8a8a", "#d1495b"
-"""The first net is grey, the others one colour: told apart by lightness too, so by anyone."""
 
 MARKERS = "osD^vPX*"
 LINES = ("-", "-", "--", ":", "-.")
@@ -41,11 +40,22 @@ def save_plot(evaluation: Evaluation, names: Sequence[str], path: Path) -> None:
     The markers beside the nets' names are those of their curves. ``names`` are what the nets are
     called; the suffix of ``path`` is one of ``FORMATS``. Raises OSError where it cannot be written.
     """
+    import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 5.4 + 0.3 * len(names)), layout="constrained")
-    FigureCanvasAgg(figure)
+    picture = io.BytesIO()
+    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure = Figure(figsize=(12, 5.4 + 0.3 * len(names)), layout="constrained")
+        FigureCanvasAgg(figure)
+        _draw(figure, evaluation, names)
+        figure.savefig(picture, format=path.suffix[1:].lower(), dpi=120)
+    write_whole(path, picture.getvalue())
+
+
+def _draw(figure: Figure, evaluation: Evaluation, names: Sequence[str]) -> None:
     height = 1.2 + 0.3 * len(names)
     losses, curves = figure.subplots(2, 3, height_ratios=(height, 4.2))
     for axes, (metric, label) in zip(losses, _LOSSES.items(), strict=True):
@@ -58,22 +68,15 @@ def save_plot(evaluation: Evaluation, names: Sequence[str], path: Path) -> None:
         f"{evaluation.positions:,} positions of {evaluation.games:,} games; "
         "95 % intervals from games resampled"
     )
-    picture = io.BytesIO()
-    with warnings.catch_warnings():  # a letter that the font lacks is drawn as a box
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(picture, format=path.suffix[1:].lower(), dpi=120)
-    write_whole(path, picture.getvalue())
 
 
 def short_name(name: str) -> str:
-    """A name that leaves room for the rest, and in which no dollar begins a formula."""
-    if len(name) > LONGEST_NAME:
-        name = "..." + name[3 - LONGEST_NAME :]
-    return name.replace("$", r"\$")
+    """A name that leaves room for the rest."""
+    return name if len(name) <= LONGEST_NAME else "..." + name[3 - LONGEST_NAME :]
 
 
 def _colour(place: int) -> str:
-    return ACCENT if place else BASELINE
+    return CANDIDATE if place else BASELINE
 
 
 def _draw_losses(
@@ -96,7 +99,7 @@ def _draw_losses(
 
 
 def _draw_reliability(axes: Axes, nets: Sequence[NetEvaluation], outcome: str) -> None:
-    axes.plot([0, 1], [0, 1], color="black", lw=0.8, ls=":")
+    axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     for place, net in enumerate(nets):
         if outcome not in net.reliability:
             continue

@@ -137,6 +137,17 @@ class NetSpec:
             f"{self.policy.kind} policy, {self.value.kind} value{moves_left}"
         )
 
+    @property
+    def heads(self) -> str:
+        """What it tells of a position, in words."""
+        policy, value = self.policy, self.value
+        by = "a dense layer" if policy.kind is PolicyKind.CLASSICAL else "convolution"
+        told = "win, draw and loss" if value.kind is ValueKind.WDL else "one number"
+        return (
+            f"policy by {by} ({policy.channels} channels), value as {told} ({value.channels} "
+            f"channels, {value.hidden} hidden), {'' if self.moves_left else 'no '}moves left"
+        )
+
 
 class Parameter(NamedTuple):
     """One array of a net."""

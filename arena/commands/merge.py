@@ -44,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Merge, rebuild the report and show the outcome."""
     from arena.merge import merge
     from arena.report.block import counted
-    from arena.report.folder import write_reports
+    from arena.report.folder import report_line, write_reports
     from arena.report.summary import summary_json
     from arena.report.verdict import outcome
 
@@ -59,5 +59,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(summary_json(summary))
     elif not arguments.quiet:
-        write_text([*outcome(run.identity, run.judgement), f"Report: {run.folder}/report.md"])
+        lines = outcome(run.identity, run.judgement, run.doubts)
+        write_text([*lines, report_line(run.folder)])
     return 0

@@ -1,4 +1,7 @@
-"""The picture of a plan: chances and pairs against the true difference in strength."""
+"""The picture of a plan: chances and pairs against the true difference in strength.
+
+Lines are told apart in print without colour as well: the accent's are whole, grey ones dashed.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from arena.report.picture import BASELINE, CANDIDATE
 from arena.stats.outcomes import OutcomeModel
 from arena.stats.plan import Expectation, Plan, plan
-
-GREY, ACCENT = "#6b6b6b", "#b5421c"
-"""Told apart in print without colour as well: the accent's lines are whole, grey ones dashed."""
 
 POINTS = 41
 
@@ -37,7 +38,7 @@ def write_plot(path: Path, result: Plan, model: OutcomeModel) -> None:
     _lengths(lengths, grid, curve)
     for axes in (chances, lengths):
         for bound in (sprt.elo0, sprt.elo1):
-            axes.axvline(bound, color=GREY, linewidth=0.6, linestyle="-.")
+            axes.axvline(bound, color=BASELINE, linewidth=0.6, linestyle="-.")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9)
         axes.margins(x=0.0)
@@ -54,18 +55,18 @@ def write_plot(path: Path, result: Plan, model: OutcomeModel) -> None:
 
 
 def _chances(axes: Axes, grid: list[float], curve: tuple[Expectation, ...]) -> None:
-    axes.plot(grid, [100 * row.promote for row in curve], color=ACCENT, label="promote")
-    axes.plot(grid, [100 * row.keep for row in curve], color=GREY, linestyle="--", label="keep")
+    axes.plot(grid, [100 * row.promote for row in curve], color=CANDIDATE, label="promote")
+    axes.plot(grid, [100 * row.keep for row in curve], color=BASELINE, linestyle="--", label="keep")
     if max(row.undecided for row in curve) > 0.005:
         undecided = [100 * row.undecided for row in curve]
-        axes.plot(grid, undecided, color=GREY, linestyle=":", label="undecided")
+        axes.plot(grid, undecided, color=BASELINE, linestyle=":", label="undecided")
     axes.set_ylim(0.0, 102.0)
     axes.set_ylabel("chance of the verdict (%)")
 
 
 def _lengths(axes: Axes, grid: list[float], curve: tuple[Expectation, ...]) -> None:
-    axes.plot(grid, [row.pairs for row in curve], color=ACCENT, label="mean")
+    axes.plot(grid, [row.pairs for row in curve], color=CANDIDATE, label="mean")
     nine = [row.p90 for row in curve]
-    axes.plot(grid, nine, color=GREY, linestyle="--", label="9 of 10 tests take no more")
+    axes.plot(grid, nine, color=BASELINE, linestyle="--", label="9 of 10 tests take no more")
     axes.set_ylim(0.0, 1.05 * max(nine))
     axes.set_ylabel("pairs of games")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arena.commands.output import add_output_flags, write_json, write_text
+
+if TYPE_CHECKING:
+    from arena.report.summary import Run
+
+FORMATS = ("md", "html", "json", "pgn")
+"""As in ``arena.report.folder``, which takes its time to load."""
 
 EXAMPLES = """\
 examples:
   arena report reports/swa-vs-raw-1
   arena report reports/swa-vs-raw-1 --json
+  arena report reports/swa-vs-raw-1 --format html
+  arena report reports/swa-vs-raw-1 --opinions
   arena report reports/roundrobin-1
   arena report --index reports
 """
@@ -22,8 +32,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "report",
         help="reports of a match or tournament, and the index of many",
-        description="Write summary.json, games.pgn, openings.csv and report.md of a match, "
-        "finished or not, from its match.toml and games.jsonl; of a tournament's folder "
+        description="Write report.md, report.html, summary.json, games.pgn and openings.csv of a "
+        "match, finished or not, from its match.toml and games.jsonl; of a tournament's folder "
         "ratings.json, report.md and report.html. With --index, write index.html, index.md and "
         "index.json of all matches below a folder.",
         epilog=EXAMPLES,
@@ -39,6 +49,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what.add_argument(
         "--index", type=Path, metavar="DIR", help="make the index of all matches anywhere below DIR"
     )
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=FORMATS,
+        default=list(FORMATS),
+        metavar="FORMAT",
+        help="of a match, what to write: md, html, json, pgn (default: all of them)",
+    )
+    parser.add_argument(
+        "--opinions",
+        action="store_true",
+        help="of a match of two nets, first ask both about a sample of its positions, as arena run "
+        "does at its end; their files are looked for where the match had them",
+    )
     add_output_flags(
         parser,
         json_help="summary.json (ratings.json, index.json) on stdout, and nothing else there",
@@ -49,13 +73,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def execute(arguments: argparse.Namespace) -> int:
     """Rebuild and show the outcome."""
     if arguments.index is not None:
+        if arguments.opinions:
+            arguments.parser.error("--opinions is of a single match: name its RUN_DIR")
         return _index(arguments)
 
-    from arena.report.folder import write_reports
+    from arena.report.folder import report_line, write_reports
     from arena.report.ratings_table import ratings_lines
     from arena.report.tournament import is_tournament, report_tournament
 
     if is_tournament(arguments.folder):
+        if arguments.opinions:
+            arguments.parser.error("--opinions is of a single match: name one of the tournament's")
         document = report_tournament(arguments.folder)
         if arguments.json:
             write_json(document)
@@ -66,12 +94,26 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.report.summary import summary_json
     from arena.report.verdict import outcome
 
-    run, summary = write_reports(arguments.folder)
+    extend = _opinions(arguments) if arguments.opinions else None
+    run, summary = write_reports(arguments.folder, arguments.format, extend)
     if arguments.json:
         sys.stdout.write(summary_json(summary))
     elif not arguments.quiet:
-        write_text([*outcome(run.identity, run.judgement), f"Report: {run.folder}/report.md"])
+        lines = outcome(run.identity, run.judgement, run.doubts)
+        write_text([*lines, report_line(run.folder, arguments.format)])
     return 0
+
+
+def _opinions(arguments: argparse.Namespace) -> Callable[[Run], Run]:
+    """What asks both nets before the report is written."""
+    from arena.console import write_lines
+    from arena.opinions import ask_again
+
+    def note(line: str) -> None:
+        if not arguments.quiet:
+            write_lines([line], sys.stderr)
+
+    return ask_again(note)
 
 
 def _index(arguments: argparse.Namespace) -> int:

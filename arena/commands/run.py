@@ -78,6 +78,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.faults import FAULTS_FILE
     from arena.match import Ending
     from arena.report.block import Heading
+    from arena.report.folder import report_line
     from arena.report.ratings_table import ratings_lines
     from arena.report.summary import summary_json
     from arena.report.verdict import heading_of, outcome
@@ -114,7 +115,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 lines = part_lines(heading_of(played.run.identity), played.state)
             else:
                 lines = outcome(played.run.identity, played.run.judgement, played.run.doubts)
-            write_text([*lines, f"Report: {folder}/report.md"])
+            write_text([*lines, report_line(folder)])
     if ending not in (Ending.INTERRUPTED, Ending.FAULTS):
         return 0
     why = "Interrupted" if ending is Ending.INTERRUPTED else f"Too many faults ({FAULTS_FILE})"

@@ -1,4 +1,4 @@
-"""A game's moves as their ranks among the legal ones: small numbers, for a report's packed games."""
+"""Moves of a game as ranks among the legal ones: small numbers, for a report's packed games."""
 
 from __future__ import annotations
 

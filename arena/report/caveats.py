@@ -84,6 +84,8 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             "pair that decided or behind one that is not finished."
         )
     yield from adjudication_caveats(summary["adjudication"])
+    if run.opinions.caveat:
+        yield run.opinions.caveat
     if run.identity.dtype != "float32":
         yield (
             f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "

@@ -11,6 +11,7 @@ from arena.match_file import MatchIdentity, NetIdentity, PlayerIdentity, TablesI
 from arena.report.adjudication import conditions as adjudication_conditions
 from arena.report.block import percent
 from arena.report.content import Code, Section, Table, Text, joined
+from arena.report.nets import net_rows
 from arena.report.players import effort
 from arena.report.schema import NetSummary, OpeningsSummary, Summary
 from arena.report.summary import Run
@@ -21,10 +22,10 @@ SHOWN_HASH = 16
 
 
 def players_section(summary: Summary) -> Section:
-    """Say who played, by hash."""
+    """Say who played, by hash, and what averaged nets were made from."""
     are_nets = all("engine" not in net for net in summary["nets"])
-    header = ["role", "name", "file", "net", "training steps", "sha256"]
-    table = Table(header, list(_nets(summary["nets"])), frozenset({4}))
+    header = ["what", *(net["role"] for net in summary["nets"])]
+    table = Table(header, list(_nets(summary["nets"])))
     return Section("nets", "Nets" if are_nets else "Players", [table])
 
 
@@ -46,16 +47,8 @@ def numbers_text(values: Sequence[int]) -> str:
 
 
 def _nets(nets: Sequence[NetSummary]) -> Iterator[list[Text]]:
-    for net in nets:
-        steps = net["training_steps"]
-        yield [
-            net["role"],
-            net["name"],
-            net["file"] or "-",
-            net["architecture"] or net.get("engine") or "-",
-            "-" if steps is None else f"{steps:,}",
-            _hash(net["sha256"]),
-        ]
+    for fact, words in net_rows(nets):
+        yield [fact, *(map(_hash, words) if fact == "sha256" else words)]
 
 
 def _hash(sha256: str) -> Text:
@@ -94,8 +87,8 @@ def _rows(run: Run, summary: Summary) -> Iterator[list[Text]]:
         yield ["played on all the same", f"{percent(identity.adjudication.audit)} of such games"]
     yield ["numbers", identity.dtype]
     if summary["device"] is not None:
-        in_flight = run.sessions[-1].parallel
-        yield ["device", f"{summary['device']}, {in_flight} games in flight"]
+        in_flight = f"{summary['parallel']} games in flight"
+        yield ["device", f"{summary['device']}, {in_flight}"]
     if summary["evaluator"] is not None:
         yield ["evaluator", summary["evaluator"]]
     if summary["versions"]:

@@ -81,11 +81,11 @@ def packed_games(run: Run, summary: Summary) -> bytes:
 def _rounded(one: DecidingPosition) -> dict[str, Any]:
     """A position that decided, values and shares in hundredths."""
     rounded: dict[str, Any] = {key: one[key] for key in ("pair", "game", "ply", "mover")}
-    rounded |= {key: int(hundredths(one[key])) for key in ("mover_q", "opponent_q")}
+    rounded |= {key: hundredths(one[key]) for key in ("mover_q", "opponent_q")}
     for net, opinion in (("baseline", one["baseline"]), ("candidate", one["candidate"])):
         if opinion is not None:
-            policy = [[move, int(hundredths(float(share)))] for move, share in opinion["policy"]]
-            rounded[net] = {"q": int(hundredths(opinion["q"])), "policy": policy}
+            policy = [[move, hundredths(float(share))] for move, share in opinion["policy"]]
+            rounded[net] = {"q": hundredths(opinion["q"]), "policy": policy}
     return rounded
 
 
@@ -109,8 +109,7 @@ class _Columns:
         self._pairs: list[tuple[int, int]] = []  # number from 1, opening
         self._games: list[GameRecord] = []
         self._ranks: tuple[list[Bytes], list[Bytes]] = [], []  # of openings, of games
-        self._evaluations: list[Bytes] = []
-        self._draws: list[Bytes] = []
+        self._black_first: list[bool] = []  # whether Black makes the first move of the players
         self._line = np.zeros(2, POSITION)
         self._room = np.empty(MAX_MOVES, np.uint16)
 
@@ -126,10 +125,7 @@ class _Columns:
                 self._openings[opening] = len(self._openings)
                 self._ranks[0].append(ranks[:plies])
             self._ranks[1].append(ranks[plies:])
-            of_white = 1.0 if (plies + int(start.black)) % 2 == 0 else -1.0
-            signs = np.resize([of_white, -of_white], len(game.moves))
-            self._evaluations.append(_differences(signs * game.q))
-            self._draws.append(_differences(np.array(game.d)))
+            self._black_first.append((plies + int(start.black)) % 2 == 1)
             self._games.append(game)
         self._pairs.append((pair.number + 1, self._openings[opening]))
 
@@ -155,9 +151,19 @@ class _Columns:
 
     def columns(self) -> Iterator[bytes]:
         """The columns, in their order."""
-        draws = self._draws if any(map(np.any, self._draws)) else []
-        for column in (*self._ranks, self._evaluations, draws):
-            yield b"".join(array.tobytes() for array in column)
+        for ranks in self._ranks:
+            yield b"".join(array.tobytes() for array in ranks)
+        lengths = np.array([len(game.moves) for game in self._games], np.int64)
+        begins = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        plies = np.arange(len(begins)) - begins
+        black = (plies + np.repeat(np.array(self._black_first, np.int64), lengths)) % 2 == 1
+        q, d = (
+            np.fromiter(itertools.chain.from_iterable(values), np.float64, len(plies))
+            for values in ((game.q for game in self._games), (game.d for game in self._games))
+        )
+        yield _differences(np.where(black, -q, q), plies)
+        if d.any():
+            yield _differences(d, plies)
 
     def _start(self, opening: Opening, where: str) -> Position:
         if opening.fen not in self._starts:
@@ -186,16 +192,25 @@ def _steps(values: Sequence[int]) -> list[int]:
     return [value - before for before, value in itertools.pairwise([0, *values])]
 
 
-def hundredths(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Values as the page keeps and shows them: whole hundredths, halves to the even one."""
-    return np.rint(np.multiply(values, 100)).astype(np.int64)
+def hundredths(value: float) -> int:
+    """A value as the page keeps and shows it: whole hundredths, as ``f"{value:.2f}"`` has them."""
+    return round(100 * round(value, 2))
 
 
-def _differences(values: npt.NDArray[np.float64]) -> Bytes:
-    """Hundredths, each as its difference modulo 256 from the one two plies before."""
-    rounded = hundredths(values)
+def all_hundredths(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """``hundredths`` of every value of an array."""
+    rounded = np.rint(values * 100)
+    # The product may be half way where the value itself is not: 0.995 is a little less.
+    close = np.abs(np.abs(values * 100 - rounded) - 0.5) < 1e-6
+    rounded[close] = [hundredths(value) for value in values[close].tolist()]
+    return rounded.astype(np.int64)
+
+
+def _differences(values: npt.NDArray[np.float64], plies: npt.NDArray[np.int64]) -> bytes:
+    """Hundredths, each as its difference modulo 256 from the one two plies before in its game."""
+    rounded = all_hundredths(values)
     before = np.concatenate(([0, 0], rounded))[: len(rounded)]
-    return (rounded - before).astype(np.uint8)
+    return (rounded - np.where(plies < 2, 0, before)).astype(np.uint8).tobytes()
 
 
 def _note(game: GameRecord) -> str:

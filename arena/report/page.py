@@ -59,7 +59,7 @@ def page(run: Run, summary: Summary) -> str:
         baseline=heading.baseline,
         conditions=heading.conditions,
         date=summary["date"],
-        outcome=outcome_word(summary),
+        title=_title(summary),
         verdict=verdict_sentence(heading, run.judgement, run.doubts),
         figures=key_figures(summary),
         block="\n".join(block_of(run)),
@@ -72,13 +72,17 @@ def page(run: Run, summary: Summary) -> str:
     )
 
 
-def outcome_word(summary: Summary) -> str:
-    """Return the outcome in a word or two, for who reads no sentence."""
+def _title(summary: Summary) -> str:
+    """Return the outcome in a few words, for who reads no sentence."""
     if summary["doubts"]:
-        return "no verdict"
+        return "No verdict"
     if summary["state"] == "unfinished":
-        return "unfinished"
-    return summary["verdict"] if summary["sprt"] is not None else "no test"
+        return "No verdict yet"
+    if summary["sprt"] is None:
+        return "Result, without a test"
+    return {"promote": "Verdict: promote", "keep": "Verdict: keep the baseline"}.get(
+        summary["verdict"], "Verdict: undecided"
+    )
 
 
 def key_figures(summary: Summary) -> list[Figure]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from arena.config import SearchParams
 from arena.match_file import EngineIdentity, MatchIdentity, NetIdentity, PlayerIdentity
 from arena.players import Limits
 from arena.report.block import counted, printable
 
 
 def effort(identity: MatchIdentity, player: PlayerIdentity) -> str:
-    """How long a player thinks: "100 visits", "5,000 nodes", "depth 8", "10+0.1 s a game"."""
+    """How long a player thinks: "100 visits", "values only", "5,000 nodes", "tc 10+0.1"."""
     words = []
     if isinstance(player, NetIdentity):
-        words.append(counted(identity.search_of(player).visits, "visit"))
+        words.append(effort_of_search(identity.search_of(player)))
     words += _limits(player.limits)
     return " or ".join(words)
+
+
+def effort_of_search(search: SearchParams) -> str:
+    """How long a net thinks that has no clock; in the value-only mode visits mean nothing."""
+    return "values only" if search.mode == "value" else counted(search.visits, "visit")
 
 
 def _limits(limits: Limits) -> list[str]:
@@ -45,9 +51,10 @@ def tags(identity: MatchIdentity, player: PlayerIdentity) -> dict[str, str]:
     standard's TimeControl (PGN standard, 9.6.1).
     """
     limits = player.limits
-    values = {}
+    values: dict[str, str] = {}
     if isinstance(player, NetIdentity):
-        values["Visits"] = str(identity.search_of(player).visits)
+        search = identity.search_of(player)
+        values |= {"Mode": "value"} if search.mode == "value" else {"Visits": str(search.visits)}
     if isinstance(player, EngineIdentity):
         values["Engine"] = player.id
     if settings := own_settings(player):

@@ -83,7 +83,7 @@ def _card(one: DecidingPosition, pair: PairRecord, names: Mapping[str, str]) -> 
 
 def _signed(value: float) -> str:
     """An evaluation as the page writes all of them: "+0.35", "−0.02", "0.00"."""
-    rounded = int(hundredths(value))
+    rounded = hundredths(value)
     return f"{rounded / 100:+.2f}".replace("-", "−") if rounded else "0.00"
 
 

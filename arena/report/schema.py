@@ -18,6 +18,29 @@ MINOR = 1
 State = Literal["decided", "limit", "unfinished"]
 
 
+class IngredientSummary(TypedDict):
+    """A snapshot that has a share in an averaged net."""
+
+    name: str  # its file's, without .pb.gz
+    training_steps: int | None  # that its file tells of
+    weight: float  # its share, in [0, 1]; all add up to 1
+    loss: float | None  # policy and value loss, in nats
+
+
+class SwaSummary(TypedDict):
+    """How a net came about that ``swa build`` made, as its manifest says."""
+
+    ingredients: list[IngredientSummary]  # in the order given, without those of no weight
+    rule: str  # "mean", "ema decay 0.9 start first"
+    refresh: str  # of batch norm: "exact", "averaged" (none), "none" (the net has none), ...
+    refresh_positions: int  # whose statistics batch norm now has
+    losses_on: str | None  # "held-out" or "refresh" positions; null: no losses were measured
+    losses_positions: int  # of all the losses here
+    raw_loss: float | None  # policy and value, in nats, of the ingredient that was trained longest
+    stale_loss: float | None  # of the average before batch norm was refreshed
+    refreshed_loss: float | None  # of the net itself
+
+
 class NetSummary(TypedDict):
     """One of the two players; what only a net's file tells is null where no session noted it.
 
@@ -30,6 +53,9 @@ class NetSummary(TypedDict):
     file: str | None  # its name, without the folder
     architecture: str | None  # "6x64 SE 8 relu, convolution policy, wdl value"
     training_steps: int | None  # that its file tells of
+    bytes: int | None  # of the file
+    heads: str | None  # "policy by convolution (64 channels), value as ..."
+    swa: SwaSummary | None  # null, too, for a net without a manifest
     engine: NotRequired[str]  # what a UCI engine calls itself; a net has none
     settings: NotRequired[dict[str, str]]  # its own: {"visits": "200"}, {"option.Hash": "16"}
     effort: NotRequired[str]  # "100 visits", "5,000 nodes"
@@ -228,7 +254,11 @@ class DivergencePoint(TypedDict):
 
 
 class OpinionPoint(TypedDict):
-    """What both nets say without search of the positions of a sample, from some ply on."""
+    """What both nets say without search of a sample of the match's positions, by ply.
+
+    A ply is that of the move to be made, from 1, in the whole game, the opening included. A policy
+    is the softmax of the net's logits over the legal moves.
+    """
 
     plies_from: int  # of the whole game, from 1: of the move to be made
     plies_to: int  # inclusive
@@ -236,6 +266,13 @@ class OpinionPoint(TypedDict):
     kl: float  # mean of KL(baseline's policy || candidate's), in nats
     top_differs: float  # share of positions in which their first choices differ, in [0, 1]
     value_difference: float  # mean of |q - q|, in [0, 2]
+
+
+class OpinionsSummary(TypedDict):
+    """How both nets were asked about positions; what they said is in the curves."""
+
+    pairs: int  # that counted then; fewer than now where the match has gone on
+    evaluator: str  # "winograd (float32 on a CPU)"
 
 
 class Opinion(TypedDict):
@@ -324,6 +361,7 @@ class Summary(TypedDict):
     opening_bias: float | None  # root mean square, in Elo
     llr: float | None  # of the test, in nats, even where it is certified; null without a test
     llr_bounds: list[float] | None  # [keep at or below, promote at or above], in nats
+    overshoot_bounds: list[float] | None  # as they stand, of a test by "overshoot"; else null
     sprt: SprtSummary | None  # the test; null without one
     certified: CertifiedSummary | None  # null where the test is another one
     homogeneity: HomogeneitySummary | None  # of the sessions, where there are several
@@ -337,10 +375,12 @@ class Summary(TypedDict):
     openings: OpeningsSummary  # where the pairs started from
     versions: dict[str, str]  # of Python and the libraries, in the last session
     device: str | None  # of all sessions that played: "cpu (...), then cuda:0 (...)"
+    parallel: int | None  # games in flight, in the last session
     evaluator: str | None  # of all sessions that played: "torch (...), then winograd (...)"
     command: list[str] | None  # of the last session, word by word
     date: str | None  # ISO, on which the match began
     sessions: int  # how often the match was started
     parts: list[str]  # "2/3": what was played apart, on machines of their own
     throughput: dict[str, float | None]  # seconds, pairs and rates of all sessions that ended
+    opinions: OpinionsSummary | None  # null where the nets were not asked
     curves: Curves  # what pictures show

@@ -23,7 +23,9 @@ from arena.report.adjudication import adjudication_summary
 from arena.report.curves import curves_of
 from arena.report.files import atomic_writer
 from arena.report.headline import anytime, headline
+from arena.report.nets import swa_summary
 from arena.report.openings import best_and_worst, opening_scores, opening_text, white_points
+from arena.report.opinions import NOT_ASKED, Kept, opinions_summary, read_opinions, with_opinions
 from arena.report.players import effort
 from arena.report.schema import (
     FORMAT,
@@ -69,6 +71,7 @@ class Run:
     judgement: Judgement
     sessions: Sequence[Session]
     faults: Faults = field(default_factory=Faults)
+    opinions: Kept = NOT_ASKED
 
     @property
     def doubts(self) -> list[str]:
@@ -126,8 +129,13 @@ def read_run(folder: Path) -> Run:
     judgement = judge(in_issue_order(results), identity.sprt, identity.pairs, raised=raised)
     order = [pair.number for pair in written]
     run = Run(folder, identity, pairs, order, judgement, read_sessions(folder))
-    games = [game for pair in run.counted for game in pair.games]
-    return replace(run, faults=faults_of(games, read_void(folder)))
+    counted = run.counted
+    games = [game for pair in counted for game in pair.games]
+    return replace(
+        run,
+        faults=faults_of(games, read_void(folder)),
+        opinions=read_opinions(folder, identity, counted),
+    )
 
 
 def summarize(run: Run) -> Summary:
@@ -173,6 +181,7 @@ def summarize(run: Run) -> Summary:
         opening_bias=rms_opening_bias(counts),
         llr=judgement.llr,
         llr_bounds=None if sprt is None else list(sprt.bounds),
+        overshoot_bounds=_overshoot_bounds(judgement),
         sprt=None if sprt is None else _sprt(sprt),
         certified=_certified(judgement),
         homogeneity=_homogeneity(run),
@@ -186,13 +195,15 @@ def summarize(run: Run) -> Summary:
         openings=_openings(run),
         versions=dict(last.versions) if last else {},
         device=", then ".join(devices_of(run.sessions)) or None,
+        parallel=last.parallel if last else None,
         evaluator=", then ".join(evaluators_of(run.sessions)) or None,
         command=list(last.command) if last else None,
         date=run.sessions[0].started[:10] if run.sessions else None,
         sessions=len(run.sessions),
         parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
-        curves=curves_of(identity, run.counted, run.sessions),
+        opinions=opinions_summary(run.opinions.document),
+        curves=with_opinions(curves_of(identity, run.counted, run.sessions), run.opinions.document),
     )
 
 
@@ -219,6 +230,9 @@ def _nets(run: Run) -> list[NetSummary]:
             file=file.file if file else None,
             architecture=file.architecture if file else None,
             training_steps=file.training_steps if file else None,
+            bytes=file.bytes if file else None,
+            heads=file.heads if file else None,
+            swa=swa_summary(file.swa) if file else None,
         )
         if isinstance(net, EngineIdentity):
             known["file"], known["engine"] = net.file, net.id
@@ -254,6 +268,11 @@ def _sprt(sprt: Sprt) -> SprtSummary:
         model=sprt.model.value,
         method=sprt.method.value,
     )
+
+
+def _overshoot_bounds(judgement: Judgement) -> list[float] | None:
+    progress = judgement.progress
+    return list(progress.bounds) if progress and progress.overshoot else None
 
 
 def _headline(judgement: Judgement) -> HeadlineSummary | None:
@@ -372,8 +391,11 @@ def _opening_result(pair: PairRecord) -> OpeningResult:
 
 
 def _evaluations(sessions: Sequence[Session]) -> int:
-    """All evaluations of a match; 0 where a session left no figures."""
-    counts = [session.pace.evaluations for session in sessions]
+    """All evaluations of a match, as its games count them: whoever answered, a net or its cache.
+
+    0 where a session left no figures.
+    """
+    counts = [session.pace.evaluations + session.pace.cache_hits for session in sessions]
     return sum(counts) if all(counts) else 0
 
 

@@ -12,7 +12,7 @@ from arena.judgement import Judgement
 from arena.match_file import MatchIdentity
 from arena.report.block import Heading, counted, plain, printable, results_block
 from arena.report.headline import WORDS, headline, headline_lines, interval
-from arena.report.players import efforts
+from arena.report.players import effort_of_search, efforts
 from arena.stats.sprt import Method, Sprt, Verdict
 
 
@@ -24,7 +24,7 @@ def heading_of(identity: MatchIdentity) -> Heading:
 
 def conditions_of(identity: MatchIdentity) -> str:
     """Return the conditions that are not one player's own."""
-    return _conditions(identity, counted(identity.search.visits, "visit"))
+    return _conditions(identity, effort_of_search(identity.search))
 
 
 def _conditions(identity: MatchIdentity, effort: str) -> str:

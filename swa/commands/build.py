@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swa.command_line import whole_number
-from swa.commands.build_output import as_json, lines_of, rebuilt_as_json, sameness
+from swa.commands.build_output import (
+    as_json,
+    lines_of,
+    page_lines,
+    rebuilt_as_json,
+    sameness,
+)
 from swa.commands.output import (
     add_file_flags,
     add_output_flags,
     add_rules,
+    note,
     saved_lines,
     take_nets,
     write_json,
@@ -24,7 +31,7 @@ from swa.commands.output import (
 )
 
 if TYPE_CHECKING:
-    from swa.build import Step
+    from swa.build import Built, Step
 
 EXAMPLES = """\
 examples:
@@ -53,8 +60,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="several nets into one that plays: average, refresh batch norm, check",
         description="Average snapshots of one run, compute the means and variances of batch norms "
         "anew from training records, exactly, check that the net is none the worse for it, and "
-        "write it with a manifest (OUT.json) of all that went in. Snapshots of different runs, and "
-        "a net that is worse than the worst of them, are refused.",
+        "write it with a manifest (OUT.json) of all that went in and a page of pictures "
+        "(OUT.html). Snapshots of different runs, and a net that is worse than the worst of them, "
+        "are refused.",
         epilog=EXAMPLES,
     )
     parser.add_argument(
@@ -174,10 +182,11 @@ def execute(arguments: argparse.Namespace) -> int:
     config = replace(config, nets=take_nets(config.nets))
     with _progress(config.progress) as notify:
         built = build(config, command=command, config_file=arguments.config, notify=notify)
+    page = _save_page(built)
     if arguments.json:
-        write_json(as_json(built))
+        write_json(as_json(built, page))
     else:
-        write_text(lines_of(built))
+        write_text([*lines_of(built), *page_lines(page)])
     return 0
 
 
@@ -214,11 +223,26 @@ def _rebuild(arguments: argparse.Namespace, given: dict[str, Any], command: list
             notify=notify,
             **given,
         )
+    page = _save_page(rebuilt.built)
     if arguments.json:
-        write_json(rebuilt_as_json(rebuilt))
+        write_json(rebuilt_as_json(rebuilt, page))
     else:
-        write_text([*saved_lines(rebuilt.built.saved), *sameness(rebuilt)])
+        write_text([*saved_lines(rebuilt.built.saved), *page_lines(page), *sameness(rebuilt)])
     return 0
+
+
+def _save_page(built: Built) -> Path | None:
+    """Write the page beside the net, which is safe by now; where that fails, say so."""
+    from swa.build_page import page_of, save_page
+
+    path = page_of(built.manifest_path)
+    try:
+        save_page(built.manifest, path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        note(f"note: the net is written, its page is not: {path}: {reason}")
+        return None
+    return path
 
 
 @contextmanager

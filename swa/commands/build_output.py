@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swa.commands.eval_output import note_on_games
@@ -18,12 +19,13 @@ LAYERS_SHOWN = 5
 # --- for scripts ---
 
 
-def as_json(built: Built) -> dict[str, Any]:
+def as_json(built: Built, page: Path | None = None) -> dict[str, Any]:
     """What ``swa build --json`` says: ``saved_as_json``, ``manifest`` and all that stands in it.
 
-    ``manifest`` is the path of the manifest, whose keys (``swa.manifest.Manifest``) follow but for
-    ``output``: ``format``, ``command``, ``ingredients``, ``rule``, ``data`` (with the number of
-    files in place of their lists), ``refresh``, ``checks``, ``losses``, ``versions``.
+    ``page`` is the path of the page of pictures, null where it could not be written; ``manifest``
+    that of the manifest, whose keys (``swa.manifest.Manifest``) follow but for ``output``:
+    ``format``, ``command``, ``ingredients``, ``rule``, ``data`` (with the number of files in place
+    of their lists), ``refresh``, ``checks``, ``losses``, ``versions``.
     """
     from dataclasses import asdict
 
@@ -31,15 +33,16 @@ def as_json(built: Built) -> dict[str, Any]:
     del document["output"]
     for files in ("files", "eval_files"):
         document["data"][files] = len(document["data"][files])
-    return saved_as_json(built.saved) | {"manifest": str(built.manifest_path)} | document
+    paths = {"manifest": str(built.manifest_path), "page": str(page) if page else None}
+    return saved_as_json(built.saved) | paths | document
 
 
-def rebuilt_as_json(rebuilt: Rebuilt) -> dict[str, Any]:
+def rebuilt_as_json(rebuilt: Rebuilt, page: Path | None = None) -> dict[str, Any]:
     """What it says with ``--from-manifest``: ``as_json``, and how the nets compare.
 
     ``same_bytes``, ``same_net`` (unpacked), ``versions_differ`` {library: [then, now]}.
     """
-    return as_json(rebuilt.built) | {
+    return as_json(rebuilt.built, page) | {
         "same_bytes": rebuilt.same_bytes,
         "same_net": rebuilt.same_net,
         "versions_differ": {name: list(pair) for name, pair in rebuilt.versions.items()},
@@ -59,6 +62,11 @@ def lines_of(built: Built) -> list[str]:
     for check, reason in manifest.checks.failed.items():
         lines.append(f"FORCED in spite of a failed check ({check}): {reason}")
     return [*lines, *saved_lines(built.saved), f"manifest {built.manifest_path}"]
+
+
+def page_lines(page: Path | None) -> list[str]:
+    """Where the pictures are."""
+    return [f"pictures {page}"] if page else []
 
 
 def _ingredient_lines(manifest: Manifest) -> list[str]:

@@ -7,18 +7,21 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swa.command_line import INTERRUPTED
-from swa.commands.output import add_output_flags, write_json, write_text
+from swa.commands.output import add_output_flags, note, write_json, write_text
 from swa.commands.train_output import Teller, as_json, lines_of
 
 if TYPE_CHECKING:
     from types import FrameType
 
-PLOT = "training.png"
+    from swa.train_config import TrainConfig
+
+PLOT, PAGE = "training.png", "training.html"
+"""In the folder of a run: what it looks like, and the same with its numbers."""
 
 EXAMPLES = """\
 a configuration, NAME.toml; what is not said is as in lczero-training:
@@ -111,8 +114,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from swa.run_data import FileData
     from swa.train_config import read_config
     from swa.training import train
-    from swa.training_log import METRICS, TrainingLog, TrainingLogError
-    from swa.training_plot import save_training_plot
+    from swa.training_log import TrainingLog
 
     config = read_config(arguments.config)
     text = arguments.config.read_text(encoding="utf-8")
@@ -127,8 +129,7 @@ def execute(arguments: argparse.Namespace) -> int:
             should_stop=stop.is_set,
         )
     teller.end()
-    with suppress(TrainingLogError):  # interrupted before there was anything to draw
-        save_training_plot(config.output / METRICS, config.output / PLOT, config.name)
+    _save_pictures(config, trained.step)
     if arguments.json:
         write_json(as_json(config, trained))
     else:
@@ -139,6 +140,22 @@ def execute(arguments: argparse.Namespace) -> int:
         f"interrupted after step {trained.step:,}; to go on: swa train {arguments.config}\n"
     )
     return INTERRUPTED
+
+
+def _save_pictures(config: TrainConfig, step: int) -> None:
+    """Draw the run up to a step; nothing that is wrong with that harms the nets."""
+    from swa.training_log import METRICS, TrainingLogError
+    from swa.training_plot import marks_of, save_training_page, save_training_plot
+
+    folder, marks = config.output, marks_of(config, step)
+    try:
+        save_training_plot(folder / METRICS, folder / PLOT, config.name, marks)
+        save_training_page(folder / METRICS, folder / PAGE, config.name, marks)
+    except TrainingLogError:  # interrupted before there was anything to draw
+        pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        note(f"note: the nets are safe, the pictures are not written: {error.filename}: {reason}")
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def played(
     *,
     reported: bool = True,
 ) -> Path:
-    """A run folder, played on a day from 10 to 12, with summary.json and an empty report."""
+    """A run folder, played on a day from 10 to 12, with summary.json and a stand-in report."""
     run_folder(folder, of, records(points))
     if day is not None:
         session = Session(f"{day}T10:00:00+00:00", ("arena",), {}, "cpu", 1)

@@ -15,6 +15,7 @@ from arena.game import GameRecord, GameTask, Opening, PairRecord, Result, Termin
 from arena.lane import Throughput
 from arena.ledger import Ledger
 from arena.match_file import BookIdentity, MatchIdentity, NetIdentity
+from arena.stand_ins import UniformEvaluator
 from arena.stats.sprt import Sprt
 from swa.spec import InputFormat
 
@@ -129,6 +130,7 @@ class ScriptedSearch:
 
 class ScriptedSpec(str):
     input_format = InputFormat.CLASSICAL_112_PLANE
+    heads = "policy and value by script"
 
 
 def scripted_net(path: Path) -> SimpleNamespace:
@@ -149,6 +151,6 @@ def scripted_choice(spec: object, *settings: object) -> Choice:
     return Choice("winograd", "cpu", "by script")
 
 
-class ScriptedEvaluator:
+class ScriptedEvaluator(UniformEvaluator):
     def __init__(self, net: object, choice: Choice, dtype: str):
         pass

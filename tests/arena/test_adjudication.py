@@ -105,6 +105,22 @@ def test_level_is_within_the_score_and_any_other_one_begins_the_row_anew() -> No
     assert ruling(rule, views([20, -20, 21, 0, 0, 0, 0])) == (7, DRAWN)
 
 
+def test_a_move_without_a_score_breaks_every_row() -> None:
+    """cutechess's addEval: what a player does not say it has not agreed to."""
+
+    def seen(scores: Sequence[float | None]) -> Iterator[MovedGame]:
+        for score, view in zip(scores, views([s or 0.0 for s in scores]), strict=True):
+            yield view._replace(scored=score is not None)
+
+    level = draw(movenumber=0, movecount=2, score=20)
+    assert ruling(level, seen([0, None] * 50)) is None
+    assert ruling(level, seen([0, 0, 0, None, 0, 0, 0, 0])) == (8, DRAWN)
+    lost = resign(movecount=2, score=600)
+    assert ruling(lost, seen([-700, 0, None, 0, -700, 0])) is None
+    agreed = resign(movecount=2, score=600, twosided=True)
+    assert ruling(agreed, seen([-700, 700, -700, None, -700, 700])) is None
+
+
 def test_a_capture_begins_the_row_anew_and_counts_itself() -> None:
     """fastchess's DrawTracker: the row is cleared, then the move is counted."""
     rule = draw(movenumber=0, movecount=2)

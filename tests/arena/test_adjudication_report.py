@@ -19,6 +19,7 @@ from arena.game import GameRecord, PairRecord, PlayedOn, Result, Termination
 from arena.referee import check_pair
 from arena.report.adjudication import adjudication_summary, conditions
 from arena.report.folder import write_reports
+from arena.sessions import Pace, Session, now, session_ended, session_started
 from arena.stats.proportion import proportion_interval
 
 RULES = AdjudicationRules(resign=ResignRule(), draw=DrawRule(), audit=0.25)
@@ -171,6 +172,20 @@ def test_files_of_a_run_with_rules(tmp_path: Path) -> None:
     assert second is not None
     assert [move.uci() for move in second.mainline_moves()][2:] == REPETITION
     assert "played on" not in list(second.mainline())[-1].comment
+
+
+def test_saved_are_shares_of_what_was_evaluated_by_nets_and_by_caches(tmp_path: Path) -> None:
+    match = replace(identity(pairs=3, sprt=None), adjudication=RULES)
+    folder = run_folder(tmp_path / "run", match, pairs())
+    session_started(folder, Session(now(), ("arena", "run"), {}, "cpu", 1))
+    session_ended(folder, Pace(1.0, 3, evaluations=700, cache_hits=300))
+
+    _, summary = write_reports(folder)
+    assert summary["adjudication"] is not None
+    games = [one for record in pairs() for one in record.games]
+    expected = adjudication_summary(RULES, games, evaluations=1000)
+    assert expected is not None
+    assert summary["adjudication"]["evaluations"] == expected["evaluations"]
 
 
 def test_a_run_without_audits_says_so(tmp_path: Path) -> None:

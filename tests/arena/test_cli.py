@@ -209,13 +209,16 @@ def test_run_plays_reports_and_says_so(match, tmp_path, capsys):
         "openings.csv",
         "summary.json",
         "games.pgn",
+        "opinions.json",
         "report.md",
+        "report.html",
+        "pictures",
     }
     lines = captured.out.splitlines()
     assert lines[1] == "Results of swa vs raw (100 visits, float32, book.pgn):"
     assert lines[4] == "Games: 12, Wins: 6, Losses: 0, Draws: 6, Points: 9.0 (75.00 %)"
     assert lines[-2].startswith("swa against raw: Elo 190.85 [-")
-    assert lines[-1] == "Report: reports/swa-vs-raw-1/report.md"
+    assert lines[-1] == "Report: reports/swa-vs-raw-1/report.md, reports/swa-vs-raw-1/report.html"
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["command"] == ["arena", *match]
     assert summary["throughput"]["evaluations_per_second"] > 0

@@ -31,7 +31,7 @@ def test_who_has_a_clock() -> None:
     assert Clock.start(Limits(nodes=5)) is None
     per_move = Clock.start(Limits(st=2.0))
     assert per_move is not None
-    assert (per_move.left, per_move.budget, per_move.remaining) == (2.0, 2.0, None)
+    assert (per_move.left, per_move.budget, per_move.remaining) == (2.0, 1.9, None)
 
 
 def test_sudden_death_with_increment() -> None:
@@ -79,6 +79,16 @@ def test_a_net_that_keeps_to_its_budget_never_loses_on_time(start: Clock, moves:
     for _ in range(moves):
         assert 0.0 < now.budget < now.left
         now = after(now, now.budget)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "budget"), [(0.01, 0.009), (0.1, 0.09), (1.0, 0.9), (5.0, 4.9)]
+)
+def test_a_net_keeps_something_back_of_a_time_for_each_move(seconds: float, budget: float) -> None:
+    """It moves a little after its budget, never a little before."""
+    start = Clock.start(Limits(st=seconds))
+    assert start is not None
+    assert start.budget == pytest.approx(budget)
 
 
 @given(CONTROLS)

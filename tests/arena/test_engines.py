@@ -15,6 +15,8 @@ import chess.pgn
 import pytest
 
 from arena import engine_process, engines
+from arena.adjudication import JudgeOf, judges
+from arena.adjudication_rules import AdjudicationRules, DrawRule
 from arena.cli import main
 from arena.config import SearchParams
 from arena.engine_process import Heartbeat
@@ -58,6 +60,7 @@ def play(
     parallel: int = 4,
     patience: float = 20.0,
     most_plies: int = 60,
+    judge_of: JudgeOf | None = None,
 ) -> list[FinishedGame]:
     book = default_book()
     tasks = [
@@ -80,7 +83,7 @@ def play(
                 seated.append(Visitor(pool.name, pool, player.limits))
             else:
                 seated.append(player)
-        search = BatchedSearch(seated, parallel, lanes=2)
+        search = BatchedSearch(seated, parallel, lanes=2, judge_of=judge_of)
         lanes = [iter(tasks[lane :: search.lanes]) for lane in range(search.lanes)]
         finished = list(search.play(lanes))
     for game in finished:
@@ -118,6 +121,18 @@ def test_an_engine_plays_a_net_and_every_move_has_its_remark() -> None:
             else:
                 assert (remark.score, remark.depth, remark.clock) == ("", 0, None)
             assert 0 <= remark.seconds < 20
+
+
+def test_an_engine_that_says_no_score_agrees_to_no_draw() -> None:
+    """Its moves are not level for that, and 0.00 is not what it said."""
+    rules = AdjudicationRules(draw=DrawRule(movenumber=0, movecount=1, score=12_780), audit=0.0)
+    silent = [fake("says_no_score", name=name) for name in ("one", "other")]
+    talking = [fake("uci_engine", name=name) for name in ("one", "other")]
+    for game in play(*silent, most_plies=30, judge_of=judges(rules)):
+        assert game.record.termination is not Termination.DRAW_ADJUDICATION
+        assert {remark.score for remark in game.record.remarks} == {"?"}
+    for game in play(*talking, most_plies=30, judge_of=judges(rules)):
+        assert game.record.termination is Termination.DRAW_ADJUDICATION
 
 
 def test_games_of_engines_are_the_same_again() -> None:

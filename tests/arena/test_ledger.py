@@ -21,7 +21,7 @@ from scripted_games import NETS
 
 from arena.adjudication_rules import NO_RULES, AdjudicationRules, DrawRule, ResignRule
 from arena.config import SearchParams
-from arena.game import GameRecord, Opening, PairRecord, PlayedOn, Remark, Termination
+from arena.game import NO_SCORE, GameRecord, Opening, PairRecord, PlayedOn, Remark, Termination
 from arena.ledger import GAMES_FILE, Ledger, read_pairs
 from arena.ledger_line import decode_pair, encode_pair
 from arena.match_file import (
@@ -181,12 +181,12 @@ def test_what_a_game_does_not_have_has_no_key() -> None:
     game = pair(0).games[0]
     with_both = replace(
         game,
-        remarks=(Remark(depth=3), Remark(clock=1.5)),
+        remarks=(Remark(NO_SCORE, depth=3), Remark(clock=1.5)),
         played_on=PlayedOn(("a2a3",), "1-0", Termination.CHECKMATE, 5),
     )
     both = replace(pair(0), games=(with_both, pair(0).games[1]))
     first, second = json.loads(encode_pair(both))["games"]
-    assert first["remarks"] == {"depth": [3, 0], "clock": [None, 1.5]}
+    assert first["remarks"] == {"score": ["?", ""], "depth": [3, 0], "clock": [None, 1.5]}
     assert first["played_on"] == PLAYED_ON
     assert second.keys() == first.keys() - {"remarks", "played_on"}
 

@@ -381,7 +381,7 @@ def test_the_command_merges_and_reports(tmp_path: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr()
     assert shown.err == "16 pairs added; 16 of 16 are there.\n"
     assert "Games: 32" in shown.out
-    assert shown.out.endswith(f"Report: {out}/report.md\n")
+    assert shown.out.endswith(f"Report: {out}/report.md, {out}/report.html\n")
     whole = run_folder(tmp_path / "whole", identity(sprt=None), ALL)
     write_reports(whole)
     assert (out / "games.pgn").read_bytes() == (whole / "games.pgn").read_bytes()

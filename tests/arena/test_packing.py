@@ -16,7 +16,7 @@ from scripted_match import identity, pair, run_folder
 
 from arena.game import Opening, PairRecord, PlayedOn, Termination
 from arena.ledger import LedgerError
-from arena.report.packing import hundredths, packed_games
+from arena.report.packing import all_hundredths, hundredths, packed_games
 from arena.report.summary import read_run, summarize
 
 
@@ -168,4 +168,9 @@ def test_five_thousand_pairs_of_120_plies_take_less_than_three_megabytes(tmp_pat
 
 def test_values_are_rounded_as_python_writes_them():
     values = [place / 10_000 for place in range(-10_000, 10_001)]
-    assert (hundredths(values) / 100).tolist() == [float(f"{value:.2f}") for value in values]
+    assert (all_hundredths(np.array(values)) / 100).tolist() == [
+        float(f"{value:.2f}") for value in values
+    ]
+    assert [hundredths(value) / 100 for value in values[::7]] == [
+        float(f"{value:.2f}") for value in values[::7]
+    ]

@@ -248,6 +248,8 @@ def test_efforts_are_the_candidate_s_first() -> None:
     assert of(NET, swa) == "100 visits"
     assert of(NET, replace(swa, own=(("visits", 1),))) == "1 visit vs 100 visits"
     assert of(NET, ENGINE) == "5,000 nodes vs 100 visits"
+    values = replace(swa, own=(("mode", "value"),))
+    assert of(NET, values) == "values only vs 100 visits"
     timed = replace(ENGINE, limits=Limits(depth=9, tc=TimeControl(60, 0.6, 40)))
     assert of(replace(NET, limits=Limits(st=0.5)), timed) == (
         "depth 9 or tc 40/60+0.6 vs 100 visits or 0.5 s"
@@ -535,6 +537,22 @@ def test_the_same_clock_is_one_header(arena: list[str], stub: str) -> None:
     assert headers is not None
     assert headers["TimeControl"] == "10"
     assert "WhiteTimeControl" not in headers
+
+
+@pytest.mark.parametrize("rule", [["--draw", "drawn=0.9"], ["--resign", "lost=0.75"]])
+def test_rules_on_probabilities_want_an_engine_that_tells_them(
+    arena: list[str], stub: str, capsys: pytest.CaptureFixture[str], rule: list[str]
+) -> None:
+    words = [*arena, "--nets", "a.pb", "--engine", f"cmd={stub} name=it nodes=5"]
+    assert main([*words, *rule]) == 2
+    assert (
+        f"error: {' '.join(rule).partition('=')[0]}=: it does not tell" in capsys.readouterr().err
+    )
+    assert not Path("out").exists()
+    told = 'OPTIONS = (\n    "name UCI_ShowWDL type check default false",\n'
+    Path(stub).write_text(Path(stub).read_text().replace("OPTIONS = (\n", told))
+    assert main([*words[:-1], f"{words[-1]} option.UCI_ShowWDL=false", *rule]) == 2
+    assert main([*words, *rule]) == 0
 
 
 def test_an_engine_that_is_not_there_leaves_no_folder(

@@ -405,7 +405,11 @@ def test_report_shows_the_numbers_of_the_summary(folder):
     assert "| [0, 1, 2, 1, 1] |" in text
     assert "| white | 5 | 3 | 1 | 1 | 70.00 % |" in text
     assert "| checkmate | 6 | 60.00 % |" in text
-    assert "| candidate | swa | swa.pb.gz | 6x64 relu | 12,000 | `bbbbbbbbbbbbbbbb` |" in text
+    assert "| what | baseline | candidate |" in text
+    assert "| file | - | swa.pb.gz |" in text
+    assert "| net | - | 6x64 relu |" in text
+    assert "| training steps | - | 12,000 |" in text
+    assert "| sha256 | `aaaaaaaaaaaaaaaa` | `bbbbbbbbbbbbbbbb` |" in text
     assert "| command | arena run --nets 'my raw.pb' swa.pb |" in text
     assert "lc0's defaults |" in text
 
@@ -430,8 +434,8 @@ def test_hostile_names_cannot_break_the_report(tmp_path):
         assert not re.search(r"(?<!\\)\]\(http", part)
         assert "@user" not in part
     assert len(block.strip().splitlines()) == 11
-    rows = [line for line in text.splitlines() if line.startswith("| baseline")]
-    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 7
+    rows = [line for line in text.splitlines() if line.startswith("| name")]
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 4
 
 
 def test_escaped_text_reads_as_it_was():

@@ -102,7 +102,7 @@ def test_moves_left_is_scaled_as_it_is_trained():
     import numpy as np
 
     from swa.metrics import huber
-    from swa.training_plot import _LOSSES
+    from swa.training_pictures import _LOSSES
 
     errors = np.array([0.5, 9.0, 10.0, 37.0])
     _, _, scale = event_names("validation/raw/moves_left_huber")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from swa.training_log import TrainingLogError
-from swa.training_plot import curves_of, nets_of, save_training_plot
+from swa.training_pictures import curves_of, nets_of
+from swa.training_plot import save_training_plot
 
 
 def write_run(path: Path, nets: tuple[str, ...] = ("raw", "swa", "ema"), steps: int = 10) -> Path:
@@ -67,7 +68,7 @@ def drawn(metrics: Path, monkeypatch) -> list[object]:
 
 def test_panels_show_raw_in_grey_and_averages_in_one_colour(tmp_path: Path, monkeypatch):
     panels = drawn(write_run(tmp_path / "metrics.jsonl"), monkeypatch)
-    titles = [axes.get_title() for axes in panels]
+    titles = [axes.get_title("left") for axes in panels]
     assert titles == [
         "policy loss (nats)",
         "value loss",  # of training alone
@@ -75,13 +76,13 @@ def test_panels_show_raw_in_grey_and_averages_in_one_colour(tmp_path: Path, monk
         "learning rate",
     ]  # none of moves left: its loss is 0 throughout
     lines = {line.get_label(): line for line in panels[0].lines}
-    assert list(lines) == ["raw, in training", "raw, held out", "swa, held out", "ema, held out"]
-    assert lines["raw, in training"].get_color() == lines["raw, held out"].get_color()
-    assert lines["swa, held out"].get_color() == lines["ema, held out"].get_color()
-    assert lines["swa, held out"].get_color() != lines["raw, held out"].get_color()
+    assert list(lines) == ["raw, in training", "raw", "swa", "ema"]
+    assert lines["raw, in training"].get_color() == lines["raw"].get_color()
+    assert lines["swa"].get_color() == lines["ema"].get_color()
+    assert lines["swa"].get_color() != lines["raw"].get_color()
     looks = {(line.get_marker(), line.get_linestyle()) for line in lines.values()}
     assert len(looks) == len(lines)
-    assert list(lines["ema, held out"].get_ydata()) == pytest.approx(
+    assert list(lines["ema"].get_ydata()) == pytest.approx(
         [3 - step / 10 - 0.02 for step in range(1, 11)]
     )
 

@@ -421,8 +421,7 @@
     if (index < 0) return;
     openGame(index, where);
     at("board").focus({preventScroll: true});
-    at("top").scrollIntoView({block: "nearest"});
-    at("board").scrollIntoView({block: "nearest"});
+    at("top").scrollIntoView({block: "start"});
   }
 
   /* Go where the page's address says: "#game-12-1-34", pair, game and moves made. */
