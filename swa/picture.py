@@ -61,6 +61,7 @@ STYLE: dict[Any, Any] = {
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # no ticks are above axes: where titles go need not be searched
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "axes.spines.top": False,
