@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from swa.bootstrap import FEW_GAMES
@@ -333,12 +333,11 @@ def _ratio_ticks(least: float, most: float) -> list[float]:
 
 
 def _places(layers: Sequence[LayerShift]) -> list[float]:
-    """Where layers stand; those of the heads have room for a word each."""
-    room, place, places = max(1.0, len(layers) / 18), -1.0, []
-    for layer in layers:
-        place += 1.0 if layer.name.startswith(("input.", "blocks.")) else room
-        places.append(place)
-    return places
+    """Where layers stand, from 0: all but those of blocks have room for a word each."""
+    room = max(1.0, len(layers) / 18)
+    in_block = [layer.name.startswith("blocks.") for layer in layers]
+    steps = (1.0 if one and other else room for one, other in pairwise(in_block))
+    return list(accumulate(steps, initial=0.0))
 
 
 def _name_layers(axes: Axes, layers: Sequence[LayerShift]) -> None:
