@@ -227,8 +227,7 @@ def test_a_sample_is_spread_distinct_and_decided_by_its_seed(
         assert set(chosen) == everything
     else:  # no share is left that another range could have taken
         assert len(places) == most
-    plies = [(min(part).ply, part) for part in ranges if part]
-    ends = [(min(p.ply for p in part), max(p.ply for p in part)) for _, part in plies]
+    ends = [(min(p.ply for p in part), max(p.ply for p in part)) for part in ranges]
     assert all(end < begin for (_, end), (begin, _) in pairwise(ends))
 
 
