@@ -34,14 +34,14 @@ class LayerSummary(TypedDict):
     """
 
     name: str  # "blocks.0.bn1"
-    channels: int
-    mean_shift_max: float
-    mean_shift_rms: float
-    variance_ratio_min: float
-    variance_ratio_median: float
-    variance_ratio_max: float
+    channels: int  # each with its mean and variance
+    mean_shift_max: float  # of the channel that moved most
+    mean_shift_rms: float  # root mean square over channels
+    variance_ratio_min: float  # of the channels, the least ratio
+    variance_ratio_median: float  # the median
+    variance_ratio_max: float  # the greatest
     dead_before: int  # channels without variance
-    dead_after: int
+    dead_after: int  # the same after the refresh
 
 
 class SwaSummary(TypedDict):
