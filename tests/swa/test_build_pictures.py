@@ -23,7 +23,7 @@ from swa.refresh_report import LayerShift
 
 SHIPPED = next((REPOSITORY / "nets").glob("*-swa-*.json"))
 
-HOSTILE = '"><script>alert(1)</script> $x_1$ \u2028'
+HOSTILE = '"><script>alert(1)</script> $x_1$ \u2028 \x00 \udce9'
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,9 @@ def test_names_cannot_break_the_page(manifest: Manifest) -> None:
     page = build_page(odd)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert "$x_1$" in page
+    assert r"$x_1$ \u2028 \x00 \udce9" in page
+    for picture in build_pictures(odd.losses, odd.refresh):
+        figure_of(picture)
 
 
 def test_pictures_have_the_pages_colours(manifest: Manifest) -> None:
