@@ -244,6 +244,12 @@ def test_a_page_that_cannot_be_written_is_a_note(
     assert _save_page(built) == page  # an older page is replaced
     assert page.read_bytes() == first
     assert [path.name for path in tmp_path.iterdir()] == [page.name]
+    odd = tuple(replace(one, mean_shift_max=1.7e308) for one in manifest.refresh.layers)
+    huge: Any = _Built(
+        replace(manifest, refresh=replace(manifest.refresh, layers=odd)), built.manifest_path
+    )
+    assert _save_page(huge) is None  # no axis goes so far
+    assert page.read_bytes() == first
 
 
 @pytest.mark.parametrize("width", WIDTHS)
