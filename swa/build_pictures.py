@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from swa.bootstrap import FEW_GAMES
 from swa.manifest import LossesRecord, LossRecord, RefreshRecord
-from swa.picture import BASELINE, CANDIDATE, LINE, PAPER, Picture
+from swa.picture import BASELINE, CANDIDATE, LINE, PAPER, Picture, printable
 from swa.refresh_report import LayerShift
 
 if TYPE_CHECKING:
@@ -371,6 +371,7 @@ def _part(layer: LayerShift) -> str:
 
 
 def _short(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= LONGEST_NAME else "..." + name[3 - LONGEST_NAME :]
 
 

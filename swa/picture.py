@@ -96,6 +96,14 @@ class Picture:
     size: tuple[float, float] = (5.2, 3.2)  # inches
 
 
+def printable(text: str) -> str:
+    """The text with what is no letter, as in paths that are not UTF-8, escaped as Python does."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def svg(picture: Picture) -> str:
     """Return an ``<svg>`` element for a page, as wide as its place there, in the page's colours.
 

@@ -23,7 +23,7 @@ from swa.refresh_report import LayerShift
 
 SHIPPED = next((REPOSITORY / "nets").glob("*-swa-*.json"))
 
-HOSTILE = '"><script>alert(1)</script> $x_1$ \u2028'
+HOSTILE = '"><script>alert(1)</script> $x_1$ \u2028 \x00 \udce9'
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,9 @@ def test_names_cannot_break_the_page(manifest: Manifest) -> None:
     page = build_page(odd)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert "$x_1$" in page
+    assert r"$x_1$ \u2028 \x00 \udce9" in page
+    for picture in build_pictures(odd.losses, odd.refresh):
+        figure_of(picture)
 
 
 def test_pictures_have_the_pages_colours(manifest: Manifest) -> None:
@@ -242,6 +244,12 @@ def test_a_page_that_cannot_be_written_is_a_note(
     assert _save_page(built) == page  # an older page is replaced
     assert page.read_bytes() == first
     assert [path.name for path in tmp_path.iterdir()] == [page.name]
+    odd = tuple(replace(one, mean_shift_max=1.7e308) for one in manifest.refresh.layers)
+    huge: Any = _Built(
+        replace(manifest, refresh=replace(manifest.refresh, layers=odd)), built.manifest_path
+    )
+    assert _save_page(huge) is None  # no axis goes so far
+    assert page.read_bytes() == first
 
 
 @pytest.mark.parametrize("width", WIDTHS)
