@@ -504,7 +504,8 @@ def test_a_net_plays_an_engine(
     assert "## Players" in report
     assert "(5,000 nodes vs 3 visits, float32, book.pgn)" in report
     assert "| it | 5,000 nodes; option.Hash 32 |" in report
-    assert "| candidate | it | stub | Stub 1.0 | - |" in report
+    assert "| name | a | it |" in report
+    assert "| engine | - | Stub 1.0 |" in report
     with open("out/games.pgn") as pgn:
         headers = chess.pgn.read_headers(pgn)
     assert headers is not None
