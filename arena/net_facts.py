@@ -10,7 +10,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # protobuf and numba take a second to import
@@ -29,6 +29,21 @@ class Ingredient:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """What the refresh changed of a batch norm: fields as ``swa.refresh_report.LayerShift`` has."""
+
+    name: str
+    channels: int
+    mean_shift_max: float
+    mean_shift_rms: float
+    variance_ratio_min: float
+    variance_ratio_median: float
+    variance_ratio_max: float
+    dead_before: int
+    dead_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class SwaFacts:
     """How a net came about that ``swa build`` made, by its manifest."""
 
@@ -40,6 +55,7 @@ class SwaFacts:
     losses_positions: int
     stale_loss: float | None  # of the average before batch norm was refreshed
     refreshed_loss: float | None  # of the net itself
+    layers: tuple[LayerFacts, ...] = ()  # from the input to the heads; none: nothing was refreshed
 
     @property
     def raw_loss(self) -> float | None:
@@ -92,6 +108,7 @@ def _facts(manifest: Manifest) -> SwaFacts:
         losses_positions=losses.positions if losses else 0,
         stale_loss=next(iter(of_role["averaged"]), None),
         refreshed_loss=next(iter(of_role["built"]), None),
+        layers=tuple(LayerFacts(**asdict(layer)) for layer in manifest.refresh.layers),
     )
 
 
@@ -118,9 +135,21 @@ def read_swa_facts(values: object) -> SwaFacts | None:
             losses_positions=_whole(values["losses_positions"]) or 0,
             stale_loss=_finite(values["stale_loss"]),
             refreshed_loss=_finite(values["refreshed_loss"]),
+            layers=tuple(map(_layer, values.get("layers", ()))),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _layer(values: Mapping[str, Any]) -> LayerFacts:
+    numbers = {
+        field.name: int(values[field.name]) if field.type == "int" else float(values[field.name])
+        for field in fields(LayerFacts)
+        if field.name != "name"
+    }
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError(f"{numbers} are no numbers")
+    return LayerFacts(name=str(values["name"]), **numbers)  # type: ignore[arg-type]
 
 
 def _whole(value: Any) -> int | None:

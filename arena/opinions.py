@@ -107,6 +107,7 @@ def sample(pairs: Sequence[PairRecord], seed: int, most: int = SAMPLE) -> list[l
     return [
         sorted(sorted(places, key=chance)[:share])
         for places, share in zip(ranges, shares, strict=True)
+        if share
     ]
 
 

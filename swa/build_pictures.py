@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from swa.bootstrap import FEW_GAMES
 from swa.manifest import LossesRecord, LossRecord, RefreshRecord
-from swa.picture import BASELINE, CANDIDATE, LINE, PAPER, Picture
+from swa.picture import BASELINE, CANDIDATE, LINE, PAPER, Picture, printable
 from swa.refresh_report import LayerShift
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _METRICS = {
     "policy_cross_entropy": "policy loss (nats)",
     "value_cross_entropy": "value loss (nats)",
     "value_mse": "value MSE",
+    "loss": "policy + value loss (nats)",  # where it is all that is known
 }
 
 _ROLES = ("ingredient", "averaged", "built")  # as rows, from the top
@@ -63,12 +64,13 @@ class _Point(NamedTuple):
 
 
 def _losses_picture(losses: LossesRecord, refresh: RefreshRecord, name: str) -> Picture:
-    rows = _rows(losses.nets)
-    metrics = _shown(losses)
+    rows, metrics = _rows(losses.nets), _shown(losses)
+    compared = any(net.built_minus_this for net in losses.nets)
     where = "held-out positions" if losses.on == "held-out" else "positions of the refresh itself"
+    of = f" of {_count(losses.games, 'game')}" if losses.games else ""
     caption = (
-        f"Losses on {losses.positions:,} {where} of {_count(losses.games, 'game')}; further left "
-        "is better. Grey squares are the nets that went in, "
+        f"Losses on {losses.positions:,} {where}{of}; further left is better. Grey squares are the "
+        "nets that went in, "
     )
     if any(net.role == "averaged" for net in losses.nets):
         caption += (
@@ -78,7 +80,7 @@ def _losses_picture(losses: LossesRecord, refresh: RefreshRecord, name: str) -> 
     else:
         caption += f"the circle is the net that was built ({_built_words(refresh)}). "
     caption += "The thin line is the built net's loss"
-    if losses.games > 1:
+    if compared:
         caption += ", bars are 95 % intervals of the difference to it"
         if losses.games < FEW_GAMES:
             caption += f" ({losses.games} games are few: they come out too narrow)"
@@ -87,16 +89,9 @@ def _losses_picture(losses: LossesRecord, refresh: RefreshRecord, name: str) -> 
         name=name,
         title="Losses of what went in, of the stale average and of the net built",
         caption=caption,
-        header=[
-            "net",
-            *(
-                heading
-                for metric in metrics
-                for heading in (_METRICS[metric], "above the built net, 95 % interval")
-            ),
-        ],
+        header=["net", *(cell for metric in metrics for cell in _heads(metric, compared))],
         rows=[
-            [label, *(cell for metric in metrics for cell in _cells(net, metric, losses.nets))]
+            [label, *(cell for metric in metrics for cell in _cells(net, metric, compared))]
             for label, nets in _rows(losses.nets, len(losses.nets))
             for net in nets
         ],
@@ -145,8 +140,14 @@ def _point(net: LossRecord, metric: str, nets: Sequence[LossRecord]) -> _Point:
     return _Point(value, built - high, built - low)
 
 
-def _cells(net: LossRecord, metric: str, nets: Sequence[LossRecord]) -> list[str]:
+def _heads(metric: str, compared: bool) -> list[str]:
+    return [_METRICS[metric], *(["above the built net, 95 % interval"] if compared else [])]
+
+
+def _cells(net: LossRecord, metric: str, compared: bool) -> list[str]:
     value = f"{net.metrics[metric]:.4f}"
+    if not compared:
+        return [value]
     middle, low, high = net.built_minus_this.get(metric) or (None, None, None)
     if middle is None:
         return [value, "" if net.role == "built" else "not known"]
@@ -332,12 +333,11 @@ def _ratio_ticks(least: float, most: float) -> list[float]:
 
 
 def _places(layers: Sequence[LayerShift]) -> list[float]:
-    """Where layers stand; those of the heads have room for a word each."""
-    room, place, places = max(1.0, len(layers) / 18), -1.0, []
-    for layer in layers:
-        place += 1.0 if layer.name.startswith(("input.", "blocks.")) else room
-        places.append(place)
-    return places
+    """Where layers stand, from 0: all but those of blocks have room for a word each."""
+    room = max(1.0, len(layers) / 18)
+    in_block = [layer.name.startswith("blocks.") for layer in layers]
+    steps = (1.0 if one and other else room for one, other in pairwise(in_block))
+    return list(accumulate(steps, initial=0.0))
 
 
 def _name_layers(axes: Axes, layers: Sequence[LayerShift]) -> None:
@@ -371,6 +371,7 @@ def _part(layer: LayerShift) -> str:
 
 
 def _short(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= LONGEST_NAME else "..." + name[3 - LONGEST_NAME :]
 
 

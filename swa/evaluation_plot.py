@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from swa.evaluation import OUTCOMES, Evaluation, NetEvaluation
 from swa.files import write_whole
-from swa.picture import BASELINE, CANDIDATE, INK, STYLE
+from swa.picture import BASELINE, CANDIDATE, INK, STYLE, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,8 @@ def _draw(figure: Figure, evaluation: Evaluation, names: Sequence[str]) -> None:
 
 
 def short_name(name: str) -> str:
-    """A name that leaves room for the rest."""
+    """A name that leaves room for the rest, without what no font has."""
+    name = printable(name)
     return name if len(name) <= LONGEST_NAME else "..." + name[3 - LONGEST_NAME :]
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from swa.files import write_whole
-from swa.picture import BASELINE, CANDIDATE, DARK, INK, LINE, MUTED, PAPER, Picture, svg
+from swa.picture import BASELINE, CANDIDATE, DARK, INK, LINE, MUTED, PAPER, Picture, printable, svg
 
 MARK = '<meta name="generator" content="swa">'
 """In every page, near its beginning: only such a file is replaced."""
@@ -80,10 +80,12 @@ _PAGE = """\
 <summary>The numbers</summary>
 <div class="scroll" role="region" aria-label="{{ picture.title }}" tabindex="0">
 <table>
-<thead><tr>{% for cell in picture.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<thead>
+<tr>{% for cell in picture.header %}<th scope="col">{{ cell|printable }}</th>{% endfor %}</tr>
+</thead>
 <tbody>
 {% for row in picture.rows %}
-<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+<tr>{% for cell in row %}<td>{{ cell|printable }}</td>{% endfor %}</tr>
 {% endfor %}
 </tbody>
 </table>
@@ -100,13 +102,14 @@ _PAGE = """\
 def page(title: str, lines: Sequence[str], pictures: Sequence[Picture]) -> str:
     """The page: a heading, a paragraph for each of ``lines``, pictures with their tables."""
     environment = Environment(autoescape=True, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters["printable"] = printable
     digest = hashlib.sha256(_STYLE.encode()).digest()
     return environment.from_string(_PAGE).render(
         mark=Markup(MARK),
         hash=base64.b64encode(digest).decode(),
         style=Markup(_STYLE),
-        title=title,
-        lines=lines,
+        title=printable(title),
+        lines=map(printable, lines),
         pictures=[(picture, Markup(svg(picture))) for picture in pictures],
     )
 
@@ -120,4 +123,4 @@ def write_page(path: Path, text: str) -> None:
         with path.open("rb") as file:
             if MARK.encode() not in file.read(400):
                 raise FileExistsError(17, "is there already, and no page of swa's", str(path))
-    write_whole(path, text.encode("utf-8", "backslashreplace"))
+    write_whole(path, text.encode())

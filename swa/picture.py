@@ -61,6 +61,7 @@ STYLE: dict[Any, Any] = {
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # no ticks are above axes: where titles go need not be searched
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "axes.spines.top": False,
@@ -93,6 +94,14 @@ class Picture:
     rows: Sequence[Sequence[str]]
     draw: Callable[[Figure], None]
     size: tuple[float, float] = (5.2, 3.2)  # inches
+
+
+def printable(text: str) -> str:
+    """The text with what is no letter, as in paths that are not UTF-8, escaped as Python does."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def svg(picture: Picture) -> str:
@@ -172,9 +181,11 @@ def _attributes(
             yield "href", value.replace("#", f"#{prefix}")
         elif key == "style":
             for declaration in value.split(";"):
-                prop, _, text = declaration.partition(":")
-                if prop.strip() and prop.strip() != "font-family":
-                    yield prop.strip(), _in_page(text.strip(), prefix)
+                prop, _, text = map(str.strip, declaration.partition(":"))
+                if prop == "font":  # matplotlib before 3.11: all of it in one
+                    yield "font-size", re.findall(r"[\d.]+px", text)[0]
+                elif prop and prop != "font-family":
+                    yield prop, _in_page(text, prefix)
         elif key == "d":
             yield "d", " ".join(value.split())
         else:

@@ -196,9 +196,8 @@ def _rate_picture(curves: Mapping[str, Curve], marks: Marks) -> Picture:
         caption += " Rings are the nets that were written."
     if any(marks.averaged.values()):
         caption += " Each stroke below is a snapshot that an average took."
-    kinds = {"nets written": marks.written} | {
-        f"snapshots of {name}": taken for name, taken in marks.averaged.items()
-    }
+    kinds = {"nets written": marks.written} if marks.written else {}
+    kinds |= {f"snapshots of {name}": taken for name, taken in marks.averaged.items()}
     return Picture(
         name="learning-rate",
         title="Learning rate, and what was kept",

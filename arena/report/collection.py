@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,8 @@ def read_match(folder: Path) -> FoundMatch:
     if figures is None:
         figures = _figures(summarize(read_run(folder)))
     sessions = read_sessions(folder)
-    began = sessions[0].started if sessions else None
-    ends = [session.ended for session in sessions if session.ended is not None]
+    began = _moment(sessions[0].started) if sessions else None
+    ends = [end for session in sessions if (end := _moment(session.ended)) is not None]
     return FoundMatch(
         folder=folder,
         identity=identity,
@@ -138,6 +139,16 @@ def reason_of(error: Exception, folder: Path) -> str:
     line = str(error).partition("\n")[0]
     line = line.replace(f"{folder}{os.sep}", "").removeprefix(f"{folder}: ")
     return printable(line) or type(error).__name__
+
+
+def _moment(text: str | None) -> str | None:
+    """Return a time as ISO 8601 in UTC, or None where it is none."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        return None
 
 
 def _changed(path: Path) -> int:

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.game import GameRecord, Opening, PairRecord
+from arena.game import NO_SCORE, GameRecord, Opening, PairRecord
 from arena.match_file import EngineIdentity, MatchIdentity, Role
+
+UNKNOWN = ("", NO_SCORE)
+"""An engine's score where it told none; older ledgers have the first. A net's is in q alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +74,7 @@ def expected_games(
             q = np.array(game.q, np.float64)
             expected = ExpectedGame(pair, number, game, first, q)
             for role in engines:
-                told = np.array([remark.score != "" for remark in game.remarks], np.bool_)
+                told = np.array([remark.score not in UNKNOWN for remark in game.remarks], np.bool_)
                 own = slice(0 if expected.is_first(role) else 1, None, 2)
                 q[own][~told[own] if told.size else slice(None)] = np.nan
             yield expected

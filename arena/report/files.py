@@ -16,28 +16,14 @@ def atomic_writer(path: Path) -> Iterator[TextIO]:
 
     Raises OSError where the folder cannot be written; what stood at ``path`` is then still there.
     """
-    with _beside(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path``. Raises OSError as ``atomic_writer`` does, and leaves as much."""
-    with _beside(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Name a file beside ``path`` that takes its place when the block ends without an error."""
     _remove_leftovers(path)
     # The process id keeps two reports on one folder from writing into each other's file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

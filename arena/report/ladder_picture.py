@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from arena.report.block import percent
 from arena.report.ladder import Ladder, Rung
 from arena.report.phrases import bounds, day, short, signed
 from arena.report.picture import BASELINE, CANDIDATE, INK, Picture, write_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PICTURE_FILE = "index-ladder-{number}.png"
 
@@ -64,6 +65,8 @@ def ladder_picture(ladder: Ladder, number: int) -> Picture:
 
 
 def _draw_ladder(figure: Figure, ladder: Ladder) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
     axes = figure.subplots()
     rungs = ladder["rungs"]
     moments = [datetime.fromisoformat(rung["date"] or "") for rung in rungs]

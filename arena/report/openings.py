@@ -13,7 +13,7 @@ from pathlib import Path
 
 import chess
 
-from arena.game import WHITE_POINTS, GameRecord, Opening, PairRecord
+from arena.game import NO_SCORE, WHITE_POINTS, GameRecord, Opening, PairRecord
 from arena.openings import final_position
 from arena.report.files import atomic_writer
 
@@ -125,6 +125,6 @@ def _row(pair: PairRecord, *, counted: bool) -> list[object]:
 
 
 def _white_q(game: GameRecord, turn: chess.Color) -> float | str:
-    if not game.q:
+    if not game.q or (game.remarks and game.remarks[0].score == NO_SCORE):
         return ""
     return game.q[0] if turn == chess.WHITE else -game.q[0] + 0.0

@@ -22,7 +22,7 @@ from arena.report.schema import DecidingPosition, Summary
 from arena.report.summary import Run
 from arena.report.web import environment, source
 
-_SCRIPTS = ("replay_rules.js", "replay_games.js", "replay_board.js", "replay.js")
+_SCRIPTS = ("replay_rules.js", "replay_games.js", "replay_board.js", "replay_list.js", "replay.js")
 
 
 def replay_section(run: Run, summary: Summary) -> Markup:

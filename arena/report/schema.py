@@ -27,6 +27,23 @@ class IngredientSummary(TypedDict):
     loss: float | None  # policy and value loss, in nats
 
 
+class LayerSummary(TypedDict):
+    """What refreshing batch norm changed in one layer of a net.
+
+    Shifts are in standard deviations of the new statistics, ratios new variance over old.
+    """
+
+    name: str  # "blocks.0.bn1"
+    channels: int  # each with its mean and variance
+    mean_shift_max: float  # of the channel that moved most
+    mean_shift_rms: float  # root mean square over channels
+    variance_ratio_min: float  # of the channels, the least ratio
+    variance_ratio_median: float  # the median
+    variance_ratio_max: float  # the greatest
+    dead_before: int  # channels without variance
+    dead_after: int  # the same after the refresh
+
+
 class SwaSummary(TypedDict):
     """How a net came about that ``swa build`` made, as its manifest says."""
 
@@ -39,6 +56,7 @@ class SwaSummary(TypedDict):
     raw_loss: float | None  # policy and value, in nats, of the ingredient that was trained longest
     stale_loss: float | None  # of the average before batch norm was refreshed
     refreshed_loss: float | None  # of the net itself
+    layers: NotRequired[list[LayerSummary]]  # from the input to the heads
 
 
 class NetSummary(TypedDict):

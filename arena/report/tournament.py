@@ -12,9 +12,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from arena.match_file import MATCH_FILE
 from arena.report.block import counted, number, percent, printable
@@ -35,6 +35,9 @@ from arena.report.ratings_table import (
 )
 from arena.report.web import render
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 PICTURE_FILE = "ratings.png"
 
 LIKELY = 0.95
@@ -42,8 +45,10 @@ LIKELY = 0.95
 
 
 def is_tournament(folder: Path) -> bool:
-    """Whether a folder is no match itself, but has matches in it."""
-    return not (folder / MATCH_FILE).exists() and bool(runs_inside(folder))
+    """Whether a folder is no match itself, but was rated before or has several in it."""
+    if (folder / MATCH_FILE).exists():
+        return False
+    return (folder / RATINGS_FILE).exists() or len(runs_inside(folder)) > 1
 
 
 def write_tournament(folder: Path) -> RatingsDocument:

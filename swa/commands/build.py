@@ -238,8 +238,8 @@ def _save_page(built: Built) -> Path | None:
     path = page_of(built.manifest_path)
     try:
         save_page(built.manifest, path)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError, ArithmeticError) as error:  # figures that cannot be drawn, too
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         note(f"note: the net is written, its page is not: {path}: {reason}")
         return None
     return path

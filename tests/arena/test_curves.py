@@ -17,7 +17,16 @@ from kinds_of_runs import SESSION, varied
 from scipy.stats import binomtest
 from scripted_match import OPENINGS, identity, pair, run_folder
 
-from arena.game import WHITE_POINTS, GameRecord, Opening, PairRecord, Remark, Result, Termination
+from arena.game import (
+    NO_SCORE,
+    WHITE_POINTS,
+    GameRecord,
+    Opening,
+    PairRecord,
+    Remark,
+    Result,
+    Termination,
+)
 from arena.judgement import Judgement
 from arena.match_file import EngineIdentity, MatchIdentity, NetIdentity, Role
 from arena.players import NO_LIMITS
@@ -91,8 +100,8 @@ def _game(
     board = _board(opening)
     for value, move in zip(q, moves, strict=True):
         mover: Role = "candidate" if (board.turn == chess.WHITE) is white else "baseline"
-        told = mover == engine and chance.random() < 0.6
-        remarks.append(Remark(f"{value:+.2f}" if told else "", seconds=0.5))
+        score = chance.choice((f"{value:+.2f}", f"{value:+.2f}", NO_SCORE, ""))
+        remarks.append(Remark(score if mover == engine else "", seconds=0.5))
         board.push_uci(move)
     return GameRecord(
         candidate_white=white,
@@ -130,7 +139,7 @@ def said(
     for index, move in enumerate(game.moves):
         white = board.turn == chess.WHITE
         mover: Role = "candidate" if white is game.candidate_white else "baseline"
-        silent = mover == engine and not game.remarks[index].score
+        silent = mover == engine and game.remarks[index].score in ("", "?")
         fen = board.fen(shredder=board.chess960)
         found.append((mover, None if silent else game.q[index], fen))
         board.push_uci(move)
@@ -290,13 +299,14 @@ def _silent_game(white: bool, won: bool, length: int) -> GameRecord:
     )
 
 
-def test_an_engine_that_tells_no_score_expects_nothing():
+@pytest.mark.parametrize("score", ["", NO_SCORE])
+def test_an_engine_that_tells_no_score_expects_nothing(score):
     records = random_pairs(5, 10, engine="candidate")
     silent = [
         replace(
             record,
             games=tuple(
-                replace(game, remarks=tuple(mark._replace(score="") for mark in game.remarks))
+                replace(game, remarks=tuple(mark._replace(score=score) for mark in game.remarks))
                 for game in record.games
             ),
         )

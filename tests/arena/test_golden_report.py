@@ -73,6 +73,7 @@ CONSTANTS = {
     "95": "the confidence of all intervals",
     "0-2": "a line of fastchess's: Ptnml(0-2)",
     "of 2": "the points of a pair",
+    "fewer than 20 positions": "what a picture leaves out",
 }
 
 
@@ -113,11 +114,19 @@ def derived(summary: Summary) -> set[float]:
     return found
 
 
+def derived_in_pictures(summary: Summary) -> set[float]:
+    """The same of the tables below the pictures."""
+    curves, pentanomial = summary["curves"], summary["pentanomial"]
+    found = {point["differ"] / point["positions"] for point in curves["divergence"]}
+    found |= {session["seconds"] / 60.0 for session in curves["sessions"]}
+    return found | {(pentanomial[place] + pentanomial[4 - place]) / 2 for place in range(5)}
+
+
 def strangers(page: str, summary: Summary) -> list[str]:
     """The numbers of a page that are not in the summary, each with its line."""
     figures = {key: value for key, value in summary.items() if key != "curves"}
     known = numbers(figures) | derived(summary)
-    of_curves = known | numbers(summary["curves"])
+    of_curves = known | numbers(summary["curves"]) | derived_in_pictures(summary)
     found, section = [], ""
     for line in without_texts(page, summary).splitlines():
         if line.startswith("## "):
@@ -151,7 +160,7 @@ def without_texts(page: str, summary: Summary) -> str:
     for text in sorted({*texts, *dates}, key=len, reverse=True):
         for form in (escape(text), text):
             page = re.sub(rf"(?<![\w.]){re.escape(form)}(?![\w])", " ", page)
-    page = re.sub(r"`[0-9a-f]{16}`", " ", page)
+    page = re.sub(r"`[0-9a-f]{16}`|\b\d\d:\d\d\b", " ", page)
     for constant in CONSTANTS:
         page = re.sub(rf"(?<![\w.,]){re.escape(constant)}(?![\w.,])", " ", page)
     return page

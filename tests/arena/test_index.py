@@ -285,6 +285,20 @@ def test_a_match_before_its_first_pair_is_there(tmp_path):
     assert (match["elo"], match["pairs"], match["outcome"]) == (None, 0, "unfinished")
 
 
+def test_times_that_are_none_or_the_same(tmp_path):
+    for name, pairs in (("1", ("a", "b")), ("2", ("b", "c")), ("3", ("x", "y"))):
+        played(tmp_path / name, between(*pairs), WON, "2026-01-01")
+    when = {"1": "yesterday", "2": "0001-01-01T00:00:00+14:00", "3": "2026-01-01T10:00:00"}
+    for name, said in when.items():
+        path = tmp_path / name / "sessions.jsonl"
+        start = json.loads(path.read_text().splitlines()[0]) | {"started": said}
+        path.write_text(json.dumps(start) + "\n")
+    dates = {match["folder"]: match["date"] for match in make_index(tmp_path)["matches"]}
+    assert dates == {"1": None, "2": None, "3": "2026-01-01T10:00:00+00:00"}
+    write_index(tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 1  # of the ladder whose times are known
+
+
 def test_what_is_damaged_is_told_and_the_rest_shown(tmp_path):
     played(tmp_path / "good", between("a", "b"), WON)
     torn = played(tmp_path / "torn", between("a", "c"), WON, reported=False)

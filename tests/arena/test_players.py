@@ -462,7 +462,7 @@ def test_a_net_plays_itself_under_other_settings(arena: list[str]) -> None:
 
 def test_two_nets_without_settings_are_the_match_that_they_always_were(arena: list[str]) -> None:
     assert main([*arena, "--nets", "a.pb", "bb.pb"]) == 0
-    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir() if path.is_file()}
     assert main([*arena, "--net", "path=a.pb visits=3", "--net", "path=bb.pb"]) == 0
     for name in ("match.toml", "games.jsonl", "games.pgn"):
         assert Path("out", name).read_bytes() == before[name]

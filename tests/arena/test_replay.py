@@ -366,6 +366,80 @@ def test_a_position_has_an_address(chromium, page):
         assert seen.errors == []
 
 
+# --- what one sees ---
+
+DRAWN = """flipped => {
+    const fen = Array.from({length: 8}, () => Array(8).fill("1"));
+    const letters = {pawn: "p", knight: "n", bishop: "b", rook: "r", queen: "q", king: "k"};
+    for (const use of document.querySelectorAll("#replay-squares use")) {
+        const box = use.getBoundingClientRect();
+        const board = document.getElementById("replay-squares").getBoundingClientRect();
+        const place = [box.x + box.width / 2 - board.x, box.y + box.height / 2 - board.y]
+            .map(along => Math.floor(along / board.width * 8));
+        const [file, row] = flipped ? place.map(along => 7 - along) : place;
+        const [, colour, kind] = use.getAttribute("href").slice(1).split("-");
+        if (fen[row][file] !== "1") throw new Error("two pieces on a square");
+        fen[row][file] = colour === "white" ? letters[kind].toUpperCase() : letters[kind];
+    }
+    return fen.map(row => row.join("").replace(/1+/g, empty => empty.length)).join("/");
+}"""
+"""The placement of a FEN, read from where the pieces are seen in the window."""
+
+
+def test_pieces_are_seen_where_they_stand(chromium, page):
+    with opened(chromium, page, reduced_motion="reduce") as seen:
+        for number in (2, 8):  # both sides castle, and Chess960
+            open_game(seen, number, 1)
+            expected = [
+                fen.split()[0] for fen in fens(PAIRS[number - 1], PAIRS[number - 1].games[0])
+            ]
+            for place in (0, 1, 2, 7, len(expected) - 1):
+                seen.page.evaluate(f"location.hash = '#game-{number}-1-{place}'")
+                seen.page.wait_for_function(
+                    f"document.getElementById('replay-range').value == {place}"
+                )
+                assert seen.page.evaluate(DRAWN, False) == expected[place]
+            seen.page.locator("#replay-board").press("f")
+            assert seen.page.evaluate(DRAWN, True) == expected[-1]
+
+
+def test_the_candidate_is_below_and_its_line_has_its_evaluations(chromium, tmp_path):
+    one = pair(0, 1.0, 0.5)
+    page = write_page(tmp_path / "report.html", [one])
+    with opened(chromium, page) as seen:
+        for number, (below, above) in ((1, ("White", "Black")), (2, ("Black", "White"))):
+            open_game(seen, 1, number)
+            assert seen.page.inner_text("#replay-bottom .replay-name") == "swa"
+            assert below in seen.page.inner_text("#replay-bottom")
+            assert above in seen.page.inner_text("#replay-top")
+            game = one.games[number - 1]
+            for kind, first in (("candidate", number - 1), ("baseline", 2 - number)):
+                line = seen.page.get_attribute(f"#replay-graph .replay-line-{kind}", "d")
+                points = [
+                    tuple(map(float, point.split())) for point in line.removeprefix("M").split("L")
+                ]
+                sign = 1 if first == 0 else -1  # White makes the first move
+                assert points == [
+                    # The opening has two plies, and SVG counts downwards.
+                    (3 + ply, pytest.approx(-sign * round(game.q[ply], 2)))
+                    for ply in range(first, len(game.moves), 2)
+                ]
+
+
+def test_a_move_glides_from_its_square_unless_motion_is_not_wanted(chromium, page):
+    for motion, count in (("no-preference", 1), ("reduce", 0)):
+        with opened(chromium, page, reduced_motion=motion) as seen:
+            open_game(seen, 1, 1)
+            seen.page.locator("#replay-board").press("Home")
+            found = seen.page.evaluate(
+                """() => {
+                    document.querySelector("[data-do=forward]").click();
+                    return document.getAnimations().length;
+                }"""
+            )
+            assert found == count
+
+
 # --- what one reads ---
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_match import OPENINGS, game, identity, pair, run_folder
 
-from arena.game import Opening, PairRecord
+from arena.game import NO_SCORE, Opening, PairRecord, Remark
 from arena.report.folder import write_reports
 from arena.report.openings import (
     COLUMNS,
@@ -149,6 +149,17 @@ def test_a_player_that_never_moved_has_said_nothing(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run", identity(), [record])
     write_reports(folder)
     assert rows(folder)[0]["white_q_candidate"] == ""
+
+
+def test_an_engine_that_told_no_score_has_said_nothing(tmp_path: Path) -> None:
+    record = pair(0, 1.0, 0.5)
+    first, second = record.games
+    remarks = (Remark(score=NO_SCORE), *[Remark(score="+0.10")] * (len(first.moves) - 1))
+    record = replace(record, games=(replace(first, remarks=remarks), second))
+    folder = run_folder(tmp_path / "run", identity(), [record])
+    write_reports(folder)
+    (row,) = rows(folder)
+    assert (row["white_q_candidate"], row["white_q_baseline"]) == ("", "-0.3")
 
 
 def test_hostile_names_stay_in_their_cell(tmp_path: Path) -> None:

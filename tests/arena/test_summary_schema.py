@@ -24,7 +24,7 @@ from arena.report.summary import read_run, summarize, summary_json
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA_FILE = REPOSITORY / "arena" / "data" / "summary.schema.json"
 
-FINGERPRINTS = {"2.1": "f718cfea5dfbae62"}
+FINGERPRINTS = {"2.1": "0c6dba5f09c18fa5"}
 """Of the keys of each version: a version that was released keeps its keys. Where this fails before
 a release, put the new value here; afterwards raise MINOR, or FORMAT if a key went, and add a line
 here and in docs/summary.md."""

@@ -143,6 +143,13 @@ def test_a_folder_without_matches_is_refused(tmp_path, capsys):
     assert "not a run folder" in capsys.readouterr().err
 
 
+def test_one_match_in_a_folder_is_no_tournament(tmp_path, capsys):
+    played(tmp_path / "1", between("a", "b", **FIXED), EVEN)
+    assert main(["report", str(tmp_path)]) == 2
+    assert "It holds run folders: name one of them" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
 def test_a_report_that_cannot_be_written_says_so(tmp_path, capsys):
     played(tmp_path / "1", between("a", "b", **FIXED), EVEN)
     played(tmp_path / "2", between("a", "c", **FIXED), EVEN)

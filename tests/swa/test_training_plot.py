@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from swa.picture import drawn as drawn_picture
+from swa.train_config import TrainConfig, read_config
 from swa.training_log import TrainingLogError
-from swa.training_pictures import curves_of, nets_of
-from swa.training_plot import save_training_plot
+from swa.training_pictures import Marks, curves_of, nets_of, training_pictures
+from swa.training_plot import marks_of, save_training_page, save_training_plot
 
 
 def write_run(path: Path, nets: tuple[str, ...] = ("raw", "swa", "ema"), steps: int = 10) -> Path:
@@ -116,3 +118,81 @@ def test_without_losses_there_is_no_picture(tmp_path: Path, text: str):
         save_training_plot(metrics, tmp_path / "a.png")
     with pytest.raises(TrainingLogError, match="cannot read"):
         save_training_plot(tmp_path / "none", tmp_path / "a.png")
+
+
+def config_of(tmp_path: Path, snapshots: str = "every = 30") -> TrainConfig:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'name = "tiny"\noutput = "out"\n[net]\nblocks = 1\nfilters = 8\n[data]\ninput = ["x"]\n'
+        "[training]\nbatch-size = 4\ntotal-steps = 100\n[learning-rate]\nlr = 0.1\n"
+        '[[averages]]\nname = "swa"\nstart = 40\nevery = 20\n'
+        f"[snapshots]\n{snapshots}\n"
+    )
+    return read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "last", "written", "averaged"),
+    [
+        ("every = 30", 100, [30, 60, 90, 100], [60, 80, 100]),
+        ("every = 30", 75, [30, 60], [60]),
+        ("every = 50", 100, [50, 100], [60, 80, 100]),
+        ("keep = 3", 100, [100], [60, 80, 100]),
+        ("keep = 3", 99, [], [60, 80]),
+        ("every = 30", 0, [], []),
+    ],
+)
+def test_marks_are_where_snapshots_fell_due(
+    tmp_path: Path, snapshots: str, last: int, written: list[int], averaged: list[int]
+):
+    config = config_of(tmp_path, snapshots)
+    marks = marks_of(config, last)
+    assert list(marks.written) == written
+    assert list(marks.averaged["swa"]) == averaged
+    (average,) = config.averages
+    assert averaged == [step for step in range(1, last + 1) if average.is_due(step)]
+
+
+def test_the_learning_rate_has_snapshot_marks(tmp_path: Path):
+    lines = [{"step": step, "train/learning_rate": 0.1 * step} for step in range(1, 11)]
+    (picture,) = training_pictures(lines, Marks([4, 8], {"swa": [5, 6, 7]}))
+    assert picture.header[1:] == ["learning rate", "nets written so far", "snapshots of swa so far"]
+    assert picture.rows[5] == ["6", "0.6", "1", "2"]
+    with drawn_picture(picture) as figure:
+        (axes,) = figure.axes
+        written, taken = (
+            next(line for line in axes.lines if line.get_marker() == marker) for marker in "o|"
+        )
+        assert list(zip(*written.get_data(), strict=True)) == [
+            (4, pytest.approx(0.4)),
+            (8, pytest.approx(0.8)),
+        ]
+        assert list(taken.get_xdata()) == [5, 6, 7]
+        assert max(taken.get_ydata()) < 0
+        assert all(tick >= 0 for tick in axes.get_yticks())
+
+
+def test_tables_have_what_is_drawn(tmp_path: Path):
+    lines = [
+        json.loads(line)
+        for line in write_run(tmp_path / "metrics.jsonl", steps=100).read_text().splitlines()
+    ]
+    policy, value, averages, rate = training_pictures(lines)
+    assert policy.header == ["step", "raw, in training", "raw", "swa", "ema"]
+    assert len(policy.rows) <= 40
+    assert policy.rows[-1] == ["100", "-7.0000", "-7.0000", "-7.0100", "-7.0200"]
+    assert value.header == ["step", "raw, in training"]
+    assert averages.header[0] == "step"
+    assert averages.rows[-1] == ["100", "-0.0100", "-0.0200"]  # the upper end is not known
+    assert rate.rows[-1] == ["100", "0.01"]
+
+
+def test_the_page_has_each_picture_and_its_table(tmp_path: Path):
+    metrics = write_run(tmp_path / "metrics.jsonl", ("raw", "a<b>"))
+    save_training_page(metrics, tmp_path / "a.html", "<i>tiny")
+    save_training_page(metrics, tmp_path / "b.html", "<i>tiny")
+    page = (tmp_path / "a.html").read_text()
+    assert page == (tmp_path / "b.html").read_text()
+    assert page.count("<svg") == page.count("<table>") == 4
+    assert "<b>" not in page
+    assert "<i>" not in page

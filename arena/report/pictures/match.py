@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arena.report.build_pictures import build_pictures
 from arena.report.picture import Picture
 from arena.report.pictures.evidence import elo_picture, llr_picture
 from arena.report.pictures.nets import calibration_picture, divergence_picture, opinions_picture
@@ -32,4 +33,5 @@ PICTURES = {
 def pictures(summary: Summary) -> list[Picture]:
     """Return the pictures for which a match has data; their numbers are those of the summary."""
     made = (picture_of(summary) for picture_of in PICTURES.values())
-    return [picture for picture in made if picture is not None]
+    of_builds = (picture for net in summary["nets"] for picture in build_pictures(net))
+    return [*(picture for picture in made if picture is not None), *of_builds]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arena.report.block import percent
+from arena.report.block import percent, printable
 from arena.report.picture import INK, LINE, MUTED, Picture
 from arena.report.pictures.axes import heading
 from arena.report.pictures.words import some
@@ -49,7 +49,7 @@ def pace_picture(summary: Summary) -> Picture | None:
 
 
 def _begun(session: SessionSpeed) -> str:
-    return session["started"][:16].replace("T", " ")
+    return printable(session["started"])[:16].replace("T", " ")
 
 
 def _rate(value: float | None, digits: int) -> str:

@@ -1,11 +1,10 @@
 "use strict";
 /* The replay of a report's page: what is shown, and what keys, clicks and touches do. */
 (() => {
-  const ROWS = 100; // games that the list shows at a time
   const PACE = 900; // milliseconds a move, when the game plays by itself
   const SWIPE = 30; // CSS pixels that tell a swipe from a tap
   const PAUSE = "M8 5v14M16 5v14";
-  const at = (name) => document.getElementById(`replay-${name}`);
+  const {at, make, keepInSight, sideWord} = replayList;
   const root = document.querySelector(".replay");
   const buttonOf = (name) => root.querySelector(`[data-do="${name}"]`);
   const PLAY = buttonOf("play").querySelector("path").getAttribute("d");
@@ -14,30 +13,21 @@
   let game = null; // the one that is shown
   let ply = 0; // its moves that are made
   let turned = false; // whether Black is below
-  let matching = []; // places of the games that pass the filter
-  let listed = [0, 0]; // of these, from where to where the list shows them
+  let list = null; // of games, of which a filter lets some pass
   let timer = null;
   const board = replayBoard.board(at("squares"));
   const graph = replayBoard.graph(at("graph"));
-
-  function make(name, properties = {}, children = []) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  }
 
   /* -- words -- */
 
   const signed = (hundredths) => (hundredths < 0 ? "−" : hundredths > 0 ? "+" : "")
     + (Math.abs(hundredths) / 100).toFixed(2);
-  const sideWord = (white) => (white ? "White" : "Black");
   const nameOf = (candidate) => (candidate ? games.head.candidate : games.head.baseline);
   const kindOf = (candidate) => (candidate ? "candidate" : "baseline");
   const moverIsCandidate = (which) => game.positions[which - 1].white === game.candidateWhite;
   const evaluation = (which) => game.evaluations[which - 1 - game.openingPlies];
   const drawText = (which) => (game.draws
     ? `, draw ${game.draws[which - 1 - game.openingPlies]}\u00a0%` : "");
-  const outcome = (points) => ["lost", "drew", "won"][points * 2];
 
   function moveNumber(which) {
     const before = game.positions[which - 1];
@@ -70,7 +60,7 @@
       game.note, game.uncounted && `not counted: ${game.uncounted}`];
     at("about").textContent = about.filter(Boolean).join(" · ");
     listMoves();
-    markGame();
+    list.mark(index);
     ply = -1;
     goTo(where);
   }
@@ -160,14 +150,14 @@
   /* -- the moves -- */
 
   function listMoves() {
-    const list = [];
+    const items = [];
     let row = null;
     for (let which = 1; which <= game.moves.length; which++) {
       const {white, number} = game.positions[which - 1];
       if (white || !row) {
         row = make("li", {}, [make("span", {className: "replay-number", textContent: `${number}.`})]);
         if (!white) row.append(make("span", {className: "replay-absent", textContent: "…"}));
-        list.push(row);
+        items.push(row);
       }
       const own = which > game.openingPlies;
       const button = make("button", {type: "button", tabIndex: -1, className: own
@@ -180,15 +170,8 @@
       button.dataset.ply = which;
       row.append(button);
     }
-    at("moves").replaceChildren(...list);
+    at("moves").replaceChildren(...items);
     at("moves").tabIndex = 0;
-  }
-
-  /* Keep a part of a list that scrolls in sight, without moving the page. */
-  function keepInSight(list, inner) {
-    const [outer, box] = [list.getBoundingClientRect(), inner.getBoundingClientRect()];
-    if (box.top < outer.top) list.scrollTop -= outer.top - box.top + box.height;
-    else if (box.bottom > outer.bottom) list.scrollTop += box.bottom - outer.bottom + box.height;
   }
 
   function markMove() {
@@ -200,93 +183,6 @@
     } else {
       at("moves").scrollTop = 0;
     }
-  }
-
-  /* -- the games -- */
-
-  const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
-
-  function filter() {
-    const wanted = words(at("text").value);
-    const [result, colour, end] = ["result", "colour", "end"].map((name) => at(name).value);
-    matching = [];
-    for (let index = 0; index < games.count; index++) {
-      const one = games.outline(index);
-      if (result && one.points !== Number(result)) continue;
-      if (colour && one.candidateWhite !== (colour === "white")) continue;
-      if (end && one.termination !== end) continue;
-      const text = [`${one.pair}.${one.number}`, one.opening, one.termination, one.note].join(" ")
-        .toLowerCase();
-      // A bare number is that of a pair.
-      if (wanted.every((word) => (/^\d+$/.test(word) ? one.pair === Number(word)
-        : text.includes(word)))) matching.push(index);
-    }
-    const all = games.count.toLocaleString("en");
-    at("count").textContent = matching.length === games.count ? `${all} games`
-      : `${matching.length.toLocaleString("en")} of ${all} games`;
-    const shown = game ? matching.indexOf(game.index) : -1;
-    listFrom(shown);
-    markGame();
-  }
-
-  /* List the games around one of those that pass the filter. */
-  function listFrom(place) {
-    const begin = Math.max(0, place - ROWS / 2);
-    listed = [begin, begin];
-    at("list").replaceChildren();
-    at("list").scrollTop = 0;
-    laterRows();
-  }
-
-  function laterRows() {
-    const next = matching.slice(listed[1], listed[1] + ROWS);
-    listed[1] += next.length;
-    at("list").append(...next.map(rowOf));
-    offerMore();
-  }
-
-  function earlierRows() {
-    const begin = Math.max(0, listed[0] - ROWS);
-    at("list").prepend(...matching.slice(begin, listed[0]).map(rowOf));
-    listed[0] = begin;
-    offerMore();
-  }
-
-  function offerMore() {
-    at("earlier").hidden = listed[0] === 0;
-    at("more").hidden = listed[1] >= matching.length;
-  }
-
-  function rowOf(index) {
-    const one = games.outline(index);
-    const cell = (className, textContent) => make("span", {className, textContent});
-    const button = make("button", {type: "button"}, [
-      cell("replay-round", `${one.pair}.${one.number}`), " ",
-      cell(`replay-points replay-${outcome(one.points)}`, outcome(one.points)), " ",
-      cell("replay-side", `as ${sideWord(one.candidateWhite)}, ${one.result}`), " ",
-      cell("replay-end", one.termination + (one.uncounted ? ", not counted" : "")), " ",
-      cell("replay-opening", one.opening)]);
-    button.dataset.index = index;
-    return make("li", {}, [button]);
-  }
-
-  function markGame() {
-    at("list").querySelector("[aria-current]")?.removeAttribute("aria-current");
-    if (!game) return;
-    const place = matching.indexOf(game.index);
-    if (place >= 0 && (place < listed[0] || place >= listed[1])) listFrom(place);
-    const button = at("list").querySelector(`[data-index="${game.index}"]`);
-    if (!button) return;
-    button.setAttribute("aria-current", "true");
-    keepInSight(at("list"), button);
-  }
-
-  /* Open the next (1) or the previous (-1) game of those that pass the filter. */
-  function otherGame(direction) {
-    const next = direction > 0 ? matching.find((index) => index > game.index)
-      : matching.findLast((index) => index < game.index);
-    if (next === undefined) return;
-    openGame(next);
   }
 
   /* -- what one does -- */
@@ -313,6 +209,12 @@
     button.querySelector("path").setAttribute("d", timer === null ? PLAY : PAUSE);
   }
 
+  /* Open the next (1) or the previous (-1) game of those that pass the filter. */
+  function openOther(direction) {
+    const next = list.beside(game.index, direction);
+    if (next !== undefined) openGame(next);
+  }
+
   const actions = {
     first: () => goTo(0),
     back: () => goTo(ply - 1),
@@ -323,8 +225,8 @@
       turned = !turned;
       show(false);
     },
-    next: () => otherGame(1),
-    previous: () => otherGame(-1),
+    next: () => openOther(1),
+    previous: () => openOther(-1),
   };
   const KEYS = {ArrowLeft: "back", ArrowRight: "forward", ArrowUp: "first", ArrowDown: "last",
     Home: "first", End: "last", " ": "play", f: "flip", n: "next", p: "previous"};
@@ -337,8 +239,8 @@
 
   function onKey(event) {
     const name = KEYS[event.key];
-    const list = event.currentTarget === at("moves"); // which scrolls by all other keys
-    if (!name || (list && !event.key.startsWith("ArrowL") && !event.key.startsWith("ArrowR"))) return;
+    const inMoves = event.currentTarget === at("moves"); // which scrolls by all other keys
+    if (!name || (inMoves && !["ArrowLeft", "ArrowRight"].includes(event.key))) return;
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
     act(name);
@@ -401,10 +303,6 @@
       goTo(Number(at("range").value));
     });
     at("fen").addEventListener("focus", () => at("fen").select());
-    at("more").addEventListener("click", laterRows);
-    at("earlier").addEventListener("click", earlierRows);
-    at("text").addEventListener("input", filter);
-    for (const name of ["result", "colour", "end"]) at(name).addEventListener("change", filter);
     for (const button of root.querySelectorAll("[data-pair]")) {
       button.disabled = false;
       button.addEventListener("click", () => {
@@ -437,12 +335,9 @@
         + " (it has no DecompressionStream). The same games are in games.pgn.");
     }
     games = await replayGames.unpack(at("data").textContent.trim());
-    for (const end of [...games.head.terminations].sort()) {
-      at("end").append(make("option", {value: end, textContent: end}));
-    }
     at("app").hidden = false;
+    list = replayList.list(games);
     listenToAll();
-    filter();
     const [first] = games.head.deciding;
     openGame(first ? games.find(first.pair, first.game) : 0, first ? first.ply - 1 : 0);
     followAddress();
