@@ -27,7 +27,7 @@ _PROMOTION = PROMOTION_INDEX.astype(np.int64)
 
 
 @inline
-def _castling_target(position: Position, origin: int, target: int) -> int:
+def castling_target(position: Position, origin: int, target: int) -> int:
     """The square of the rook that a king's move castles with, else ``target``."""
     if target < 8 and origin == king_square(position):
         for side, king_to in ((OUR_QUEENSIDE, 2), (OUR_KINGSIDE, 6)):
@@ -38,7 +38,7 @@ def _castling_target(position: Position, origin: int, target: int) -> int:
 
 
 @inline
-def _policy_index(position: Position, spelled: int) -> int:
+def policy_index(position: Position, spelled: int) -> int:
     """The policy index of a move as UCI spells it; -1 where there is none."""
     mirror = 56 if position.black else 0
     origin, target = (spelled & 63) ^ mirror, (spelled >> 6 & 63) ^ mirror
@@ -48,7 +48,7 @@ def _policy_index(position: Position, spelled: int) -> int:
         return -1
     if piece not in (NO_PROMOTION, KNIGHT):
         return _PROMOTION[origin & 7, target & 7, piece]
-    return _PLAIN[origin, _castling_target(position, origin, target)]
+    return _PLAIN[origin, castling_target(position, origin, target)]
 
 
 @kernel
@@ -64,7 +64,7 @@ def rank_moves(
     """
     for ply in range(len(spelled)):
         here, there = line[ply & 1], line[1 - (ply & 1)]
-        index = _policy_index(here, signed(spelled[ply]))
+        index = policy_index(here, signed(spelled[ply]))
         legal, smaller = False, 0
         for place in range(legal_moves(here, room)):
             legal |= room[place] == index

@@ -43,12 +43,13 @@ FORMAT = 1
 
 _PIECES = {"": NO_PROMOTION, "q": QUEEN, "r": ROOK, "b": BISHOP, "n": KNIGHT}
 
-_SPELLED = {
+SPELLED = {
     origin_name + target_name + letter: origin | target << 6 | code << 12
     for origin, origin_name in enumerate(chess.SQUARE_NAMES)
     for target, target_name in enumerate(chess.SQUARE_NAMES)
     for letter, code in _PIECES.items()
 }
+"""Moves in UCI as the kernel reads them."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -178,7 +179,7 @@ class _Columns:
         return self._positions[self._starts[opening.fen]]
 
     def _ranked(self, start: Position, moves: Sequence[str], where: str) -> Bytes:
-        spelled = np.array([_SPELLED[move] for move in moves], np.uint16)
+        spelled = np.array([SPELLED[move] for move in moves], np.uint16)
         ranks = np.empty(len(moves), np.uint8)
         self._line[0] = start
         legal = rank_moves(self._line, spelled, ranks, self._room)

@@ -10,7 +10,8 @@ do, the seconds spent, and what the clock shows after the move as lichess and py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -18,8 +19,10 @@ from typing import TextIO
 import chess
 
 from arena.game import GameRecord, Opening, PairRecord, Remark
+from arena.match_file import LedgerError
 from arena.report.block import printable
 from arena.report.files import atomic_writer
+from arena.report.notation import Notation
 from arena.scores import centipawns
 
 LINE_WIDTH = 80
@@ -41,25 +44,40 @@ class MatchTags:
 def write_pgn(path: Path, pairs: Iterable[PairRecord], tags: MatchTags) -> None:
     """Write both games of each pair, in the order given; the file appears whole or not at all.
 
-    Some 4 ms a game, nearly all of it python-chess finding each move's SAN. Raises OSError where
-    the file cannot be written.
+    Raises OSError where the file cannot be written.
     """
+    notation = Notation()
     with atomic_writer(path) as file:
         for pair in pairs:
             for number, game in enumerate(pair.games, start=1):
-                write_game(file, pair, number, game, tags)
+                write_game(file, pair, number, game, tags, notation)
 
 
 def write_game(
-    file: TextIO, pair: PairRecord, number: int, game: GameRecord, tags: MatchTags
+    file: TextIO,
+    pair: PairRecord,
+    number: int,
+    game: GameRecord,
+    tags: MatchTags,
+    notation: Notation | None = None,
 ) -> None:
-    """Write one game, the ``number``-th of its pair (1 or 2), and an empty line."""
+    """Write one game, the ``number``-th of its pair (1 or 2), and an empty line.
+
+    ``notation`` may be that of the game before. Raises LedgerError where a move is illegal.
+    """
     opening = pair.opening
     board = opening.board()
     for name, value in _headers(board, pair, number, game, tags):
         file.write(f'[{name} "{header_value(value)}"]\n')
     file.write("\n")
-    words = [*_move_text(board, opening, game), *_after(game), game.result]
+    try:
+        sans = (notation or Notation()).moves(board, (*opening.moves, *game.moves))
+    except ValueError as error:
+        raise LedgerError(
+            f"pair {pair.number + 1}, game {number}: {error}\n"
+            "The ledger was changed by hand or is of another program: it cannot be shown."
+        ) from error
+    words = [*_move_text(board, opening, game, sans), *_after(game), game.result]
     _write_wrapped(file, words)
     file.write("\n")
 
@@ -109,21 +127,23 @@ def header_value(text: str) -> str:
     return printable(text.replace('"', "'").replace("\\", "/")) or "?"
 
 
-def _move_text(board: chess.Board, opening: Opening, game: GameRecord) -> Iterator[str]:
+def _move_text(
+    board: chess.Board, opening: Opening, game: GameRecord, sans: Sequence[str]
+) -> Iterator[str]:
     """Words of the move text: numbers, moves in SAN and their comments."""
     comments = ["{book}"] * len(opening.moves)
     remarks: tuple[Remark | None, ...] = game.remarks or (None,) * len(game.moves)
     comments += map(_comment, game.q, game.visits, remarks)
-    moves = (*opening.moves, *game.moves)
-    for index, (uci, comment) in enumerate(zip(moves, comments, strict=True)):
-        if board.turn == chess.WHITE:
-            yield f"{board.fullmove_number}."
-        elif index == 0:
-            yield f"{board.fullmove_number}..."
-        yield board.san_and_push(chess.Move.from_uci(uci))
+    begun = 2 * board.fullmove_number + (board.turn == chess.BLACK)  # half moves
+    for half, san, comment in zip(itertools.count(begun), sans, comments, strict=False):
+        if half % 2 == 0:
+            yield f"{half // 2}."
+        elif half == begun:
+            yield f"{half // 2}..."
+        yield san
         yield comment
     if game.forfeit:
-        loser = "White" if board.turn == chess.WHITE else "Black"
+        loser = "Black" if (begun + len(sans)) % 2 else "White"
         what = printable(f"{loser}: {game.termination}: {game.forfeit}")
         yield "{" + what.replace("{", "(").replace("}", ")") + "}"
 
