@@ -24,9 +24,11 @@ WIDTHS = (360, 1400)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: playwright leaves an event loop running in the thread, and other
+# tests' engines begin one of their own (asyncio.run), which Python forbids then.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """One playwright ``Browser`` for all tests of a process; skips where there is none."""
+    """One playwright ``Browser`` for all tests of a module; skips where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
