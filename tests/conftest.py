@@ -24,6 +24,14 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 REPOSITORY = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave drawing out of the reports of tests that do not look at them: it is 2 s of each."""
+    if request.path.parent.name != "swa" and request.node.get_closest_marker("draws") is None:
+        monkeypatch.setattr("arena.report.folder.write_pictures", lambda folder, pictures: None)
+        monkeypatch.setattr("arena.report.page.svg", lambda picture: "<svg></svg>")
+
+
 def shared_folder() -> Path | None:
     """Real nets, books and reference outputs: ``ARENA_SHARED``, else ``../shared``."""
     folder = Path(os.environ.get("ARENA_SHARED") or REPOSITORY.parent / "shared")

@@ -198,6 +198,7 @@ def test_verbose_shows_the_traceback(capsys):
 # --- run ---
 
 
+@pytest.mark.draws
 def test_run_plays_reports_and_says_so(match, tmp_path, capsys):
     assert main(match) == 0
     captured = capsys.readouterr()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from arena.report.folder import write_reports
+
+pytestmark = pytest.mark.draws
 
 EXAMPLE = Path(__file__).parents[2] / "reports" / "fledgling-swa"
 

@@ -27,6 +27,8 @@ from arena.report.summary import read_run, summarize
 from arena.sessions import NetFile, Pace, Session, session_ended, session_started
 from arena.stats.sprt import Method, Sprt
 
+pytestmark = pytest.mark.draws
+
 HOSTILE = (
     "</script><script>hacked=1</script><img src=x onerror=hacked=2>'\"`\n{{ 7*7 }}{% x %}"
     "&lt;b&gt;\u2028\u202e]]>--><style>*{display:none}</style>"

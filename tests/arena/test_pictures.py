@@ -45,6 +45,8 @@ from arena.stats.pentanomial import Pentanomial
 from arena.stats.sprt import Sprt
 from swa.picture import _attributes
 
+pytestmark = pytest.mark.draws
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 HOSTILE = {

@@ -17,6 +17,8 @@ from arena.report.schema import NetSummary
 from swa.manifest import read_manifest
 from swa.net import load_net
 
+pytestmark = pytest.mark.draws
+
 SHIPPED = next((REPOSITORY / "nets").glob("*-swa-*.pb.gz"))
 
 

@@ -250,6 +250,7 @@ def test_a_torn_session_line_is_skipped_and_swallows_no_other(folder):
     assert [s.device for s in read_sessions(folder)] == ["cpu (a processor)", "mps"]
 
 
+@pytest.mark.draws
 def test_the_reports_can_be_deleted_and_come_back_the_same(folder):
     session_started(folder, session())
     write_reports(folder)
