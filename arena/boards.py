@@ -30,6 +30,7 @@ from arena.kernel.position import (
     make_move,
     position_key,
 )
+from arena.kernel.ranks import KNIGHT
 from swa.policy_map import (
     BISHOP,
     FROM,
@@ -80,6 +81,15 @@ _PROMOTIONS = {
     BISHOP: chess.BISHOP,
 }
 _CODES = {piece: code for code, piece in _PROMOTIONS.items()}
+
+SPELLED = {
+    chess.Move(origin, target, piece).uci(): origin | target << 6 | code << 12
+    for origin in chess.SQUARES
+    for target in chess.SQUARES
+    if origin != target
+    for piece, code in ((None, NO_PROMOTION), *(_CODES | {chess.KNIGHT: KNIGHT}).items())
+}
+"""Moves in UCI as the kernel's ``ranks`` and ``notation`` read them."""
 """A promotion as the policy index tells it, and as python-chess does."""
 
 

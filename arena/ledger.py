@@ -261,6 +261,14 @@ def _whole_lines(file: BinaryIO, path: Path) -> Iterator[tuple[PairRecord, int]]
         yield pair, end
 
 
+def impossible_game(what: str) -> LedgerError:
+    """Return the error of a game in the ledger that nobody can have played."""
+    return LedgerError(
+        f"{GAMES_FILE}, {what}\nNo crash of arena does this. Restore the file, or delete the line "
+        "to play its pair again."
+    )
+
+
 def _broken(path: Path, line: int, reason: str) -> str:
     return (
         f"{path}, line {line}: broken: {reason}\n"

@@ -9,12 +9,10 @@ it, so whatever goes wrong here is a note.
 from __future__ import annotations
 
 import itertools
-import shlex
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +31,7 @@ from arena.game import PairRecord, game_seed
 from arena.kernel.encode import pack_planes
 from arena.kernel.movegen import MAX_MOVES, legal_moves
 from arena.match_file import MatchIdentity, NetIdentity
+from arena.net_search import find_nets
 from arena.report.deciding import deciding
 from arena.report.expectations import expected_games
 from arena.report.opinions import (
@@ -49,7 +48,6 @@ from arena.report.opinions import (
 )
 from arena.report.schema import Opinion, OpinionPoint
 from arena.report.summary import Run
-from swa import provenance
 from swa.net import load_net
 from swa.spec import PLANES
 
@@ -333,8 +331,8 @@ def after_match(asked: Asked | None, note: Note) -> Callable[[Run], Run]:
 def ask_again(note: Note) -> Callable[[Run], Run]:
     """Return what a report does first that is to ask both nets anew, wherever they are now.
 
-    It raises OpinionsError where they are not found, or there are no two nets to ask; NetError or
-    DeviceError where one cannot be used.
+    It raises NetSearchError where they are not found, OpinionsError where there are no two nets to
+    ask or what they say cannot be kept; NetError or DeviceError where one cannot be used.
     """
 
     def extend(run: Run) -> Run:
@@ -421,44 +419,3 @@ def _refuse(identity: MatchIdentity) -> None:
             f"{baseline.name} and {candidate.name} are the same net, which agrees with itself\n"
             "Leave out --opinions."
         )
-
-
-def find_nets(run: Run) -> list[Path]:
-    """Find the files of both nets, by their hashes, where the match's sessions had them.
-
-    Paths that are not absolute are looked up from here, from the run folder and from those above
-    it. Raises OpinionsError that says which net is missing, and where it was looked for.
-    """
-    return [_find(run, net.name, net.sha256) for net in run.identity.nets]
-
-
-def _find(run: Run, name: str, sha256: str) -> Path:
-    paths = list(dict.fromkeys(_paths(run, sha256)))
-    bases = [Path(), *(run.folder.resolve() / "x").parents]
-    tried = dict.fromkeys(base / path for path in paths for base in bases)
-    for path in tried:
-        try:
-            if path.is_file() and provenance.file_sha256(path) == sha256:
-                return path
-        except (OSError, ValueError):  # ValueError: a path with a null character
-            continue
-    where = ", ".join(map(shlex.quote, map(str, paths))) or "no session has noted its path"
-    raise OpinionsError(
-        f"{name}: no file with its sha256 ({sha256[:16]}...): {where}\n"
-        "Put the net where it was in the match, or run this where the match was run."
-    )
-
-
-def _paths(run: Run, sha256: str) -> Iterator[Path]:
-    """Where a net may be: as sessions noted it, newest first, or as their command lines name it.
-
-    Older sessions have the command line alone, in which a net is a word or ``path=``.
-    """
-    for session in reversed(run.sessions):
-        yield from (Path(net.path) for net in session.nets if net.sha256 == sha256 and net.path)
-    files = {net.file for session in run.sessions for net in session.nets if net.sha256 == sha256}
-    for session in reversed(run.sessions):
-        for word in session.command:
-            found = Path(word.partition("path=")[2].partition(" ")[0] or word)
-            if found.name in files:
-                yield found

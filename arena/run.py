@@ -122,18 +122,8 @@ def play(
     }
     folder = folder or config.out or next_folder(identity)
     with tables or nullcontext(), _open_run_folder(folder, identity) as ledger:
-        note(f"Run folder: {folder}")
-        if config.preset is not None and identity.sprt is not None:
-            width = config.delta or DEFAULT_DELTA
-            for line in purpose_lines(config.preset, width, identity.sprt, config.pairs):
-                note(line)
-        if ledger.torn_bytes:
-            note(f"{folder}: the last line was torn and is cut off; its pair is played again.")
-        if ledger.raised_from is not None:
-            note(
-                f"{folder}: at most {identity.pairs:,} pairs from here on, instead of "
-                f"{ledger.raised_from:,}; its report says so."
-            )
+        for line in _beginning(config, identity, ledger, folder):
+            note(line)
         winograd = any(choice.kind == "winograd" for choice in choices.values())
         if not kernels_compiled(forward=winograd):
             note(COMPILING)  # nothing is left that could be refused
@@ -161,6 +151,23 @@ def play(
     asked = _asked(players, nets, choices) if outcome.ending is not Ending.INTERRUPTED else None
     run, summary = write_reports(folder, extend=after_match(asked, note))
     return Played(run, summary, outcome.ending, outcome.state)
+
+
+def _beginning(
+    config: MatchConfig, identity: MatchIdentity, ledger: Ledger, folder: Path
+) -> Iterator[str]:
+    """What is told before the first move: where it goes, what the test is for, what was mended."""
+    yield f"Run folder: {folder}"
+    if config.preset is not None and identity.sprt is not None:
+        width = config.delta or DEFAULT_DELTA
+        yield from purpose_lines(config.preset, width, identity.sprt, config.pairs)
+    if ledger.torn_bytes:
+        yield f"{folder}: the last line was torn and is cut off; its pair is played again."
+    if ledger.raised_from is not None:
+        yield (
+            f"{folder}: at most {identity.pairs:,} pairs from here on, instead of "
+            f"{ledger.raised_from:,}; its report says so."
+        )
 
 
 def _asked(

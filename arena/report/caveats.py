@@ -23,14 +23,24 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
     Backticks enclose what one types (``content.with_code``): the words are ours, and nothing from
     outside is among them.
     """
-    pairs = summary["pairs"]
+    yield from _of_the_end(summary)
+    yield from _of_the_pairs(summary)
+    yield from _of_the_games(run, summary)
+    yield (
+        "The figures hold for these conditions; at other visits or from other openings the same "
+        "nets may differ by another amount."
+    )
+
+
+def _of_the_end(summary: Summary) -> Iterator[str]:
+    """Why there are no more pairs, or not yet."""
     if summary["state"] == "unfinished":
         decides = "it ends when all pairs are played"
         if summary["sprt"] is not None:
             decides = "only the test may decide it, at its bounds"
         yield (
-            f"The match is not finished ({pairs:,} of {summary['pairs_limit']:,} pairs at most): "
-            f"nothing is decided, and {decides}."
+            f"The match is not finished ({summary['pairs']:,} of {summary['pairs_limit']:,} pairs "
+            f"at most): nothing is decided, and {decides}."
         )
     if summary["state"] == "decided":
         yield (
@@ -50,6 +60,11 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             f"Here are pairs of {parts_text(summary)} of the match. A pair counts when all before "
             "it are there: `arena merge` puts the parts together."
         )
+
+
+def _of_the_pairs(summary: Summary) -> Iterator[str]:
+    """What is odd about the pairs that count, and about those that do not."""
+    pairs = summary["pairs"]
     if 0 < pairs < FEW_PAIRS:
         few = f"{counted(pairs, 'pair')} {'is' if pairs == 1 else 'are'} few"
         yield f"{few}: intervals and LOS assume a normal law that needs more."
@@ -83,6 +98,10 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             f"Not counted: {counted(summary['pairs_beyond'], 'finished pair')}, issued after the "
             "pair that decided or behind one that is not finished."
         )
+
+
+def _of_the_games(run: Run, summary: Summary) -> Iterator[str]:
+    """How they were played and ended."""
     yield from adjudication_caveats(summary["adjudication"])
     if run.opinions.caveat:
         yield run.opinions.caveat
@@ -96,10 +115,6 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             "Players had clocks: their moves depend on how fast the machine was and on what else "
             "it did, and the same match played again has other games."
         )
-    yield (
-        "The figures hold for these conditions; at other visits or from other openings the same "
-        "nets may differ by another amount."
-    )
 
 
 def _of_the_limit(summary: Summary) -> Iterator[str]:

@@ -8,7 +8,7 @@ from functools import cache
 import chess
 import numpy as np
 
-from arena.boards import position_of
+from arena.boards import SPELLED, position_of
 from arena.kernel.movegen import MAX_MOVES
 from arena.kernel.notation import (
     BY_FILE,
@@ -22,7 +22,6 @@ from arena.kernel.notation import (
     note_moves,
 )
 from arena.kernel.position import POSITION
-from arena.report.packing import SPELLED
 
 LETTERS = ("", "N", "B", "R", "Q", "K")
 

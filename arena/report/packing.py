@@ -23,33 +23,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import chess
 import numpy as np
 import numpy.typing as npt
 
-from arena.boards import position_of
+from arena.boards import SPELLED, position_of
 from arena.game import WHITE_POINTS, GameRecord, Opening, PairRecord
 from arena.kernel.movegen import MAX_MOVES
 from arena.kernel.position import POSITION, Position
-from arena.kernel.ranks import KNIGHT, rank_moves
-from arena.ledger import GAMES_FILE
-from arena.match_file import LedgerError
+from arena.kernel.ranks import rank_moves
+from arena.ledger import impossible_game
 from arena.report.schema import DecidingPosition, Summary
 from arena.report.summary import Run
-from swa.policy_map import BISHOP, NO_PROMOTION, QUEEN, ROOK
 
 FORMAT = 1
 """Of the packed games; page and data are written together, so no reader needs an older one."""
-
-_PIECES = {"": NO_PROMOTION, "q": QUEEN, "r": ROOK, "b": BISHOP, "n": KNIGHT}
-
-SPELLED = {
-    origin_name + target_name + letter: origin | target << 6 | code << 12
-    for origin, origin_name in enumerate(chess.SQUARE_NAMES)
-    for target, target_name in enumerate(chess.SQUARE_NAMES)
-    for letter, code in _PIECES.items()
-}
-"""Moves in UCI as the kernel reads them."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -172,7 +159,7 @@ class _Columns:
                 board = opening.board()
                 self._positions.append(position_of(board))
             except ValueError as error:
-                raise _broken(f"{where}: {error}") from error
+                raise impossible_game(f"{where}: {error}") from error
             self._starts[opening.fen] = len(self._fens)
             # Castling rights as the rooks' files: the page needs to read no other spelling.
             self._fens.append(board.fen(shredder=True, en_passant="fen"))
@@ -184,7 +171,7 @@ class _Columns:
         self._line[0] = start
         legal = rank_moves(self._line, spelled, ranks, self._room)
         if legal < len(moves):
-            raise _broken(f"{where}: move {legal + 1}, {moves[legal]}, is illegal")
+            raise impossible_game(f"{where}: move {legal + 1}, {moves[legal]}, is illegal")
         return ranks
 
 
@@ -222,10 +209,3 @@ def _note(game: GameRecord) -> str:
         return ""
     plies = f"{len(after.moves):,} {'ply' if len(after.moves) == 1 else 'plies'}"
     return f"played on for an audit, {plies} not shown: {after.result}, {after.termination}"
-
-
-def _broken(what: str) -> LedgerError:
-    return LedgerError(
-        f"{GAMES_FILE}, {what}\nNo crash of arena does this. Restore the file, or delete the line "
-        "to play its pair again."
-    )

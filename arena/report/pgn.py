@@ -19,7 +19,7 @@ from typing import TextIO
 import chess
 
 from arena.game import GameRecord, Opening, PairRecord, Remark
-from arena.match_file import LedgerError
+from arena.ledger import impossible_game
 from arena.report.block import printable
 from arena.report.files import atomic_writer
 from arena.report.notation import Notation
@@ -73,10 +73,7 @@ def write_game(
     try:
         sans = (notation or Notation()).moves(board, (*opening.moves, *game.moves))
     except ValueError as error:
-        raise LedgerError(
-            f"pair {pair.number + 1}, game {number}: {error}\n"
-            "The ledger was changed by hand or is of another program: it cannot be shown."
-        ) from error
+        raise impossible_game(f"pair {pair.number + 1}, game {number}: {error}") from error
     words = [*_move_text(board, opening, game, sans), *_after(game), game.result]
     _write_wrapped(file, words)
     file.write("\n")
