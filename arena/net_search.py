@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from arena.report.summary import Run
+from arena.report.run import Run
 from swa import provenance
 
 

@@ -32,8 +32,8 @@ from arena.kernel.encode import pack_planes
 from arena.kernel.movegen import MAX_MOVES, legal_moves
 from arena.match_file import MatchIdentity, NetIdentity
 from arena.net_search import find_nets
-from arena.report.deciding import deciding
-from arena.report.expectations import expected_games
+from arena.report.curves.deciding import deciding
+from arena.report.curves.expectations import expected_games
 from arena.report.opinions import (
     FORMAT,
     OPINIONS_FILE,
@@ -46,8 +46,8 @@ from arena.report.opinions import (
     place_of,
     write_opinions,
 )
+from arena.report.run import Run
 from arena.report.schema import Opinion, OpinionPoint
-from arena.report.summary import Run
 from swa.net import load_net
 from swa.spec import PLANES
 

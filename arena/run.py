@@ -41,8 +41,8 @@ from arena.players import Entrant, NetPlayer
 from arena.report.block import Heading
 from arena.report.folder import write_reports
 from arena.report.purpose import purpose_lines
+from arena.report.run import Run
 from arena.report.schema import Summary
-from arena.report.summary import Run
 from arena.report.verdict import heading_of
 from arena.search import BatchedSearch
 from arena.search_settings import Player, Visitor

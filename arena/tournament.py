@@ -3,7 +3,7 @@
 An encounter is an ordinary match of fixed length, so all that is true of a match is true of it:
 resume, ledger, report. All of them start from the same openings in the same order. A net that is
 added later brings only its own encounters. What the folders say together is worked out by
-``arena.report.ratings``, which ``arena ratings`` shares.
+``arena.report.ratings.field``, which ``arena ratings`` shares.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from arena.config import MatchConfig
 from arena.entrants import Found, FoundNet, names_of, no_difference, same_player
 from arena.match import Ending, MatchError
 from arena.players import Entrant
-from arena.report.ratings import RatingsError
-from arena.report.ratings_table import RatingsDocument
-from arena.report.tournament import write_tournament
+from arena.report.ratings.field import RatingsError
+from arena.report.ratings.table import RatingsDocument
+from arena.report.ratings.tournament import write_tournament
 from arena.run import REPORTS, ProgressOf, file_name, find, play
 from swa.net import Net
 

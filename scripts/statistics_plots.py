@@ -10,8 +10,8 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from arena.report.picture import BASELINE, CANDIDATE, INK
 from arena.simulation.experiments import BOOKS, TRUTHS, WIDTHS, WRONG_BY
+from swa.picture import BASELINE, CANDIDATE, INK
 
 Row = dict[str, Any]
 

@@ -19,7 +19,7 @@ from arena.adjudication import Adjudication, JudgeOf, MovedGame, judges
 from arena.adjudication_rules import AdjudicationRules, DrawRule, ResignRule, rule_of
 from arena.game import GameRecord, GameTask, PairRecord
 from arena.openings import final_position
-from arena.report.summary import read_run
+from arena.report.run import read_run
 from arena.stats.proportion import proportion_interval
 from arena.tablebase import Tablebase
 

@@ -208,7 +208,7 @@ def _games(
         figures = {"draw_rate": draw_rate, "opening_bias": bias, "run": None, "run_pairs": None}
         return BayesElo(draw_rate, bias), figures, None
 
-    from arena.report.summary import read_run
+    from arena.report.run import read_run
     from arena.sessions import Pace
     from arena.stats.elo import rms_opening_bias
 

@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from arena.report.picture import BASELINE, CANDIDATE
 from arena.stats.outcomes import OutcomeModel
 from arena.stats.plan import Expectation, Plan, plan
+from swa.picture import BASELINE, CANDIDATE
 
 POINTS = 41
 

@@ -91,8 +91,8 @@ def execute(arguments: argparse.Namespace) -> int:
     if len(anchors) != len(arguments.anchor):
         raise ConfigError("--anchor: a net is named twice")
 
-    from arena.report.ratings import rate_field, read_field
-    from arena.report.ratings_table import document_of, ratings_lines
+    from arena.report.ratings.field import rate_field, read_field
+    from arena.report.ratings.table import document_of, ratings_lines
 
     field = read_field(arguments.folders)
     ratings = rate_field(field, prior_pairs=arguments.prior, anchors=anchors, mixed=arguments.mixed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from arena.commands.output import add_output_flags, write_json, write_text
 
 if TYPE_CHECKING:
-    from arena.report.summary import Run
+    from arena.report.run import Run
 
 FORMATS = ("md", "html", "json", "pgn")
 """As in ``arena.report.folder``, which takes its time to load."""
@@ -78,8 +78,8 @@ def execute(arguments: argparse.Namespace) -> int:
         return _index(arguments)
 
     from arena.report.folder import report_line, write_reports
-    from arena.report.ratings_table import ratings_lines
-    from arena.report.tournament import is_tournament, report_tournament
+    from arena.report.ratings.table import ratings_lines
+    from arena.report.ratings.tournament import is_tournament, report_tournament
 
     if is_tournament(arguments.folder):
         if arguments.opinions:
@@ -118,8 +118,8 @@ def _opinions(arguments: argparse.Namespace) -> Callable[[Run], Run]:
 
 def _index(arguments: argparse.Namespace) -> int:
     """Make the index of all matches below a folder."""
-    from arena.report.index import index_json, write_index
-    from arena.report.index_pages import summary_line
+    from arena.report.index.document import index_json, write_index
+    from arena.report.index.pages import summary_line
 
     written = write_index(arguments.index)
     index = written.index

@@ -79,7 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.match import Ending
     from arena.report.block import Heading
     from arena.report.folder import report_line
-    from arena.report.ratings_table import ratings_lines
+    from arena.report.ratings.table import ratings_lines
     from arena.report.summary import summary_json
     from arena.report.verdict import heading_of, outcome
     from arena.run import play

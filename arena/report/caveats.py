@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from arena.report.adjudication import adjudication_caveats
 from arena.report.block import counted
 from arena.report.conditions import numbers_text, parts_text
+from arena.report.run import Run
 from arena.report.schema import Summary
-from arena.report.summary import Run
 
 FEW_PAIRS = 100
 """Below this many, intervals by the normal law are rough, and a new pair may move them far."""

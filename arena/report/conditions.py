@@ -13,8 +13,8 @@ from arena.report.block import percent
 from arena.report.content import Code, Section, Table, Text, joined
 from arena.report.nets import net_rows
 from arena.report.players import effort
+from arena.report.run import Run
 from arena.report.schema import NetSummary, OpeningsSummary, Summary
-from arena.report.summary import Run
 from arena.report.verdict import sprt_name
 
 SHOWN_HASH = 16

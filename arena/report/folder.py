@@ -14,8 +14,9 @@ from arena.report.pgn import MatchTags, write_pgn
 from arena.report.pictures.files import write_pictures
 from arena.report.pictures.match import pictures
 from arena.report.players import tags as player_tags
+from arena.report.run import Run, read_run
 from arena.report.schema import Summary
-from arena.report.summary import Run, read_run, summarize, write_summary
+from arena.report.summary import summarize, write_summary
 
 FORMATS = {
     "md": "report.md",

@@ -15,9 +15,9 @@ from arena.report.files import atomic_writer
 from arena.report.markup import escape, escape_within, table
 from arena.report.pictures.files import section as picture_section
 from arena.report.pictures.match import pictures
+from arena.report.run import Run
 from arena.report.schema import Summary
 from arena.report.sections import block_of, sections
-from arena.report.summary import Run
 from arena.report.verdict import heading_of, verdict_sentence
 
 

@@ -15,14 +15,14 @@ from markupsafe import Markup
 from arena.report.block import number, percent, plain
 from arena.report.content import Code, Link, Part, Span, Strong, Text, spans
 from arena.report.files import atomic_writer
-from arena.report.picture import svg
 from arena.report.pictures.match import pictures
-from arena.report.replay import replay_script, replay_section, replay_style
+from arena.report.replay.section import replay_script, replay_section, replay_style
+from arena.report.run import Run
 from arena.report.schema import Summary
 from arena.report.sections import block_of, sections
-from arena.report.summary import Run
 from arena.report.verdict import heading_of, verdict_sentence
 from arena.report.web import render
+from swa.picture import svg
 
 BEFORE_PICTURES = frozenset({"nets", "conditions", "statistics", "caveats"})
 """Sections without which pictures should not be read; the others follow them."""

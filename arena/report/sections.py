@@ -11,9 +11,9 @@ from arena.report.conditions import conditions_section, players_section
 from arena.report.content import Bullets, Link, Paragraph, Section, Table, Text, with_code
 from arena.report.headline import headline_lines
 from arena.report.openings import OPENINGS_FILE
+from arena.report.run import Run
 from arena.report.schema import OpeningResult, Summary
 from arena.report.statistics import statistics_section
-from arena.report.summary import Run
 from arena.report.verdict import heading_of
 
 

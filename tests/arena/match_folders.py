@@ -9,7 +9,8 @@ from scripted_match import identity, pair, run_folder
 
 from arena.game import PairRecord
 from arena.match_file import MatchIdentity, NetIdentity
-from arena.report.summary import read_run, summarize, write_summary
+from arena.report.run import read_run
+from arena.report.summary import summarize, write_summary
 from arena.sessions import Pace, Session, session_ended, session_started
 from arena.stats.sprt import Sprt
 

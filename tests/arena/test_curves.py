@@ -30,12 +30,13 @@ from arena.game import (
 from arena.judgement import Judgement
 from arena.match_file import EngineIdentity, MatchIdentity, NetIdentity, Role
 from arena.players import NO_LIMITS
-from arena.report.calibration import LEAST_POSITIONS, MOST_BINS, calibration, wilson
-from arena.report.curves import curves_of, divergence, lengths, path, session_speeds
-from arena.report.deciding import deciding
-from arena.report.expectations import engines_of, expected_games
-from arena.report.opening_groups import MOST_GROUPS, family, first_moves, opening_groups
-from arena.report.summary import read_run, summarize
+from arena.report.curves.calibration import LEAST_POSITIONS, MOST_BINS, calibration, wilson
+from arena.report.curves.deciding import deciding
+from arena.report.curves.expectations import engines_of, expected_games
+from arena.report.curves.match import curves_of, divergence, lengths, path, session_speeds
+from arena.report.curves.opening_groups import MOST_GROUPS, family, first_moves, opening_groups
+from arena.report.run import read_run
+from arena.report.summary import summarize
 from arena.sessions import Pace
 from arena.stats.confidence import confidence_sequence
 from arena.stats.pentanomial import PairCounts
@@ -267,7 +268,7 @@ def test_wilson_is_scipys(wins, losses):
 
 def test_calibration_intervals_cover_the_truth_though_positions_are_not_independent(monkeypatch):
     """150 matches of 40 pairs whose games have 1 to 30 positions, all with the pair's result."""
-    monkeypatch.setattr("arena.report.calibration.MOST_BINS", 1)
+    monkeypatch.setattr("arena.report.curves.calibration.MOST_BINS", 1)
     chance = random.Random(1)
     covered = by_positions = 0
     for _ in range(150):

@@ -21,8 +21,9 @@ from kinds_of_runs import GOLDEN, KINDS
 
 from arena.referee import check_pair
 from arena.report.markdown import escape, markdown
+from arena.report.run import read_run
 from arena.report.schema import Summary
-from arena.report.summary import read_run, summarize, summary_json
+from arena.report.summary import summarize, summary_json
 
 RUNS = ("nets", "players")
 

@@ -23,10 +23,10 @@ from match_folders import (
 )
 
 from arena.cli import main
-from arena.report.collection import read_match
-from arena.report.forest import Forest
-from arena.report.index import make_index, write_index
-from arena.report.summary import read_run
+from arena.report.index.collection import read_match
+from arena.report.index.document import make_index, write_index
+from arena.report.index.forest import Forest
+from arena.report.run import read_run
 from arena.stats.ratings import Encounter, rate
 
 

@@ -9,8 +9,8 @@ import pytest
 from browser import SCHEMES, WIDTHS, visit
 from match_folders import EVEN, HOSTILE, LOST, between, played, some_matches
 
-from arena.report.index import write_index
-from arena.report.tournament import write_tournament
+from arena.report.index.document import write_index
+from arena.report.ratings.tournament import write_tournament
 
 SHOWN = "#table tbody tr:not([hidden])"
 

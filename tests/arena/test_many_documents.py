@@ -11,16 +11,16 @@ from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 import pytest
 from match_folders import EVEN, between, played, some_matches
 
-from arena.report.index import (
+from arena.report.index.document import (
     Index,
     IndexedMatch,
     IndexedTournament,
     index_json,
     make_index,
 )
-from arena.report.ladder import Ladder, Rung
-from arena.report.ratings_table import RatedEncounter, RatedNet, RatingsDocument
-from arena.report.tournament import write_tournament
+from arena.report.index.ladder import Ladder, Rung
+from arena.report.ratings.table import RatedEncounter, RatedNet, RatingsDocument
+from arena.report.ratings.tournament import write_tournament
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "many-matches.md"
 

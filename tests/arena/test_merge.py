@@ -24,7 +24,8 @@ from arena.match_file import LedgerError, read_identity
 from arena.merge import MergeError, merge
 from arena.openings import Book
 from arena.report.folder import write_reports
-from arena.report.summary import read_run, summarize
+from arena.report.run import read_run
+from arena.report.summary import summarize
 from arena.sessions import Pace, Session, read_sessions, session_ended, session_started
 from arena.stats.pentanomial import PairCounts
 from arena.stats.sprt import Sprt

@@ -17,7 +17,8 @@ from arena.match_file import NetIdentity
 from arena.net_facts import SwaFacts, read_swa_facts, swa_facts
 from arena.report.markdown import markdown
 from arena.report.nets import net_rows
-from arena.report.summary import read_run, summarize
+from arena.report.run import read_run
+from arena.report.summary import summarize
 from arena.sessions import SESSIONS_FILE, NetFile, Session, read_sessions, session_started
 from swa.net import load_net
 

@@ -52,8 +52,9 @@ from arena.opinions import (
 )
 from arena.report.caveats import caveats
 from arena.report.opinions import OPINIONS_FILE, Place, place_of, read_opinions
+from arena.report.run import Run, read_run
 from arena.report.schema import Opinion
-from arena.report.summary import Run, read_run, summarize
+from arena.report.summary import summarize
 from arena.sessions import NetFile, Session, session_started
 from arena.stand_ins import HashEvaluator, UniformEvaluator
 from swa.net import Net, new_net, save_net

@@ -16,8 +16,9 @@ from scripted_match import identity, pair, run_folder
 
 from arena.game import Opening, PairRecord, PlayedOn, Termination
 from arena.ledger import LedgerError
-from arena.report.packing import all_hundredths, hundredths, packed_games
-from arena.report.summary import read_run, summarize
+from arena.report.replay.packing import all_hundredths, hundredths, packed_games
+from arena.report.run import read_run
+from arena.report.summary import summarize
 
 
 def policy_key(board: chess.Board, move: chess.Move) -> int:

@@ -22,8 +22,9 @@ from arena.game import Termination
 from arena.report.folder import FORMATS, write_reports
 from arena.report.page import page, write_page
 from arena.report.pictures.match import pictures
+from arena.report.run import read_run
 from arena.report.schema import Summary
-from arena.report.summary import read_run, summarize
+from arena.report.summary import summarize
 from arena.sessions import NetFile, Pace, Session, session_ended, session_started
 from arena.stats.sprt import Method, Sprt
 

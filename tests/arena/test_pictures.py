@@ -23,7 +23,6 @@ from scripted_match import identity, pair, run_folder
 from arena.report.block import number, percent
 from arena.report.folder import write_reports
 from arena.report.markdown import markdown
-from arena.report.picture import VARIABLES, Picture, drawn, png, svg, write_png
 from arena.report.pictures.axes import apart
 from arena.report.pictures.evidence import elo_picture, llr_picture
 from arena.report.pictures.files import section, write_pictures
@@ -38,12 +37,13 @@ from arena.report.pictures.outcomes import (
 )
 from arena.report.pictures.pace import pace_picture
 from arena.report.pictures.words import short, some
+from arena.report.run import read_run
 from arena.report.schema import Curves, Summary
-from arena.report.summary import read_run, summarize
+from arena.report.summary import summarize
 from arena.stats.elo import logistic_elo
 from arena.stats.pentanomial import Pentanomial
 from arena.stats.sprt import Sprt
-from swa.picture import _attributes
+from swa.picture import VARIABLES, Picture, _attributes, drawn, png, svg, write_png
 
 pytestmark = pytest.mark.draws
 

@@ -10,12 +10,12 @@ import pytest
 from conftest import REPOSITORY
 
 from arena.net_facts import SwaFacts, read_swa_facts, swa_facts
-from arena.report.build_pictures import build_pictures
 from arena.report.nets import swa_summary
-from arena.report.picture import svg
+from arena.report.pictures.builds import build_pictures
 from arena.report.schema import NetSummary
 from swa.manifest import read_manifest
 from swa.net import load_net
+from swa.picture import svg
 
 pytestmark = pytest.mark.draws
 

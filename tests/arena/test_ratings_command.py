@@ -11,7 +11,7 @@ from arena.adjudication_rules import AdjudicationRules, ResignRule
 from arena.cli import main
 from arena.game import PairRecord
 from arena.match_file import MatchIdentity, NetIdentity
-from arena.report.ratings import find_runs, read_field
+from arena.report.ratings.field import find_runs, read_field
 from arena.stats.elo import logistic_elo
 from arena.stats.pentanomial import PairCounts
 from arena.stats.sprt import Sprt

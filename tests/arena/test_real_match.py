@@ -14,7 +14,7 @@ import pytest
 from arena.cli import main
 from arena.game import PairRecord, Termination
 from arena.ledger import GAMES_FILE
-from arena.report.summary import read_run
+from arena.report.run import read_run
 
 PAIRS = 8
 

@@ -18,9 +18,10 @@ from replayed_games import random_pairs, walk
 from scripted_match import identity, pair, run_folder
 
 from arena.game import GameRecord, Opening, PairRecord
-from arena.report.replay import pieces, replay_section
+from arena.report.replay.section import pieces, replay_section
+from arena.report.run import read_run
 from arena.report.schema import DecidingPosition, Opinion
-from arena.report.summary import read_run, summarize
+from arena.report.summary import summarize
 
 TEMPLATES = Path(__file__).parents[2] / "arena" / "report" / "templates"
 

@@ -25,8 +25,9 @@ from arena.report.folder import write_reports
 from arena.report.markdown import markdown
 from arena.report.markup import escape
 from arena.report.pgn import MatchTags, write_pgn
+from arena.report.run import read_run
 from arena.report.schema import Summary
-from arena.report.summary import read_run, summarize
+from arena.report.summary import summarize
 from arena.scores import centipawns
 from arena.sessions import NetFile, Pace, Session, read_sessions, session_ended, session_started
 from arena.stats.pentanomial import PairCounts

@@ -19,7 +19,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from kinds_of_runs import KINDS
 
 from arena.report import schema
-from arena.report.summary import read_run, summarize, summary_json
+from arena.report.run import read_run
+from arena.report.summary import summarize, summary_json
 
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA_FILE = REPOSITORY / "arena" / "data" / "summary.schema.json"

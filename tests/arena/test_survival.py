@@ -24,7 +24,7 @@ from tiny_net import tiny_payload
 
 from arena.ledger import GAMES_FILE, read_pairs
 from arena.match_file import MATCH_FILE
-from arena.report.summary import read_run
+from arena.report.run import read_run
 
 PAIRS = 16
 

@@ -12,10 +12,10 @@ from match_folders import EVEN, HOSTILE, LOST, WON, between, played
 from test_index import Page
 
 from arena.cli import main
-from arena.report.ratings import read_field
-from arena.report.ratings_table import RatingsDocument
-from arena.report.summary import read_run
-from arena.report.tournament import cross_table, headline, write_tournament
+from arena.report.ratings.field import read_field
+from arena.report.ratings.table import RatingsDocument
+from arena.report.ratings.tournament import cross_table, headline, write_tournament
+from arena.report.run import read_run
 
 FIXED = {"sprt": None, "pairs": 6}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from arena.report.summary import read_run
+from arena.report.run import read_run
 from arena.scores import centipawns
 
 ROOT = Path(__file__).parents[2]

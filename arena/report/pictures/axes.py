@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from arena.report.block import plain
-from arena.report.picture import MUTED
+from swa.picture import MUTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

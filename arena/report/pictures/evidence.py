@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from arena.report.block import number, percent
-from arena.report.picture import BASELINE, CANDIDATE, INK, MUTED, Picture
 from arena.report.pictures.axes import (
     Label,
     beside,
@@ -21,6 +20,7 @@ from arena.report.schema import PathPoint, SprtSummary, Summary
 from arena.stats.elo import elo_of_score
 from arena.stats.pentanomial import Pentanomial
 from arena.stats.sprt import EloModel, Method, Sprt
+from swa.picture import BASELINE, CANDIDATE, INK, MUTED, Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

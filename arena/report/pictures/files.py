@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from arena.report.markup import escape, table
-from arena.report.picture import Picture, write_png
 from arena.report.pictures.match import PICTURES
+from swa.picture import Picture, write_png
 
 FOLDER = "pictures"
 """Within a run folder."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from arena.report.build_pictures import build_pictures
-from arena.report.picture import Picture
+from arena.report.pictures.builds import build_pictures
 from arena.report.pictures.evidence import elo_picture, llr_picture
 from arena.report.pictures.nets import calibration_picture, divergence_picture, opinions_picture
 from arena.report.pictures.outcomes import (
@@ -14,6 +13,7 @@ from arena.report.pictures.outcomes import (
 )
 from arena.report.pictures.pace import pace_picture
 from arena.report.schema import Summary
+from swa.picture import Picture
 
 PICTURES = {
     "elo": elo_picture,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arena.report.block import percent
-from arena.report.picture import BASELINE, CANDIDATE, MUTED, PAPER, Picture
 from arena.report.pictures.axes import heading, shares, whole_numbers
 from arena.report.pictures.words import baseline_name, candidate_name, some
 from arena.report.schema import Summary
+from swa.picture import BASELINE, CANDIDATE, MUTED, PAPER, Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

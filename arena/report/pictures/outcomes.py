@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from arena.report.block import counted, percent, plain
-from arena.report.picture import BASELINE, CANDIDATE, INK, LINE, MUTED, PAPER, Picture
 from arena.report.pictures.axes import heading, shares, whole_numbers
 from arena.report.pictures.words import baseline_name, candidate_name, percent_interval, short
 from arena.report.schema import LengthRow, OpeningGroup, Summary
+from swa.picture import BASELINE, CANDIDATE, INK, LINE, MUTED, PAPER, Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

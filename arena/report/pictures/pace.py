@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arena.report.block import percent, printable
-from arena.report.picture import INK, LINE, MUTED, Picture
 from arena.report.pictures.axes import heading
 from arena.report.pictures.words import some
 from arena.report.schema import SessionSpeed, Summary
+from swa.picture import INK, LINE, MUTED, Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

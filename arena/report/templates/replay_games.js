@@ -1,5 +1,5 @@
 "use strict";
-/* All games of the match, unpacked from the page; arena/report/packing.py says how they are packed. */
+/* All games of the match, unpacked from the page; arena/report/replay/packing.py says how they are packed. */
 const replayGames = (() => {
   async function inflate(base64) {
     const packed = Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));

@@ -14,14 +14,21 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from arena.report.block import printable
-from arena.report.collection import FoundMatch, Unreadable, find_matches, finite, mapping, reason_of
 from arena.report.files import atomic_writer
 from arena.report.folder import ReportError
-from arena.report.ladder import Ladder, Names, ladders
-from arena.report.links import report_link, shown_path
-from arena.report.ratings import named_players
-from arena.report.ratings_table import FORMAT as RATINGS_FORMAT
-from arena.report.ratings_table import RATINGS_FILE
+from arena.report.index.collection import (
+    FoundMatch,
+    Unreadable,
+    find_matches,
+    finite,
+    mapping,
+    reason_of,
+)
+from arena.report.index.ladder import Ladder, Names, ladders
+from arena.report.index.links import report_link, shown_path
+from arena.report.ratings.field import named_players
+from arena.report.ratings.table import FORMAT as RATINGS_FORMAT
+from arena.report.ratings.table import RATINGS_FILE
 from arena.report.verdict import heading_of
 
 FORMAT = 1
@@ -224,8 +231,8 @@ def write_index(root: Path) -> WrittenIndex:
 
     Raises LedgerError where ``root`` is no folder, ReportError where it cannot be written.
     """
-    from arena.report.index_pages import index_html, index_markdown
-    from arena.report.ladder_picture import write_pictures
+    from arena.report.index.ladder_picture import write_pictures
+    from arena.report.index.pages import index_html, index_markdown
 
     index = make_index(root)
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena.report.picture import Picture
 from arena.report.pictures.words import short
 from arena.report.schema import NetSummary, SwaSummary
+from swa.picture import Picture
 
 if TYPE_CHECKING:  # takes a second to import, and few matches need it
     from swa.manifest import LossesRecord, RefreshRecord

@@ -20,12 +20,11 @@ from arena.match_file import MATCH_FILE
 from arena.report.block import counted, number, percent, printable
 from arena.report.files import atomic_writer
 from arena.report.folder import ReportError
-from arena.report.links import report_link, shown_path
+from arena.report.index.links import report_link, shown_path
+from arena.report.index.phrases import bounds, short, signed
 from arena.report.markup import escape, table
-from arena.report.phrases import bounds, short, signed
-from arena.report.picture import BASELINE, CANDIDATE, Picture, svg, write_png
-from arena.report.ratings import RatingsError, rate_field, read_field, runs_inside
-from arena.report.ratings_table import (
+from arena.report.ratings.field import RatingsError, rate_field, read_field, runs_inside
+from arena.report.ratings.table import (
     RATINGS_FILE,
     RatedNet,
     RatingsDocument,
@@ -34,6 +33,7 @@ from arena.report.ratings_table import (
     scale_line,
 )
 from arena.report.web import render
+from swa.picture import BASELINE, CANDIDATE, Picture, svg, write_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ import chess
 import numpy as np
 
 from arena.openings import final_position
-from arena.report.expectations import ExpectedGame
+from arena.report.curves.expectations import ExpectedGame
 from arena.report.schema import DecidingPosition
 
 SHOWN = 10

@@ -2,7 +2,7 @@
 
 It needs no network and no style or script but its own, which stand in one ``<style>`` and one
 ``<script>`` element of it; a page with a Content-Security-Policy lets these through by their hash.
-Games come as base64 in a script element that no browser runs (``arena.report.packing``).
+Games come as base64 in a script element that no browser runs (``arena.report.replay.packing``).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import chess.svg
 from markupsafe import Markup
 
 from arena.game import PairRecord
-from arena.report.packing import hundredths, packed_games
+from arena.report.replay.packing import hundredths, packed_games
+from arena.report.run import Run
 from arena.report.schema import DecidingPosition, Summary
-from arena.report.summary import Run
 from arena.report.web import environment, source
 
 _SCRIPTS = ("replay_rules.js", "replay_games.js", "replay_board.js", "replay_list.js", "replay.js")

@@ -32,8 +32,8 @@ from arena.kernel.movegen import MAX_MOVES
 from arena.kernel.position import POSITION, Position
 from arena.kernel.ranks import rank_moves
 from arena.ledger import impossible_game
+from arena.report.run import Run
 from arena.report.schema import DecidingPosition, Summary
-from arena.report.summary import Run
 
 FORMAT = 1
 """Of the packed games; page and data are written together, so no reader needs an older one."""

@@ -9,10 +9,10 @@ from typing import Literal
 
 from arena.game import PairRecord
 from arena.match_file import MatchIdentity
-from arena.report.calibration import calibration
-from arena.report.deciding import deciding
-from arena.report.expectations import engines_of, expected_games
-from arena.report.opening_groups import opening_groups
+from arena.report.curves.calibration import calibration
+from arena.report.curves.deciding import deciding
+from arena.report.curves.expectations import engines_of, expected_games
+from arena.report.curves.opening_groups import opening_groups
 from arena.report.schema import Curves, DivergencePoint, LengthRow, PathPoint, SessionSpeed
 from arena.sessions import Session
 from arena.stats.confidence import confidence_sequence

@@ -20,9 +20,10 @@ from arena.faults import FAULTS_FILE
 from arena.ledger import GAMES_FILE
 from arena.match_file import MATCH_FILE, LedgerError, MatchIdentity, read_identity, to_table
 from arena.report.block import printable
-from arena.report.ratings import runs_inside
+from arena.report.ratings.field import runs_inside
+from arena.report.run import read_run
 from arena.report.schema import FORMAT
-from arena.report.summary import read_run, summarize
+from arena.report.summary import summarize
 from arena.sessions import read_sessions
 from arena.stats.pentanomial import Pentanomial
 

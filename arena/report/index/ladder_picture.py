@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.report.block import percent
-from arena.report.ladder import Ladder, Rung
-from arena.report.phrases import bounds, day, short, signed
-from arena.report.picture import BASELINE, CANDIDATE, INK, Picture, write_png
+from arena.report.index.ladder import Ladder, Rung
+from arena.report.index.phrases import bounds, day, short, signed
+from swa.picture import BASELINE, CANDIDATE, INK, Picture, write_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,7 +22,7 @@ from arena.match_file import MATCH_FILE, MatchIdentity, PlayerIdentity, to_table
 from arena.report.adjudication import conditions
 from arena.report.block import counted, printable
 from arena.report.players import own_settings
-from arena.report.summary import read_run
+from arena.report.run import read_run
 from arena.stats.pentanomial import PairCounts
 from arena.stats.ratings import DEFAULT_PRIOR_PAIRS, Encounter, Ratings, rate
 

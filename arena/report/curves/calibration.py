@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from arena.match_file import Role
-from arena.report.expectations import ExpectedGame
+from arena.report.curves.expectations import ExpectedGame
 from arena.report.schema import CalibrationBin
 
 MOST_BINS = 20

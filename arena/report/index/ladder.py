@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from arena.match_file import LedgerError
-from arena.report.collection import FoundMatch
-from arena.report.phrases import matches_in
-from arena.report.ratings import Player, RatingsError, read_field, shared_conditions
+from arena.report.index.collection import FoundMatch
+from arena.report.index.phrases import matches_in
+from arena.report.ratings.field import Player, RatingsError, read_field, shared_conditions
 from arena.report.verdict import conditions_of
 from arena.stats.elo import EloEstimate
 from arena.stats.pentanomial import Outcomes

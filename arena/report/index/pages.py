@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from arena.report.block import percent
-from arena.report.forest import Forest
-from arena.report.index import Index, IndexedMatch, IndexedTournament
-from arena.report.ladder import Ladder
-from arena.report.ladder_picture import RUNG_HEADER, pictured, rung_cells
+from arena.report.index.document import Index, IndexedMatch, IndexedTournament
+from arena.report.index.forest import Forest
+from arena.report.index.ladder import Ladder
+from arena.report.index.ladder_picture import RUNG_HEADER, pictured, rung_cells
+from arena.report.index.phrases import bounds, day, matches_in, minute, signed
 from arena.report.markup import escape, table
-from arena.report.phrases import bounds, day, matches_in, minute, signed
-from arena.report.picture import svg
 from arena.report.web import render
+from swa.picture import svg
 
 OUTCOMES = {
     "promote": "promote",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from arena.report.block import counted, number, percent, plain
-from arena.report.ratings import Field
+from arena.report.ratings.field import Field
 from arena.report.verdict import conditions_of
 from arena.stats.pentanomial import PairCounts
 from arena.stats.ratings import Meeting, Ratings

@@ -1,0 +1,1 @@
+"""What the pictures of a match show, as numbers of summary.json."""

@@ -1,0 +1,1 @@
+"""The index of many matches, and the ladder of promoted nets."""

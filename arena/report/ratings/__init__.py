@@ -1,0 +1,1 @@
+"""Ratings of all nets in a number of run folders, and the report of a tournament."""
