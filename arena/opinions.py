@@ -48,7 +48,7 @@ from arena.report.opinions import (
     write_opinions,
 )
 from arena.report.schema import Opinion, OpinionPoint
-from arena.report.summary import Run
+from arena.report.summary import Run, replaying
 from swa import provenance
 from swa.net import load_net
 from swa.spec import PLANES
@@ -359,11 +359,12 @@ def ask(run: Run, asked: Asked, note: Note) -> Run:
     """Ask both nets about a run's positions, and write opinions.json, unless that is there.
 
     Raises OSError where it cannot be written, EvaluationError where a net gives no numbers,
-    MoveError, PositionError or ValueError where the ledger's games are no chess.
+    LedgerError, MoveError, PositionError or ValueError where the ledger's games are no chess.
     """
     counted = run.counted
     games = expected_games(counted, engines=())
-    decided = [place_of(position) for position in deciding(games)]
+    with replaying(run.folder):
+        decided = [place_of(position) for position in deciding(games)]
     kept = run.opinions
     if kept.document is not None and not kept.caveat:
         known = {Place(row["pair"], row["game"], row["ply"]) for row in kept.document["deciding"]}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,8 +18,14 @@ from arena.config import Part
 from arena.faults import Faults, faults_of, read_void
 from arena.game import GameRecord, PairRecord
 from arena.judgement import Judgement, in_issue_order, judge
-from arena.ledger import read_pairs
-from arena.match_file import EngineIdentity, MatchIdentity, read_identity, to_table
+from arena.ledger import GAMES_FILE, read_pairs
+from arena.match_file import (
+    EngineIdentity,
+    LedgerError,
+    MatchIdentity,
+    read_identity,
+    to_table,
+)
 from arena.report.adjudication import adjudication_summary
 from arena.report.curves import curves_of
 from arena.report.files import atomic_writer
@@ -138,8 +145,25 @@ def read_run(folder: Path) -> Run:
     )
 
 
+@contextmanager
+def replaying(folder: Path) -> Iterator[None]:
+    """Raise LedgerError where games of a run folder are replayed and are no chess.
+
+    Reading a ledger takes a game's moves as they stand: to replay them all would take longer.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise LedgerError(
+            f"{folder / GAMES_FILE}: a game is no chess: {error}\n"
+            "The ledger was changed by hand or is of another program: it cannot be shown."
+        ) from error
+
+
 def summarize(run: Run) -> Summary:
-    """Work out every number of a run."""
+    """Work out every number of a run. Raises LedgerError where games that it needs are no chess."""
+    with replaying(run.folder):
+        openings, curves = _openings(run), curves_of(run.identity, run.counted, run.sessions)
     identity, judgement, counts = run.identity, run.judgement, run.judgement.counts
     elo, nelo = logistic_elo(counts), normalized_elo(counts)
     games = [game for pair in run.counted for game in pair.games]
@@ -192,7 +216,7 @@ def summarize(run: Run) -> Summary:
         repeated_games=_repeated_games(run.pairs[: judgement.seen]),
         mirrored_pairs=sum(pair.games[0].moves == pair.games[1].moves for pair in run.counted),
         plies=_mean_plies(run.counted),
-        openings=_openings(run),
+        openings=openings,
         versions=dict(last.versions) if last else {},
         device=", then ".join(devices_of(run.sessions)) or None,
         parallel=last.parallel if last else None,
@@ -203,7 +227,7 @@ def summarize(run: Run) -> Summary:
         parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
         opinions=opinions_summary(run.opinions.document),
-        curves=with_opinions(curves_of(identity, run.counted, run.sessions), run.opinions.document),
+        curves=with_opinions(curves, run.opinions.document),
     )
 
 
