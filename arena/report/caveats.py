@@ -24,6 +24,11 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
     outside is among them.
     """
     pairs = summary["pairs"]
+    if summary["doubts"]:
+        yield (
+            "There were more faults than can be passed over: no verdict is given, and nothing "
+            "should be decided by these figures."
+        )
     if summary["state"] == "unfinished":
         decides = "it ends when all pairs are played"
         if summary["sprt"] is not None:
@@ -67,6 +72,11 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
             f"The {len(parts['parts'])} sessions do not agree (chi-squared {parts['chi2']:.1f} on "
             f"{parts['degrees']} degrees of freedom, p = {parts['p_value']:.2g}): look for another "
             "processor, evaluator or version in one of them before you rely on the figures."
+        )
+    if len({frozenset(session.versions.items()) for session in run.sessions}) > 1:
+        yield (
+            "Sessions of this match had different versions of Python or of its libraries: the "
+            "conditions name those of the last, `sessions.jsonl` has all."
         )
     if summary["mirrored_pairs"]:
         yield (
