@@ -46,7 +46,7 @@ from arena.report.opinions import (
     place_of,
     write_opinions,
 )
-from arena.report.run import Run
+from arena.report.run import Run, replaying
 from arena.report.schema import Opinion, OpinionPoint
 from swa.net import load_net
 from swa.spec import PLANES
@@ -357,11 +357,12 @@ def ask(run: Run, asked: Asked, note: Note) -> Run:
     """Ask both nets about a run's positions, and write opinions.json, unless that is there.
 
     Raises OSError where it cannot be written, EvaluationError where a net gives no numbers,
-    MoveError, PositionError or ValueError where the ledger's games are no chess.
+    LedgerError, MoveError, PositionError or ValueError where the ledger's games are no chess.
     """
     counted = run.counted
     games = expected_games(counted, engines=())
-    decided = [place_of(position) for position in deciding(games)]
+    with replaying(run.folder):
+        decided = [place_of(position) for position in deciding(games)]
     kept = run.opinions
     if kept.document is not None and not kept.caveat:
         known = {Place(row["pair"], row["game"], row["ply"]) for row in kept.document["deciding"]}

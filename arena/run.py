@@ -32,7 +32,7 @@ from arena.match import (
     match_identity,
     run_match,
 )
-from arena.match_file import MATCH_FILE, MatchIdentity, TablesIdentity
+from arena.match_file import MATCH_FILE, LedgerError, MatchIdentity, TablesIdentity
 from arena.net_facts import swa_facts
 from arena.opening_filter import OpeningFilter
 from arena.openings import Deck, default_book, read_book
@@ -41,8 +41,9 @@ from arena.players import Entrant, NetPlayer
 from arena.report.block import Heading
 from arena.report.folder import write_reports
 from arena.report.purpose import purpose_lines
-from arena.report.run import Run
+from arena.report.run import Run, read_run
 from arena.report.schema import Summary
+from arena.report.summary import summarize
 from arena.report.verdict import heading_of
 from arena.search import BatchedSearch
 from arena.search_settings import Player, Visitor
@@ -82,6 +83,9 @@ class Played:
     summary: Summary
     ending: Ending
     state: MatchState
+    trouble: BaseException | None = (
+        None  # why the report is not whole: to be raised once all is told
+    )
 
 
 def play(
@@ -99,7 +103,8 @@ def play(
     Raises NetError, DeviceError, TablebaseError or MatchError before anything is written;
     OpeningError too, unless the book is found to be broken farther on; LedgerError also where a
     pair cannot be written, RefereeError or EvaluationError where a game goes wrong, TablebaseError
-    where a table turns out to be damaged. Finished pairs are kept in any case.
+    where a table turns out to be damaged. Finished pairs are kept in any case. An error or Ctrl-C
+    while the report is written is no reason to keep the outcome back: it is ``Played.trouble``.
     """
     baseline, candidate = seated = [find(player) for player in config.lineup]
     if no_difference(baseline, candidate, config.search):
@@ -149,8 +154,16 @@ def play(
                 with suppress(OSError):
                     session_ended(folder, clock.pace())
     asked = _asked(players, nets, choices) if outcome.ending is not Ending.INTERRUPTED else None
-    run, summary = write_reports(folder, extend=after_match(asked, note))
-    return Played(run, summary, outcome.ending, outcome.state)
+    trouble = None
+    try:
+        run, summary = write_reports(folder, extend=after_match(asked, note))
+    except LedgerError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        trouble = error
+        run = read_run(folder)
+        summary = summarize(run)
+    return Played(run, summary, outcome.ending, outcome.state, trouble)
 
 
 def _beginning(

@@ -165,7 +165,7 @@ def read_sessions(folder: Path) -> list[Session]:
                 sessions.append(_begun(line))
             elif sessions:
                 sessions[-1] = _finished(sessions[-1], line)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue
     return sessions
 

@@ -90,7 +90,8 @@ def play_tournament(
 ) -> Tournament:
     """Play all encounters, or go on with them; parameters and errors are those of ``play``.
 
-    Raises MatchError before anything is written where two of the nets are the same.
+    Raises MatchError before anything is written where two of the nets are the same; what kept an
+    encounter's report from being written, after all have been played.
     """
     if config.opening_filter is not None and config.tournament == "roundrobin":
         raise MatchError(
@@ -105,6 +106,7 @@ def play_tournament(
     todo = encounters(config, found, folder)
     who = "nets" if config.nets else "players"
     note(f"Tournament: {len(found)} {who}, {len(todo)} encounters of {config.pairs:,} pairs")
+    trouble: BaseException | None = None
     for number, encounter in enumerate(todo, start=1):
         note(f"Encounter {number} of {len(todo)}: {encounter.folder.name}")
         both = encounter.baseline, encounter.candidate
@@ -112,6 +114,13 @@ def play_tournament(
         played = play(match, command, show, note, folder=encounter.folder)
         if played.ending in (Ending.INTERRUPTED, Ending.FAULTS):
             return Tournament(folder, _rate(folder), played.ending)
+        if isinstance(played.trouble, KeyboardInterrupt):
+            raise played.trouble
+        if played.trouble is not None:  # a report can be made later; the others are to be played
+            trouble = trouble or played.trouble
+            note(f"{encounter.folder}: its report is not whole.")
+    if trouble is not None:
+        raise trouble
     return Tournament(folder, _rate(folder), Ending.LIMIT)
 
 

@@ -115,7 +115,9 @@ def execute(arguments: argparse.Namespace) -> int:
                 lines = part_lines(heading_of(played.run.identity), played.state)
             else:
                 lines = outcome(played.run.identity, played.run.judgement, played.run.doubts)
-            write_text([*lines, report_line(folder)])
+            write_text(lines if played.trouble else [*lines, report_line(folder)])
+        if played.trouble is not None:
+            raise played.trouble
     if ending not in (Ending.INTERRUPTED, Ending.FAULTS):
         return 0
     why = "Interrupted" if ending is Ending.INTERRUPTED else f"Too many faults ({FAULTS_FILE})"

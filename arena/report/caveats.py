@@ -34,6 +34,11 @@ def caveats(run: Run, summary: Summary) -> Iterator[str]:
 
 def _of_the_end(summary: Summary) -> Iterator[str]:
     """Why there are no more pairs, or not yet."""
+    if summary["doubts"]:
+        yield (
+            "There were more faults than can be passed over: no verdict is given, and nothing "
+            "should be decided by these figures."
+        )
     if summary["state"] == "unfinished":
         decides = "it ends when all pairs are played"
         if summary["sprt"] is not None:
@@ -105,6 +110,11 @@ def _of_the_games(run: Run, summary: Summary) -> Iterator[str]:
     yield from adjudication_caveats(summary["adjudication"])
     if run.opinions.caveat:
         yield run.opinions.caveat
+    if len({frozenset(session.versions.items()) for session in run.sessions}) > 1:
+        yield (
+            "Sessions of this match had different versions of Python or of its libraries: the "
+            "conditions name those of the last, `sessions.jsonl` has all."
+        )
     if run.identity.dtype != "float32":
         yield (
             f"Computed in {run.identity.dtype}: a replay may choose otherwise between moves that "

@@ -66,7 +66,9 @@ def _rows(run: Run, summary: Summary) -> Iterator[list[Text]]:
     if identity.sprt is not None:
         sprt = identity.sprt
         yield ["test", f"{sprt_name(sprt)}, alpha {sprt.alpha:g}, beta {sprt.beta:g}"]
-    limit = f"{identity.pairs:,}{'' if identity.sprt else ', all played'}"
+    limit = f"{identity.pairs:,}"
+    if identity.sprt is None:
+        limit += ", all to be played" if summary["state"] == "unfinished" else ", all played"
     if identity.earlier_limits:
         limit += f"; raised, from {numbers_text(identity.earlier_limits)}"
     yield ["most pairs", limit]

@@ -14,7 +14,7 @@ from arena.report.pgn import MatchTags, write_pgn
 from arena.report.pictures.files import write_pictures
 from arena.report.pictures.match import pictures
 from arena.report.players import tags as player_tags
-from arena.report.run import Run, read_run
+from arena.report.run import Run, read_run, replaying
 from arena.report.schema import Summary
 from arena.report.summary import summarize, write_summary
 
@@ -74,7 +74,9 @@ def _write(run: Run, summary: Summary, formats: Collection[str]) -> None:
     if "pgn" in formats:
         write_pgn(folder / FORMATS["pgn"], run.pairs, _tags(run, summary))
     if not {"md", "html"}.isdisjoint(formats):
-        write_openings(folder / OPENINGS_FILE, run.pairs, {pair.number for pair in run.counted})
+        with replaying(folder):
+            counted = {pair.number for pair in run.counted}
+            write_openings(folder / OPENINGS_FILE, run.pairs, counted)
     if "md" in formats:
         write_markdown(folder / FORMATS["md"], run, summary)
         write_pictures(folder, pictures(summary))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict, cast
@@ -180,11 +180,11 @@ def _has(value: Any, kind: type[Any]) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < 2**31
 
 
-def _is_number(value: Any, least: float, most: float = math.inf) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and least <= value <= most
+def _is_number(value: Any, least: float, most: float = sys.float_info.max) -> bool:
+    return type(value) in (int, float) and least <= value <= most
 
 
 def _is_point(value: Any) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from arena.config import Part
 from arena.faults import Faults, faults_of, read_void
 from arena.game import PairRecord
 from arena.judgement import Judgement, in_issue_order, judge
-from arena.ledger import read_pairs
+from arena.ledger import impossible_game, read_pairs
 from arena.match_file import MatchIdentity, read_identity
 from arena.report.opinions import NOT_ASKED, Kept, read_opinions
 from arena.report.schema import State
@@ -96,3 +97,15 @@ def read_run(folder: Path) -> Run:
         faults=faults_of(games, read_void(folder)),
         opinions=read_opinions(folder, identity, counted),
     )
+
+
+@contextmanager
+def replaying(folder: Path) -> Iterator[None]:
+    """Raise LedgerError where games of a run folder are replayed and are no chess.
+
+    Reading a ledger takes a game's moves as they stand: to replay them all would take longer.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise impossible_game(f"{folder}: a game is no chess: {error}") from error

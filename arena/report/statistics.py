@@ -116,8 +116,9 @@ def _interval_note(summary: Summary) -> str:
         )
     if summary["sprt"] is None:
         return "Intervals and LOS of a match of fixed length hold once all of its pairs are played."
+    ground = "No verdict is given" if summary["doubts"] else "The verdict rests on the test alone"
     return (
-        'The verdict rests on the test alone. What is marked "as of a match of fixed length" is '
+        f'{ground}. What is marked "as of a match of fixed length" is '
         "what other programs print: it describes this match, and nothing should be decided by it."
     )
 

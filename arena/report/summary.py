@@ -24,7 +24,7 @@ from arena.report.nets import swa_summary
 from arena.report.openings import best_and_worst, opening_scores, opening_text, white_points
 from arena.report.opinions import opinions_summary, with_opinions
 from arena.report.players import effort
-from arena.report.run import Run
+from arena.report.run import Run, replaying
 from arena.report.schema import (
     FORMAT,
     MINOR,
@@ -58,7 +58,9 @@ SHOWN_FAULTS = 10
 
 
 def summarize(run: Run) -> Summary:
-    """Work out every number of a run."""
+    """Work out every number of a run. Raises LedgerError where games that it needs are no chess."""
+    with replaying(run.folder):
+        openings, curves = _openings(run), curves_of(run.identity, run.counted, run.sessions)
     identity, judgement, counts = run.identity, run.judgement, run.judgement.counts
     elo, nelo = logistic_elo(counts), normalized_elo(counts)
     games = [game for pair in run.counted for game in pair.games]
@@ -111,7 +113,7 @@ def summarize(run: Run) -> Summary:
         repeated_games=_repeated_games(run.pairs[: judgement.seen]),
         mirrored_pairs=sum(pair.games[0].moves == pair.games[1].moves for pair in run.counted),
         plies=_mean_plies(run.counted),
-        openings=_openings(run),
+        openings=openings,
         versions=dict(last.versions) if last else {},
         device=", then ".join(devices_of(run.sessions)) or None,
         parallel=last.parallel if last else None,
@@ -122,7 +124,7 @@ def summarize(run: Run) -> Summary:
         parts=list(dict.fromkeys(str(one.part) for one in run.sessions if one.part)),
         throughput=_throughput(run.sessions),
         opinions=opinions_summary(run.opinions.document),
-        curves=with_opinions(curves_of(identity, run.counted, run.sessions), run.opinions.document),
+        curves=with_opinions(curves, run.opinions.document),
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -56,6 +57,42 @@ def run_arena(*words: str, **environment: str) -> subprocess.CompletedProcess[st
         cwd=REPOSITORY,
         env={**os.environ, **environment},
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (RuntimeError("no font"), 2, "error: internal: RuntimeError: no font"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "report cannot be written: no space"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_a_report_that_goes_wrong_keeps_no_verdict_back(
+    match, capsys, monkeypatch, error, code, told
+):
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr("arena.report.folder.write_pictures", broken)
+    assert main([*match, "--out", "run"]) == code
+    out, err = capsys.readouterr()
+    assert "swa against raw: Elo " in out
+    assert "Report: " not in out
+    assert told in err
+    assert json.loads(Path("run/summary.json").read_text())["pairs"] == 6
+    assert main([*match, "--out", "again", "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["pairs"] == 6
+
+
+def test_a_report_that_goes_wrong_ends_no_tournament(match, capsys, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr("arena.report.folder.write_pictures", broken)
+    place = match.index("swa.pb")
+    assert main([*match[: place + 1], "third.pb", *match[place + 1 :], "--out", "cup"]) == 2
+    assert capsys.readouterr().err.count("its report is not whole.") == 3
+    assert len(list(Path("cup").glob("*/summary.json"))) == 3
 
 
 def test_a_preset_says_what_it_means_and_does(match, capsys):

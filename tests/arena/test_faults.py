@@ -147,6 +147,8 @@ def test_where_nearly_everything_is_void_the_match_stops_and_goes_on_later(
     report = (tmp_path / "report.md").read_text()
     assert "**swa against raw: no verdict, since 3 pairs were void" in report
     assert "| harness or machine | pair void: the machine is on fire | 3 |" in report
+    assert "- There were more faults than can be passed over: no verdict is given" in report
+    assert "verdict rests on" not in report
 
 
 def test_a_void_pair_is_on_the_disk_before_anything_else(book: Book, tmp_path: Path) -> None:

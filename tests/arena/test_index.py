@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from dataclasses import replace
@@ -243,9 +244,11 @@ def test_a_summary_is_trusted_where_it_is_newer_than_the_ledger(tmp_path):
         {"pairs": "many"},
         {"pairs": True},
         {"pentanomial": [1, 2]},
+        {"pentanomial": [0, 0, 0, 0, 10**400]},
         {"verdict": "<b>"},
         {"state": None},
         {"headline": {"kind": "anytime", "elo": float("nan"), "elo_ci": None}},
+        {"headline": {"kind": "anytime", "elo": 10**400, "elo_ci": None}},
         {"headline": {"kind": "anytime", "elo": 1.0, "elo_ci": [1.0]}},
         {"headline": []},
         {"doubts": 3},
@@ -313,6 +316,32 @@ def test_what_is_damaged_is_told_and_the_rest_shown(tmp_path):
     assert reasons["torn"].startswith("games.jsonl, line 1: broken")
     assert "no such file" in reasons["no ledger"]
     assert not any(str(tmp_path) in reason for reason in reasons.values())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"moves":"f2f3', '"moves":"f2f6'),  # of a game
+        ('"moves":"a2a3', '"moves":"a2a8'),  # of an opening
+        ("8/8/8/8", "8/8/8/9"),
+    ],
+)
+def test_games_that_are_no_chess_are_told_and_hinder_nothing(tmp_path, capsys, before, after):
+    played(tmp_path / "good", between("a", "b"), WON)
+    folder = played(tmp_path / "odd", between("a", "c"), LOST, reported=False)
+    text = (folder / "games.jsonl").read_text()
+    assert before in text
+    (folder / "games.jsonl").write_text(text.replace(before, after))
+    index = make_index(tmp_path)
+    assert [match["folder"] for match in index["matches"]] == ["good"]
+    (lost,) = index["unreadable"]
+    assert lost["folder"] == "odd"
+    assert lost["reason"].startswith("games.jsonl: a game is no chess: ")
+    capsys.readouterr()
+    for formats in (["html"], ["md", "html", "json", "pgn"]):
+        assert main(["report", str(folder), "--format", *formats]) == 2
+        assert "a game is no chess" in capsys.readouterr().err
+    assert not (folder / "openings.csv").exists()
 
 
 def test_a_decision_of_a_night_is_told_apart(tmp_path):
@@ -400,7 +429,9 @@ def test_tournaments_are_listed_and_a_damaged_one_is_told(tmp_path, capsys):
     assert (found["nets"], found["matches"], found["pairs"]) == (3, 3, 18)
     assert found["report"] == "cups/1/report.html"
     assert {match["tournament"] for match in index["matches"]} == {"cups/1"}
-    for text in ("", "{}", '{"format": 1, "nets": []}', '{"format": 1, "nets": [{"elo": NaN}]}'):
+    nets = ([], [{"elo": math.nan}], [{"elo": 10**400, "elo_ci": None, "net": "a"}])
+    documents = [json.dumps({"format": 1, "nets": net}) for net in nets]
+    for text in ("", "{}", *documents):
         (cup / "ratings.json").write_text(text)
         index = make_index(tmp_path)
         assert index["tournaments"] == []

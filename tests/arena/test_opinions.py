@@ -397,6 +397,8 @@ def put(document: object, keys: Sequence[str | int], value: object) -> None:
         (["format"], "1", "is damaged"),
         (["opinions", 0, "kl"], -0.1, "is damaged"),
         (["opinions", 0, "kl"], math.inf, "is damaged"),
+        (["opinions", 0, "kl"], 10**400, "is damaged"),
+        (["opinions", 0, "positions"], 10**400, "is damaged"),
         (["opinions", 0, "kl"], math.nan, "is damaged"),
         (["opinions", 0, "kl"], None, "is damaged"),
         (["opinions", 0, "top_differs"], 1.5, "is damaged"),

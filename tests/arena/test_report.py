@@ -249,6 +249,10 @@ def test_a_torn_session_line_is_skipped_and_swallows_no_other(folder):
         file.write('{"ended": "2025-')
     session_started(folder, session(device="mps"))
     assert [s.device for s in read_sessions(folder)] == ["cpu (a processor)", "mps"]
+    text = (folder / "sessions.jsonl").read_text()
+    odd = text.splitlines()[0].replace('{"python": "3.11.0"}', "[]")
+    (folder / "sessions.jsonl").write_text(f'{text}{odd}\n{{"ended": "x", "seconds": {10**400}}}\n')
+    assert [s.device for s in read_sessions(folder)] == ["cpu (a processor)", "mps"]
 
 
 @pytest.mark.draws
@@ -462,6 +466,22 @@ def test_caveats_are_those_that_apply(folder, tmp_path):
     decided = caveat_text(run_folder(tmp_path / "d", identity(sprt=Sprt(0, 300)), decisive))
     assert "overstates the difference" in decided
     assert "not finished (" not in decided
+
+
+def test_sessions_of_different_versions_are_told(folder):
+    session_started(folder, session())
+    session_started(folder, session())
+    assert "different versions" not in caveat_text(folder)
+    session_started(folder, session(versions={"python": "3.12.0"}))
+    assert "had different versions of Python or of its libraries" in caveat_text(folder)
+
+
+def test_a_match_without_a_test_says_all_played_once_they_are(tmp_path):
+    fixed = identity(pairs=len(MIXED), sprt=None)
+    before = rendered(run_folder(tmp_path / "before", fixed, mixed_pairs()[:-1]))
+    after = rendered(run_folder(tmp_path / "after", fixed, mixed_pairs()))
+    assert f"| most pairs | {len(MIXED)}, all to be played |" in before
+    assert f"| most pairs | {len(MIXED)}, all played |" in after
 
 
 def test_summary_json_is_one_document(folder):

@@ -86,8 +86,8 @@ def test_taps_are_transformed_in_float32(outputs: int, inputs: int, seed: int) -
     absolute = np.abs(filter_transform())
     size = np.einsum("ia,jb,kcab->ijck", absolute, absolute, np.abs(weights.astype(float)))
     assert (error <= 8 * 2.0**-24 * 1.01 * size.reshape(exact.shape)).all()
-    # And, of enough of them, as good as rounded once: the weights themselves are no better. A single
-    # filter (outputs=1, inputs=1, seed=83480) may have bad luck in all of its few values.
+    # And, of enough of them, as good as rounded once: the weights themselves are no better. A
+    # single filter (outputs=1, inputs=1, seed=83480) may have bad luck in all its few values.
     assert exact.size < 500 or np.sqrt(np.mean(error**2)) < 2.0**-24 * np.sqrt(np.mean(exact**2))
 
 

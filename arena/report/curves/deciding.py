@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import chess
 import numpy as np
 
 from arena.openings import final_position
@@ -33,6 +32,7 @@ def deciding(games: Iterable[ExpectedGame], shown: int = SHOWN) -> list[Deciding
 
     The difference is |mover's q - (-opponent's q one ply before)|. Pairs that were level, and moves
     of which a player said nothing, are left out; of equal differences the earlier one stays.
+    Raises ValueError where moves before one of them are illegal.
     """
     widest: dict[int, _Doubt] = {}
     for game in games:
@@ -52,7 +52,7 @@ def _position(game: ExpectedGame, index: int) -> DecidingPosition:
     opening, moves = game.pair.opening, game.game.moves
     board = final_position(opening)
     for move in moves[:index]:
-        board.push(chess.Move.from_uci(move))
+        board.push_uci(move)
     return DecidingPosition(
         pair=game.pair.number + 1,
         game=game.number,

@@ -8,8 +8,8 @@ figures are worked out anew. What cannot be read is told with the reason and hin
 from __future__ import annotations
 
 import json
-import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,9 @@ DECISION_FILE = "decision.json"
 STATES = ("decided", "limit", "unfinished")
 VERDICTS = ("promote", "keep", "undecided")
 KINDS = ("anytime", "stopping-aware", "fixed-length")
+
+MOST = 2**53
+"""Of a count: a float has every number up to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +206,14 @@ def finite(value: object) -> float | None:
     """Return a number that came out of a file, or None for null. ValueError for all else."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a finite number")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{value!r:.40} is not a finite number")
     return float(value)
 
 
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is not a count")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
+        raise ValueError(f"{value!r:.40} is not a count")
     return value
