@@ -108,4 +108,4 @@ def replaying(folder: Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise impossible_game(f"{folder}: a game is no chess: {error}") from error
+        raise impossible_game(f"a game is no chess: {error}", folder) from error
