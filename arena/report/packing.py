@@ -34,6 +34,7 @@ from arena.kernel.position import POSITION, Position
 from arena.kernel.ranks import KNIGHT, rank_moves
 from arena.ledger import GAMES_FILE
 from arena.match_file import LedgerError
+from arena.report.block import printable
 from arena.report.schema import DecidingPosition, Summary
 from arena.report.summary import Run
 from swa.policy_map import BISHOP, NO_PROMOTION, QUEEN, ROOK
@@ -65,8 +66,8 @@ def packed_games(run: Run, summary: Summary) -> bytes:
         columns.add(pair)
     head = columns.head() | {
         "format": FORMAT,
-        "baseline": summary["nets"][0]["name"],
-        "candidate": summary["nets"][1]["name"],
+        "baseline": printable(summary["nets"][0]["name"]),
+        "candidate": printable(summary["nets"][1]["name"]),
         "uncounted": _uncounted(run),
         "deciding": [_rounded(one) for one in summary["curves"]["deciding"]],
     }
@@ -138,7 +139,7 @@ class _Columns:
         return {
             "starts": self._fens,
             "openings": [
-                [self._starts[opening.fen], len(opening.moves), opening.name]
+                [self._starts[opening.fen], len(opening.moves), printable(opening.name)]
                 for opening in self._openings
             ],
             "numbers": _steps([number for number, _ in self._pairs]),
@@ -217,7 +218,7 @@ def _differences(values: npt.NDArray[np.float64], plies: npt.NDArray[np.int64]) 
 def _note(game: GameRecord) -> str:
     """What is to be said of how the game ended, if anything."""
     if game.forfeit:
-        return game.forfeit
+        return printable(game.forfeit)
     if (after := game.played_on) is None:
         return ""
     plies = f"{len(after.moves):,} {'ply' if len(after.moves) == 1 else 'plies'}"
