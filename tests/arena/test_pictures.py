@@ -285,7 +285,7 @@ def test_openings_promise_only_the_intervals_that_are_drawn(summary, intervals, 
     [
         ((30, 20), "own plies."),
         ((20, 19), "own plies. Shares of fewer than 20 positions are not drawn."),
-        ((19, 1), "own plies. All are shares of fewer than 20 positions, which say little."),
+        ((19, 1), "own plies. All are shares of fewer than 20 positions and say little."),
     ],
 )
 def test_shares_of_few_positions_are_named(summary, positions, said):

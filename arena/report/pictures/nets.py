@@ -113,7 +113,7 @@ def _left_out(points: Sequence[DivergencePoint]) -> str:
         return ""
     if most >= LEAST_POSITIONS:
         return f" Shares of fewer than {LEAST_POSITIONS} positions are not drawn."
-    return f" All are shares of fewer than {LEAST_POSITIONS} positions, which say little."
+    return f" All are shares of fewer than {LEAST_POSITIONS} positions and say little."
 
 
 def _draw_divergence(figure: Figure, summary: Summary) -> None:
