@@ -261,10 +261,10 @@ def _whole_lines(file: BinaryIO, path: Path) -> Iterator[tuple[PairRecord, int]]
         yield pair, end
 
 
-def impossible_game(what: str, folder: Path = Path()) -> LedgerError:
+def impossible_game(where: str | Path, what: object) -> LedgerError:
     """Return the error of a game in the ledger that nobody can have played."""
     return LedgerError(
-        f"{folder / GAMES_FILE}: {what}\nNo crash of arena does this. Restore the file, or delete the line "
+        f"{where}: {what}\nNo crash of arena does this. Restore the file, or delete the line "
         "to play its pair again."
     )
 

@@ -19,7 +19,7 @@ from typing import TextIO
 import chess
 
 from arena.game import GameRecord, Opening, PairRecord, Remark
-from arena.ledger import impossible_game
+from arena.ledger import GAMES_FILE, impossible_game
 from arena.report.block import printable
 from arena.report.files import atomic_writer
 from arena.report.notation import Notation
@@ -73,7 +73,9 @@ def write_game(
     try:
         sans = (notation or Notation()).moves(board, (*opening.moves, *game.moves))
     except ValueError as error:
-        raise impossible_game(f"pair {pair.number + 1}, game {number}: {error}") from error
+        raise impossible_game(
+            f"{GAMES_FILE}, pair {pair.number + 1}, game {number}", error
+        ) from error
     words = [*_move_text(board, opening, game, sans), *_after(game), game.result]
     _write_wrapped(file, words)
     file.write("\n")

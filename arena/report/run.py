@@ -13,7 +13,7 @@ from arena.config import Part
 from arena.faults import Faults, faults_of, read_void
 from arena.game import PairRecord
 from arena.judgement import Judgement, in_issue_order, judge
-from arena.ledger import impossible_game, read_pairs
+from arena.ledger import GAMES_FILE, impossible_game, read_pairs
 from arena.match_file import MatchIdentity, read_identity
 from arena.report.opinions import NOT_ASKED, Kept, read_opinions
 from arena.report.schema import State
@@ -108,4 +108,4 @@ def replaying(folder: Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise impossible_game(f"a game is no chess: {error}", folder) from error
+        raise impossible_game(folder / GAMES_FILE, f"a game is no chess: {error}") from error

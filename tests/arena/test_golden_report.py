@@ -75,6 +75,7 @@ CONSTANTS = {
     "0-2": "a line of fastchess's: Ptnml(0-2)",
     "of 2": "the points of a pair",
     "fewer than 20 positions": "what a picture leaves out",
+    "from 10 pairs": "where a picture has intervals",
 }
 
 

@@ -57,6 +57,16 @@ def test_pages_are_whole_and_have_no_grave_fault(
         assert len(seen.requests) == 1  # the page itself
 
 
+@pytest.mark.parametrize("which", ["index", "report"])
+def test_paper_cuts_nothing_off(chromium: Any, request: pytest.FixtureRequest, which: str) -> None:
+    # 640 CSS pixels: A4 within margins of 2 cm.
+    with visit(chromium, request.getfixturevalue(which), width=640) as seen:
+        seen.page.emulate_media(media="print")
+        assert seen.page.locator(".wide").count() >= 2
+        for box in seen.page.locator(".wide").all():
+            assert box.evaluate("of => of.scrollWidth - of.clientWidth") <= 0
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_search_and_filters(chromium: Any, index: Path, width: int) -> None:
     with visit(chromium, index, width=width) as seen:

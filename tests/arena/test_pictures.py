@@ -262,6 +262,40 @@ def test_openings_are_the_most_frequent_by_score(summary):
     assert "the 15 of 20 with most" in openings_picture(summary).caption
 
 
+@pytest.mark.parametrize(
+    ("intervals", "said"),
+    [
+        ([None, None], "candidate, by opening"),
+        ([None, [0.4, 0.6]], "candidate, with 95 % intervals from 10 pairs on, by opening"),
+        ([[0.3, 0.6], [0.4, 0.6]], "candidate, with 95 % intervals, by opening"),
+    ],
+)
+def test_openings_promise_only_the_intervals_that_are_drawn(summary, intervals, said):
+    groups = summary["curves"]["opening_groups"][:2]
+    of_two = copy.deepcopy(summary)
+    of_two["nets"][1]["name"] = "candidate"
+    of_two["curves"]["opening_groups"] = [
+        {**group, "score_ci": ends} for group, ends in zip(groups, intervals, strict=True)
+    ]
+    assert said in openings_picture(of_two).caption
+
+
+@pytest.mark.parametrize(
+    ("positions", "said"),
+    [
+        ((30, 20), "own plies."),
+        ((20, 19), "own plies. Shares of fewer than 20 positions are not drawn."),
+        ((19, 1), "own plies. All are shares of fewer than 20 positions and say little."),
+    ],
+)
+def test_shares_of_few_positions_are_named(summary, positions, said):
+    of_two = copy.deepcopy(summary)
+    of_two["curves"]["divergence"] = [
+        {"ply": ply, "positions": count, "differ": 1} for ply, count in enumerate(positions, 1)
+    ]
+    assert divergence_picture(of_two).caption.endswith(said)
+
+
 def test_the_symmetric_pentanomial_keeps_pairs_and_has_no_winner():
     counts = [26, 40, 135, 100, 99]
     level = symmetric(counts)

@@ -25,7 +25,7 @@ from arena.report.summary import summarize
 
 TEMPLATES = Path(__file__).parents[2] / "arena" / "report" / "templates"
 
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`&lt;\n\u2028é"
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`&lt;\n\u2028\u202eé"
 
 
 def hashes(texts: list[str]) -> str:
@@ -516,6 +516,24 @@ def test_hostile_names_run_no_script(chromium, tmp_path):
         assert "<img src=x" in seen.page.inner_text(".replay-list")
         assert seen.page.locator("img").count() == 0
         assert seen.page.locator("script").count() == 2
+        assert seen.width_needed == 360
+        # What reverses the rest of a line is shown nowhere.
+        assert "\u202e" not in seen.page.locator("#games").text_content()
+
+
+def test_the_evaluation_beside_a_long_name_stays_in_one_line(chromium, tmp_path):
+    names = ("baseline-of-the-night-" * 4, "candidate" * 12)
+    page = write_page(tmp_path / "report.html", PAIRS, DECIDING, names)
+    with opened(chromium, page, width=360) as seen:
+        seen.page.locator("#replay-board").press("End")
+        for side in ("top", "bottom"):
+            value = seen.page.locator(f"#replay-{side} .replay-value")
+            # A box for each line.
+            lines = value.evaluate(
+                "of => { const all = document.createRange(); all.selectNodeContents(of);"
+                " return all.getClientRects().length; }"
+            )
+            assert lines == 1
         assert seen.width_needed == 360
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from arena.report.block import percent
 from arena.report.pictures.axes import heading, shares, whole_numbers
 from arena.report.pictures.words import baseline_name, candidate_name, some
-from arena.report.schema import Summary
+from arena.report.schema import DivergencePoint, Summary
 from swa.picture import BASELINE, CANDIDATE, MUTED, PAPER, Picture
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ def divergence_picture(summary: Summary) -> Picture | None:
         caption=(
             "Of the positions that both players had before them in the two games of a pair, the "
             "share in which they chose different moves (above), and how many these were (below), "
-            "by the players' own plies. "
-            f"Shares of fewer than {LEAST_POSITIONS} positions are not drawn."
+            f"by the players' own plies.{_left_out(points)}"
         ),
         header=["ply", "positions", "chose differently", "share"],
         rows=[
@@ -104,6 +104,16 @@ def divergence_picture(summary: Summary) -> Picture | None:
         draw=lambda figure: _draw_divergence(figure, summary),
         size=(5.2, 3.6),
     )
+
+
+def _left_out(points: Sequence[DivergencePoint]) -> str:
+    """Say which shares are not drawn, or what those are worth that are."""
+    most, least = (end(point["positions"] for point in points) for end in (max, min))
+    if least >= LEAST_POSITIONS:
+        return ""
+    if most >= LEAST_POSITIONS:
+        return f" Shares of fewer than {LEAST_POSITIONS} positions are not drawn."
+    return f" All are shares of fewer than {LEAST_POSITIONS} positions and say little."
 
 
 def _draw_divergence(figure: Figure, summary: Summary) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from arena.report.block import counted, percent, plain
+from arena.report.curves.opening_groups import LEAST_PAIRS
 from arena.report.pictures.axes import heading, shares, whole_numbers
 from arena.report.pictures.words import baseline_name, candidate_name, percent_interval, short
 from arena.report.schema import LengthRow, OpeningGroup, Summary
@@ -102,11 +103,15 @@ def openings_picture(summary: Summary) -> Picture | None:
         groups[:SHOWN_OPENINGS], key=lambda group: (-group["score"], -group["pairs"], group["name"])
     )
     of_all = "" if len(shown) == len(groups) else f"; the {len(shown)} of {len(groups):,} with most"
+    # Groups of few pairs have none.
+    some, every = (how(group["score_ci"] for group in shown) for how in (any, all))
+    least = "" if every else f" from {LEAST_PAIRS} pairs on"
+    intervals = f", with 95 % intervals{least}" if some else ""
     return Picture(
         name="openings",
         title="Score by opening",
         caption=(
-            f"Points a game of {candidate_name(summary, 40)}, with 95 % intervals, by opening "
+            f"Points a game of {candidate_name(summary, 40)}{intervals}, by opening "
             f"(number of pairs on the right{of_all}). Dashed: level; dotted: all pairs together."
         ),
         header=["opening", "pairs", "score", "95 % interval", "White's score"],

@@ -31,7 +31,8 @@ from arena.game import WHITE_POINTS, GameRecord, Opening, PairRecord
 from arena.kernel.movegen import MAX_MOVES
 from arena.kernel.position import POSITION, Position
 from arena.kernel.ranks import rank_moves
-from arena.ledger import impossible_game
+from arena.ledger import GAMES_FILE, impossible_game
+from arena.report.block import printable
 from arena.report.run import Run
 from arena.report.schema import DecidingPosition, Summary
 
@@ -52,8 +53,8 @@ def packed_games(run: Run, summary: Summary) -> bytes:
         columns.add(pair)
     head = columns.head() | {
         "format": FORMAT,
-        "baseline": summary["nets"][0]["name"],
-        "candidate": summary["nets"][1]["name"],
+        "baseline": printable(summary["nets"][0]["name"]),
+        "candidate": printable(summary["nets"][1]["name"]),
         "uncounted": _uncounted(run),
         "deciding": [_rounded(one) for one in summary["curves"]["deciding"]],
     }
@@ -106,7 +107,7 @@ class _Columns:
         opening = pair.opening
         plies = len(opening.moves)
         for number, game in enumerate(pair.games, start=1):
-            where = f"pair {pair.number + 1}, game {number}"
+            where = f"{GAMES_FILE}, pair {pair.number + 1}, game {number}"
             start = self._start(opening, where)
             ranks = self._ranked(start, (*opening.moves, *game.moves), where)
             if opening not in self._openings:
@@ -125,7 +126,7 @@ class _Columns:
         return {
             "starts": self._fens,
             "openings": [
-                [self._starts[opening.fen], len(opening.moves), opening.name]
+                [self._starts[opening.fen], len(opening.moves), printable(opening.name)]
                 for opening in self._openings
             ],
             "numbers": _steps([number for number, _ in self._pairs]),
@@ -159,7 +160,7 @@ class _Columns:
                 board = opening.board()
                 self._positions.append(position_of(board))
             except ValueError as error:
-                raise impossible_game(f"{where}: {error}") from error
+                raise impossible_game(where, error) from error
             self._starts[opening.fen] = len(self._fens)
             # Castling rights as the rooks' files: the page needs to read no other spelling.
             self._fens.append(board.fen(shredder=True, en_passant="fen"))
@@ -171,7 +172,7 @@ class _Columns:
         self._line[0] = start
         legal = rank_moves(self._line, spelled, ranks, self._room)
         if legal < len(moves):
-            raise impossible_game(f"{where}: move {legal + 1}, {moves[legal]}, is illegal")
+            raise impossible_game(where, f"move {legal + 1}, {moves[legal]}, is illegal")
         return ranks
 
 
@@ -204,7 +205,7 @@ def _differences(values: npt.NDArray[np.float64], plies: npt.NDArray[np.int64]) 
 def _note(game: GameRecord) -> str:
     """What is to be said of how the game ended, if anything."""
     if game.forfeit:
-        return game.forfeit
+        return printable(game.forfeit)
     if (after := game.played_on) is None:
         return ""
     plies = f"{len(after.moves):,} {'ply' if len(after.moves) == 1 else 'plies'}"

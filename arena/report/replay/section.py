@@ -17,6 +17,7 @@ import chess.svg
 from markupsafe import Markup
 
 from arena.game import PairRecord
+from arena.report.block import printable
 from arena.report.replay.packing import hundredths, packed_games
 from arena.report.run import Run
 from arena.report.schema import DecidingPosition, Summary
@@ -31,7 +32,7 @@ def replay_section(run: Run, summary: Summary) -> Markup:
     Some 0.3 MB for 1,000 games of 120 plies, and 30 kB besides. Raises LedgerError where the ledger
     has a game that nobody can have played.
     """
-    baseline, candidate = (net["name"] for net in summary["nets"])
+    baseline, candidate = (printable(net["name"]) for net in summary["nets"])
     names = {"baseline": baseline, "candidate": candidate}
     pairs = {pair.number + 1: pair for pair in run.pairs}
     deciding = [one for one in summary["curves"]["deciding"] if one["pair"] in pairs]
