@@ -53,7 +53,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--format",
         nargs="+",
         choices=FORMATS,
-        default=list(FORMATS),
         metavar="FORMAT",
         help="of a match, what to write: md, html, json, pgn (default: all of them)",
     )
@@ -73,8 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def execute(arguments: argparse.Namespace) -> int:
     """Rebuild and show the outcome."""
     if arguments.index is not None:
-        if arguments.opinions:
-            arguments.parser.error("--opinions is of a single match: name its RUN_DIR")
+        _refuse(arguments, "name its RUN_DIR")
         return _index(arguments)
 
     from arena.report.folder import report_line, write_reports
@@ -82,8 +80,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.report.ratings.tournament import is_tournament, report_tournament
 
     if is_tournament(arguments.folder):
-        if arguments.opinions:
-            arguments.parser.error("--opinions is of a single match: name one of the tournament's")
+        _refuse(arguments, "name one of the tournament's")
         document = report_tournament(arguments.folder)
         if arguments.json:
             write_json(document)
@@ -95,13 +92,21 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.report.verdict import outcome
 
     extend = _opinions(arguments) if arguments.opinions else None
-    run, summary = write_reports(arguments.folder, arguments.format, extend)
+    formats = arguments.format or FORMATS
+    run, summary = write_reports(arguments.folder, formats, extend)
     if arguments.json:
         sys.stdout.write(summary_json(summary))
     elif not arguments.quiet:
         lines = outcome(run.identity, run.judgement, run.doubts)
-        write_text([*lines, report_line(run.folder, arguments.format)])
+        write_text([*lines, report_line(run.folder, formats)])
     return 0
+
+
+def _refuse(arguments: argparse.Namespace, advice: str) -> None:
+    """Refuse what only the report of a single match knows."""
+    for flag, value in (("--opinions", arguments.opinions), ("--format", arguments.format)):
+        if value:
+            arguments.parser.error(f"{flag} is of a single match: {advice}")
 
 
 def _opinions(arguments: argparse.Namespace) -> Callable[[Run], Run]:

@@ -451,3 +451,35 @@ def test_the_column_of_intervals():
 def test_a_candidate_that_lost_is_on_no_ladder(tmp_path):
     played(tmp_path / "1", between("a", "b"), LOST)
     assert make_index(tmp_path)["ladders"] == []
+
+
+def test_a_folder_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = some_matches(tmp_path / "reports")
+    closed = root / "closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refusing(path: str | os.PathLike[str]) -> object:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    before = make_index(root)
+    monkeypatch.setattr(os, "scandir", refusing)
+    index = make_index(root)
+    (fault,) = [one for one in index["unreadable"] if one not in before["unreadable"]]
+    assert fault["folder"] == "closed"
+    assert "ermission denied" in fault["reason"]
+    assert index["matches"] == before["matches"]
+
+
+@pytest.mark.parametrize("flag", [["--opinions"], ["--format", "html"]])
+def test_what_a_single_match_has_is_refused(
+    flag: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = some_matches(tmp_path / "reports")
+    assert main(["report", "--index", str(root), *flag]) == 2
+    assert f"{flag[0]} is of a single match: name its RUN_DIR" in capsys.readouterr().err
+    assert not (root / "index.html").exists()

@@ -89,7 +89,12 @@ def find_matches(root: Path) -> tuple[list[FoundMatch], list[Unreadable]]:
         raise LedgerError(f"{root}: there is no such folder\nName one that holds run folders.")
     found: list[FoundMatch] = []
     lost: list[Unreadable] = []
-    for folder in runs_inside(root):
+
+    def unread(error: OSError) -> None:
+        folder = Path(error.filename)
+        lost.append(Unreadable(folder, reason_of(error, folder)))
+
+    for folder in runs_inside(root, unread):
         try:
             found.append(read_match(folder))
         except (LedgerError, OSError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from arena.report.block import number, percent
+from arena.report.headline import Kind
 from arena.report.pictures.axes import (
     Label,
     beside,
@@ -43,6 +44,10 @@ def elo_picture(summary: Summary) -> Picture | None:
         f"Elo of {candidate} relative to {baseline} after so many pairs. The band is the 95 % "
         "confidence sequence: it holds at every moment of the match at once."
     )
+    headline = summary["headline"]
+    if headline is not None and headline["kind"] == Kind.STOPPING_AWARE:
+        caption += " The line is what the pairs say by themselves; the Elo to quote allows for the "
+        caption += "test's stop."
     if summary["sprt"] is not None and _bounds(summary):
         caption += " " + _of_the_lines(summary["sprt"])
     return Picture(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,10 +113,13 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def runs_inside(folder: Path) -> list[Path]:
-    """Return the run folders that lie anywhere inside a folder, or that it is itself."""
+def runs_inside(folder: Path, unread: Callable[[OSError], None] | None = None) -> list[Path]:
+    """Return the run folders that lie anywhere inside a folder, or that it is itself.
+
+    ``unread`` is told of folders that cannot be looked into, which otherwise are passed over.
+    """
     found = []
-    for name, subfolders, files in os.walk(folder):
+    for name, subfolders, files in os.walk(folder, onerror=unread):
         if MATCH_FILE in files:
             found.append(Path(name))
             subfolders.clear()  # what a run folder holds belongs to it
