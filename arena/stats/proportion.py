@@ -1,8 +1,10 @@
-"""How often something happens, from how often it was seen to: an exact interval."""
+"""How often something happens, from how often it was seen to: an exact interval, and Wilson's."""
 
 from __future__ import annotations
 
-from scipy.special import betaincinv
+import math
+
+from scipy.special import betaincinv, ndtri
 
 
 def proportion_interval(seen: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -22,3 +24,16 @@ def proportion_interval(seen: int, of: int, confidence: float = 0.95) -> tuple[f
     low = betaincinv(seen, of - seen + 1, tail) if seen else 0.0
     high = betaincinv(seen + 1, of - seen, 1.0 - tail) if seen < of else 1.0
     return float(low), float(high)
+
+
+def wilson(share: float, number: float, confidence: float = 0.95) -> list[float]:
+    """Return Wilson's interval of a share in [0, 1] of ``number`` observations, whole or not.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+    J. Am. Stat. Assoc. 22, 1927.
+    """
+    z = float(ndtri(0.5 + confidence / 2.0))
+    centre = (share + z * z / (2.0 * number)) / (1.0 + z * z / number)
+    half = z / (1.0 + z * z / number)
+    half *= math.sqrt(share * (1.0 - share) / number + (z / (2.0 * number)) ** 2)
+    return [max(0.0, centre - half), min(1.0, centre + half)]

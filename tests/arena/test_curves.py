@@ -30,7 +30,7 @@ from arena.game import (
 from arena.judgement import Judgement
 from arena.match_file import EngineIdentity, MatchIdentity, NetIdentity, Role
 from arena.players import NO_LIMITS
-from arena.report.curves.calibration import LEAST_POSITIONS, MOST_BINS, calibration, wilson
+from arena.report.curves.calibration import LEAST_POSITIONS, MOST_BINS, calibration
 from arena.report.curves.deciding import deciding
 from arena.report.curves.expectations import engines_of, expected_games
 from arena.report.curves.match import curves_of, divergence, lengths, path, session_speeds
@@ -40,6 +40,7 @@ from arena.report.summary import summarize
 from arena.sessions import Pace
 from arena.stats.confidence import confidence_sequence
 from arena.stats.pentanomial import PairCounts
+from arena.stats.proportion import wilson
 from arena.stats.sprt import PAIR_MODELS, Method, Sprt
 
 CHESS960 = "nrkbqbrn/pppppppp/8/8/8/8/PPPPPPPP/NRKBQBRN w GBgb - 0 1"

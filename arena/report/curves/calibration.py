@@ -16,17 +16,16 @@ Pearson's for the latter. Where all pairs agree the variance says nothing, and e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from arena.match_file import Role
 from arena.report.curves.expectations import ExpectedGame
 from arena.report.schema import CalibrationBin
+from arena.stats.proportion import wilson
 
 MOST_BINS = 20
 
@@ -89,12 +88,3 @@ def _interval(scored: Floats, pair: NDArray[np.int64]) -> list[float] | None:
     degenerate = variance < 1e-15 or not 0.0 < mean < 1.0
     effective = float(pairs) if degenerate else mean * (1.0 - mean) / variance
     return wilson(mean, effective)
-
-
-def wilson(share: float, number: float, confidence: float = 0.95) -> list[float]:
-    """Wilson's interval of a share in [0, 1] of so many observations, which need not be whole."""
-    z = float(ndtri(0.5 + confidence / 2.0))
-    centre = (share + z * z / (2.0 * number)) / (1.0 + z * z / number)
-    half = z / (1.0 + z * z / number)
-    half *= math.sqrt(share * (1.0 - share) / number + (z / (2.0 * number)) ** 2)
-    return [max(0.0, centre - half), min(1.0, centre + half)]
