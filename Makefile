@@ -21,7 +21,7 @@ demo: $(READY)  ## average snapshots, play the average to a verdict, show where 
 	$(BIN)/python scripts/demo.py
 
 test: $(READY) stockfish chromium  ## the tests, without the slow ones
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY) stockfish chromium  ## the tests that take minutes
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m slow

@@ -24,6 +24,11 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 REPOSITORY = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, or all workers but one would wait for it at the end."""
+    items.sort(key=lambda item: item.path.stem != "test_readme")
+
+
 @pytest.fixture(autouse=True)
 def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave drawing out of the reports of tests that do not look at them: it is 2 s of each."""
