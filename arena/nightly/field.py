@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arena.nightly.candidates import RAW, Entry, Refusal, build_averages, net_record
+from arena.nightly.candidates import RAW, Entry, Refusal, build_averages
+from arena.nightly.keeping import keep_net
 from arena.nightly.sanity import SanityRecord, check_sanity
 from arena.nightly.settings import NightlySettings
 from arena.registry.home import Home
@@ -53,7 +54,7 @@ def prepare_field(
                 refused.append(built)
                 tell(f"{built.name} is refused: {built.reason}")
             else:
-                record = net_record(home, built.path, "average", built.manifest)
+                record = keep_net(home, built.path, "average", built.manifest)
                 registry.add_net(record)
                 entries.append(replace(built, path=home.root / record.file))
     sanity = check_sanity(

@@ -188,7 +188,7 @@ class _Judge:
 
     def _start(self, stage: Stage) -> int:
         """Return the number of a stage's first opening, from 1."""
-        return self._settings.first_opening(stage)
+        return self._settings.starts[stage]
 
     def _record(self, stage: Stage, run: Run) -> None:
         baseline, candidate = run.identity.nets

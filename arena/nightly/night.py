@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arena.nightly.candidates import Newest, net_record, newest
-from arena.nightly.settings import NightlySettings, frozen_text
+from arena.nightly.candidates import Newest, newest
+from arena.nightly.keeping import keep_net
+from arena.nightly.reading import frozen_text
+from arena.nightly.settings import NightlySettings
 from arena.registry.champion import check_champion, settle_champion
 from arena.registry.home import Home, lock
 from arena.registry.records import DecisionRecord, NetRecord, NightRecord
@@ -50,12 +52,18 @@ class NightOutcome:
 
 
 def run_night(
-    settings: NightlySettings, play: PlayMatch, tell: Tell, *, wait: float | None = 0.0
+    settings: NightlySettings,
+    play: PlayMatch,
+    tell: Tell,
+    *,
+    wait: float | None = 0.0,
+    abandon: bool = False,
 ) -> NightOutcome:
     """Do what is due: end what was interrupted, then judge the newest net.
 
     ``play`` plays a match in a folder; ``tell`` takes single lines about what is going on.
     ``wait``: seconds to wait for another call that is at work, None for as long as it takes.
+    ``abandon``: give up the night that is open, if one is.
 
     Raises BusyError where another call is at work, RegistryError, ChampionError, NightError, and
     whatever building and playing raise, KeyboardInterrupt too: the night then stays open, and the
@@ -63,7 +71,7 @@ def run_night(
     """
     home = Home(settings.home)
     with lock(home, wait), Registry.open(home.registry, create=True) as registry:
-        return _Call(settings, home, registry, play, tell).run()
+        return _Call(settings, home, registry, play, tell).run(abandon=abandon)
 
 
 class _Call:
@@ -80,7 +88,7 @@ class _Call:
         self._settings, self._home, self._registry = settings, home, registry
         self._play, self._tell = play, tell
 
-    def run(self) -> NightOutcome:
+    def run(self, *, abandon: bool) -> NightOutcome:
         self._compare_clocks()
         self._crown_the_first()
         settle_champion(self._home, self._registry)
@@ -89,10 +97,13 @@ class _Call:
         found = newest(self._settings, self._registry.noted_file)
         for line in found.passed_over:
             self._tell(f"passed over {line}")
-        night = self._open_night(found)
+        night = self._open_night(found, abandon=abandon)
         if night is None:
-            reason = self._nothing_new(found)
+            reason = why_nothing(self._registry, found)
             if reason is not None:
+                self._registry.note_file(
+                    str(found.path), found.size, found.mtime_ns, found.sha256
+                )
                 return NightOutcome(None, reason, None, self._champion())
             night = self._begin(found)
         return self._judge(night)
@@ -118,7 +129,7 @@ class _Call:
                 f"{self._home.root}: there is no champion yet\n"
                 "Name the net that has to be beaten first: first-champion = NET."
             )
-        record = net_record(self._home, first, "given")
+        record = keep_net(self._home, first, "given")
         self._registry.add_net(record)
         self._registry.crown(record.sha256, "first")
         self._tell(f"{record.name} is the first champion")
@@ -134,13 +145,15 @@ class _Call:
 
     # --- what there is to judge ---
 
-    def _open_night(self, found: Newest) -> NightRecord | None:
+    def _open_night(self, found: Newest, *, abandon: bool) -> NightRecord | None:
         """Return the night to go on with; one that cannot be is abandoned, saying why."""
         night = self._registry.open_night()
         if night is None:
             return None
         reason = None
-        if night.settings != frozen_text(self._settings):
+        if abandon:
+            reason = "it was asked for"
+        elif night.settings != frozen_text(self._settings):
             reason = "the settings have changed since it began"
         elif night.champion != self._champion().sha256:
             reason = "there is another champion since it began"
@@ -153,17 +166,12 @@ class _Call:
         self._tell(f"night {night.number} is abandoned: {reason}")
         return None
 
-    def _nothing_new(self, found: Newest) -> str | None:
-        """Why there is nothing to judge, if so."""
-        judged = self._registry.judged(found.sha256)
-        if judged is not None:
-            return f"{found.path.name} was judged in night {judged.night}: {judged.verdict}"
-        if found.sha256 == self._champion().sha256:
-            return f"{found.path.name} is the champion"
-        return None
-
     def _begin(self, found: Newest) -> NightRecord:
-        record = net_record(self._home, found.path, "raw", found.sha256)
+        record = keep_net(self._home, found.path, "raw")
+        if record.sha256 != found.sha256:
+            raise NightError(
+                f"{found.path}: has changed while it was read\nThe same command tries it again."
+            )
         self._registry.add_net(record)
         night = self._registry.begin_night(
             latest=record.sha256,
@@ -197,6 +205,17 @@ class _Call:
         record = self._registry.net(reign.sha256)
         assert record is not None  # a foreign key
         return record
+
+
+def why_nothing(registry: Registry, found: Newest) -> str | None:
+    """Say why the newest net is nothing to judge; None where it is."""
+    judged = registry.judged(found.sha256)
+    if judged is not None:
+        return f"{found.path.name} was judged in night {judged.night}: {judged.verdict}"
+    reign = registry.champion()
+    if reign is not None and found.sha256 == reign.sha256:
+        return f"{found.path.name} is the champion"
+    return None
 
 
 def night_seed(seed: int, night: int) -> int:

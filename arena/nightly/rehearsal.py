@@ -7,7 +7,8 @@ from typing import Any
 
 from arena.nightly.candidates import newest
 from arena.nightly.night import why_nothing
-from arena.nightly.settings import NightlySettings, frozen_text
+from arena.nightly.reading import frozen_text
+from arena.nightly.settings import NightlySettings
 from arena.registry.home import Home
 from arena.registry.store import Registry
 from arena.stats.outcomes import BayesElo
