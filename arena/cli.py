@@ -15,6 +15,7 @@ from arena.commands import (
     gate,
     import_pgn,
     merge,
+    nightly,
     plan,
     ratings,
     report,
@@ -28,6 +29,7 @@ from swa.command_line import Parser, ShowVersion, run_command
 COMMANDS = (
     run,
     gate,
+    nightly,
     report,
     merge,
     ratings,

@@ -112,7 +112,8 @@ class _Call:
 
     def _compare_clocks(self) -> None:
         """Say it where the clock is behind what was noted; the order of events does not need it."""
-        last = self._registry.last_moment()
+        nights = self._registry.nights()[-1:]
+        last = max((night.ended or night.began for night in nights), default=None)
         if last is not None and now() < last:
             self._tell(
                 f"note: the clock says {now()}, the registry has something of {last}: times that "
@@ -136,7 +137,7 @@ class _Call:
 
     def _publish_what_is_due(self) -> None:
         """Write reports and run hooks of decisions whose call did not get so far."""
-        due = [one for one in self._registry.decisions() if one.hook == "due"]
+        due = self._registry.due()
         if due:
             from arena.nightly.publication import publish
         for decision in due:
