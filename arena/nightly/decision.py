@@ -37,9 +37,7 @@ class StageResult:
         """Take what matters from a run; ``model`` is that of the gate's bounds."""
         counts = run.judgement.counts
         estimate = (normalized_elo if model is EloModel.NORMALIZED else logistic_elo)(counts)
-        return cls(
-            run.judgement.verdict, run.judgement.settled, tuple(run.doubts), estimate.high
-        )
+        return cls(run.judgement.verdict, run.judgement.settled, tuple(run.doubts), estimate.high)
 
 
 def refused(reasons: list[str]) -> Conclusion:
