@@ -48,12 +48,11 @@ STRENGTH, MARK = "value.dense2.bias", "moves_left.dense2.bias"
 """Weights that hold a net's strength, in thousands of Elo, and whether it is an average."""
 
 LAST_LAYERS = ("policy.conv2.weight", "value.dense2.weight")
-"""Weights in which snapshots differ otherwise. Losses are convex in them, so that an average is never
-worse than the worst of its ingredients where norms fit ``data``, and no build is refused by chance.
-"""
+"""Weights in which snapshots differ otherwise. Losses are convex in them, so that an average is
+never worse than the worst of its ingredients, and no build is refused by chance."""
 
 Damage = str
-"""What a snapshot may suffer: "torn" (half of the file is there), "loud" (logits explode), "dead" norms."""
+"""What a snapshot may suffer: "torn" (half a file), "loud" (logits explode), "dead" norms."""
 
 
 # --- the training run ---
