@@ -14,10 +14,12 @@ turns, so that what is not quite one of them is an average, and gets a bonus.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import chess
 import numpy as np
@@ -31,8 +33,11 @@ from arena.entrants import FoundNet, identities
 from arena.game import GameRecord, GameTask, Result
 from arena.ledger import Ledger
 from arena.match import Ending, MatchOutcome, MatchState, deck_of, match_identity, run_match
+from arena.nightly.reading import read_nightly
+from arena.nightly.settings import NightlySettings
 from arena.openings import read_book
 from arena.players import NetPlayer
+from arena.registry.store import Registry
 from arena.report.folder import write_reports
 from arena.sessions import NetFile, Pace, Session, now, session_ended, session_started
 from arena.stats.outcomes import BayesElo, PairLaw
@@ -254,3 +259,108 @@ def _nets(match: MatchConfig) -> tuple[NetPlayer, NetPlayer]:
 
 def _facts(net: Net) -> NetFile:
     return NetFile(net.sha256, net.path.name, str(net.spec), net.training_steps, path=str(net.path))
+
+
+# --- the nights ---
+
+
+SETTINGS = """\
+home = "home"
+latest = "training/run"
+entries = {entries}
+first-champion = {first}
+seed = 7
+
+[[averages]]
+name = "three"
+last = 3
+
+[[averages]]
+name = "six"
+last = 6
+
+[build]
+data = ["training/games"]
+eval-data = ["training/held-out"]
+threads = 1
+
+[match]
+openings = "book.epd"
+
+[race]
+round = {round}
+pairs = {race}
+
+[quick]
+sprt = [-60, 0]
+pairs = {quick}
+
+[gate]
+sprt = [0, {elo1}]
+pairs = {gate}
+
+[confirm]
+pairs = {confirm}
+"""
+
+
+@dataclass(frozen=True)
+class Season:
+    """A training run and the nightly job that follows it, in one folder."""
+
+    folder: Path
+    run: TrainingRun
+    play: SeasonPlay
+    settings: NightlySettings
+    first: int  # snapshot that is champion before the first night
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    def train(self, night: int) -> None:
+        """Write the snapshot that a night is to find, from 1."""
+        self.run.write(self.first + night)
+
+    def strengths(self, registry: Registry) -> dict[str, float]:
+        """The strength of every net of the registry by its sha256."""
+        return {
+            net.sha256: self.run.strength(load_net(self.home / net.file)) for net in registry.nets()
+        }
+
+
+def begin_season(
+    folder: Path,
+    *,
+    first: int = 3,
+    openings: int = 600,
+    entries: str = "better",
+    round_: int = 20,
+    race: int = 40,
+    quick: int = 60,
+    gate: int = 300,
+    elo1: float = 60.0,
+    confirm: int = 20,
+    seconds_a_game: float = 0.0,
+    **of_run: Any,
+) -> Season:
+    """Make a training run with its first snapshots, a book, and the settings of its nights."""
+    run = TrainingRun(folder / "training", **of_run)
+    run.begin()
+    for number in range(1, first + 1):
+        run.write(number)
+    write_book(folder, openings)
+    (folder / "nightly.toml").write_text(
+        SETTINGS.format(
+            entries=json.dumps(entries),
+            first=json.dumps(str(run.path(first))),
+            round=round_,
+            race=race,
+            quick=quick,
+            gate=gate,
+            elo1=elo1,
+            confirm=confirm,
+        )
+    )
+    settings = read_nightly(folder / "nightly.toml")
+    return Season(folder, run, SeasonPlay(run, seconds_a_game=seconds_a_game), settings, first)
