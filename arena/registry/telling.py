@@ -1,0 +1,62 @@
+"""What goes wrong with a registry, in words: what, why, what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+BACKUP_SUFFIX = ".backup.sqlite"
+
+
+class RegistryError(Exception):
+    """A registry that cannot be used, or a request that it refuses: what, why, what to do."""
+
+
+def backup_of(path: Path) -> Path:
+    """Where the backup of a registry is: ``registry.backup.sqlite`` beside it."""
+    return path.with_suffix(BACKUP_SUFFIX)
+
+
+def damaged(path: Path, why: str) -> RegistryError:
+    """Say that the file is not what was written into it."""
+    backup = backup_of(path)
+    advice = f"There is no backup ({backup.name}); bring an older copy back."
+    if backup.exists():
+        advice = (
+            f"Move {path.name}, {path.name}-wal and {path.name}-shm away, then copy {backup.name} "
+            f"to {path.name}: it is as of the last decision."
+        )
+    return RegistryError(f"{path}: the registry is damaged: {why}\n{advice}")
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into a RegistryError (codes: sqlite.org/rescode.html)."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _told(path, error) from error
+
+
+def _told(path: Path, error: sqlite3.Error) -> RegistryError:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return RegistryError(
+            f"{path}: another process is writing into the registry\nTry again when it has ended."
+        )
+    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return RegistryError(
+            f"{path}: the registry cannot be read or written: {error}\n"
+            "It is as it was before. Make room or mend the disk, then give the same command again."
+        )
+    if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return RegistryError(
+            f"{path}: the registry cannot be opened: {error}\n"
+            "The file and its folder must be there, and be writable."
+        )
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return RegistryError(f"{path}: the registry refuses this: {error}\nNothing was written.")
+    return damaged(path, str(error))
