@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from arena.nightly.candidates import Entry
 from arena.nightly.decision import Conclusion
 from arena.nightly.field import Field
 from arena.nightly.race import RaceOutcome
 from arena.registry.home import Home
 from arena.registry.records import NetRecord, NightRecord
+from arena.report.block import counted
 from arena.report.run import Run
 from arena.report.summary import summarize
 from swa.provenance import versions
@@ -48,13 +50,22 @@ def decision_document(
         "latest": net_figures(net(night.latest)),
         "candidate": None if candidate is None else net_figures(candidate),
         "champion": net_figures(champion),
-        "entries": [asdict(entry) for entry in field.entries],
+        "entries": [_entry_figures(entry) for entry in field.entries],
         "refused": [asdict(one) for one in field.refused],
-        "sanity": list(field.sanity),
+        "sanity": [asdict(found) for found in field.sanity],
         "stages": dict(stages),
         "gate": "gate" if "gate" in stages else None,
         "settings": night.settings,
         "versions": versions(),
+    }
+
+
+def _entry_figures(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "sha256": entry.sha256,
+        "passed_over": list(entry.passed_over),
     }
 
 
@@ -91,3 +102,32 @@ def race_figures(outcome: RaceOutcome, home: Home) -> dict[str, Any]:
             for one in outcome.meetings
         ],
     }
+
+
+def nothing_document(reason: str, champion: NetRecord) -> dict[str, Any]:
+    """Return what ``--json`` says where there was nothing new to judge."""
+    return {
+        "format": FORMAT,
+        "night": None,
+        "verdict": None,
+        "reason": reason,
+        "champion": net_figures(champion),
+    }
+
+
+_DONE = {"promote": "promoted", "keep": "kept the champion", "undecided": "undecided"}
+
+
+def decision_line(document: Mapping[str, Any]) -> str:
+    """Return a decision in one line, for a mail's subject or a log."""
+    if document["night"] is None:
+        return f"nothing new: {document['reason']}; {document['champion']['name']} is champion"
+    line = f"night {document['night']}: {_DONE[document['verdict']]}: {document['reason']}"
+    gate = document["stages"].get("gate")
+    if gate is None or gate["headline"] is None:
+        return line
+    elo, ends = gate["headline"]["elo"], gate["headline"]["elo_ci"]
+    if elo is not None and ends is not None:
+        low, high = ("n/a" if end is None else f"{end:+.1f}" for end in ends)
+        line += f"; Elo {elo:+.1f} [{low}, {high}] after {counted(gate['pairs'], 'pair')}"
+    return line

@@ -18,7 +18,7 @@ from arena.nightly.document import decision_document, match_figures, race_figure
 from arena.nightly.field import Field, prepare_field
 from arena.nightly.night import NightError, Tell, night_seed
 from arena.nightly.playing import PlayMatch
-from arena.nightly.race import RaceOutcome, race
+from arena.nightly.race import race
 from arena.nightly.settings import NightlySettings
 from arena.registry.home import Home
 from arena.registry.records import DecisionRecord, MatchRecord, NetRecord, NightRecord, Stage
@@ -63,9 +63,7 @@ class _Judge:
     def decision(self) -> DecisionRecord:
         """Play what is to be played, and conclude."""
         champion = self._net(self._night.champion)
-        field = prepare_field(
-            self._night, self._settings, self._home, self._registry, self._tell
-        )
+        field = prepare_field(self._night, self._settings, self._home, self._registry, self._tell)
         candidate = None
         if field.entries:
             candidate = self._choose(field)
@@ -99,7 +97,12 @@ class _Judge:
         self._tell(f"race of {len(field.entries)}: {', '.join(e.name for e in field.entries)}")
         folder = self._folder / "race"
         outcome = race(
-            field.entries, self._settings, self._play, folder, seed=self._seed, start=self._start("race")
+            field.entries,
+            self._settings,
+            self._play,
+            folder,
+            seed=self._seed,
+            start=self._start("race"),
         )
         for meeting in outcome.meetings:
             self._record("race", read_run(meeting.folder))
@@ -117,14 +120,17 @@ class _Judge:
         both = champion, candidate
         settings = self._settings
         quick = gate = confirm = None
-        elo0, model = settings.gate_bound
+        elo0 = 0.0
         if settings.quick is not None:
-            quick = StageResult.of(self._stage("quick", settings.quick, both), model)
+            quick = StageResult.of(self._stage("quick", settings.quick, both))
         if quick is None or not (quick.doubts or quick.verdict is Verdict.KEEP):
-            gate = StageResult.of(self._stage("gate", settings.gate, both), model)
-        passed = gate is not None and not gate.doubts and gate.verdict is Verdict.PROMOTE
-        if passed and settings.confirm is not None:
-            confirm = StageResult.of(self._stage("confirm", settings.confirm, both), model)
+            run = self._stage("gate", settings.gate, both)
+            gate, sprt = StageResult.of(run), run.identity.sprt
+            assert sprt is not None  # the settings refuse a gate without a test
+            elo0 = sprt.elo0
+            if settings.confirm is not None and gate.promotes:
+                confirmed = self._stage("confirm", settings.confirm, both)
+                confirm = StageResult.of(confirmed, sprt.model)
         return conclude(
             candidate.name,
             champion.name,
@@ -144,9 +150,7 @@ class _Judge:
             self._tell(f"{stage} stage: {nets[1].name} against {nets[0].name}")
             whole = stage in ("gate", "confirm")
             paths = self._home.root / nets[0].file, self._home.root / nets[1].file
-            config = self._settings.match(
-                match, paths, seed=self._seed, start=self._start(stage)
-            )
+            config = self._settings.match(match, paths, seed=self._seed, start=self._start(stage))
             ending = self._play(config, folder, whole)
             if ending is Ending.INTERRUPTED:
                 raise KeyboardInterrupt

@@ -94,16 +94,14 @@ class _Call:
         settle_champion(self._home, self._registry)
         check_champion(self._home, self._registry)
         self._publish_what_is_due()
-        found = newest(self._settings, self._registry.noted_file)
+        found = newest(self._settings, noted_in(self._registry))
         for line in found.passed_over:
             self._tell(f"passed over {line}")
         night = self._open_night(found, abandon=abandon)
         if night is None:
             reason = why_nothing(self._registry, found)
             if reason is not None:
-                self._registry.note_file(
-                    str(found.path), found.size, found.mtime_ns, found.sha256
-                )
+                self._registry.note_file(str(found.path), found.size, found.mtime_ns, found.sha256)
                 return NightOutcome(None, reason, None, self._champion())
             night = self._begin(found)
         return self._judge(night)
@@ -192,9 +190,7 @@ class _Call:
         folder = self._home.root / night.folder
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / SETTINGS_FILE, night.settings.encode())
-        decision = judge(
-            night, self._settings, self._home, self._registry, self._play, self._tell
-        )
+        decision = judge(night, self._settings, self._home, self._registry, self._play, self._tell)
         self._registry.decide(decision)
         settle_champion(self._home, self._registry)
         publish(self._home, self._registry, decision, self._settings.on_decision, self._tell)
@@ -206,6 +202,11 @@ class _Call:
         record = self._registry.net(reign.sha256)
         assert record is not None  # a foreign key
         return record
+
+
+def noted_in(registry: Registry) -> Callable[[Path, int, int], str | None]:
+    """Return what tells the sha256 of a file that was read before and has not changed."""
+    return lambda path, size, mtime_ns: registry.noted_file(str(path), size, mtime_ns)
 
 
 def why_nothing(registry: Registry, found: Newest) -> str | None:

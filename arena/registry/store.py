@@ -133,7 +133,9 @@ class Registry:
 
     def due(self) -> list[DecisionRecord]:
         """The decisions whose hook has not run, by night."""
-        return list(map(rows.decision, self._rows("decisions", "WHERE hook = 'due' ORDER BY night")))
+        return list(
+            map(rows.decision, self._rows("decisions", "WHERE hook = 'due' ORDER BY night"))
+        )
 
     def reigns(self) -> list[Reign]:
         """All reigns, by number, the pending one among them."""
