@@ -10,6 +10,7 @@ process id, which is nobody else's until it was waited for; a process id with ho
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import signal
@@ -23,6 +24,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+from season import DRAWING
 
 TESTS = Path(__file__).parent.parent
 
@@ -189,13 +192,11 @@ class _Counting:
 
 def _night(call: Call, counting: _Counting) -> Report:
     import arena.nightly.publication
-    import arena.report.folder
-    import arena.report.page
     from arena.nightly.night import run_night
 
-    # As in all tests that do not look at them: drawing is 2 s of each report.
-    arena.report.folder.write_pictures = lambda folder, pictures: None  # type: ignore[assignment]
-    arena.report.page.svg = lambda picture: "<svg></svg>"  # type: ignore[assignment]
+    for name, instead in DRAWING.items():
+        module, _, function = name.rpartition(".")
+        setattr(importlib.import_module(module), function, instead)
     undo = [
         counting.watch(os, "replace", "replace"),
         counting.watch(os, "rename", "replace"),

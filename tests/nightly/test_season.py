@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from scipy.stats import binom
-from season import Season, begin_season
+from season import DRAWING, Season, begin_season
 
 from arena.cli import main
 from arena.nightly.night import NightOutcome, run_night
@@ -92,6 +92,16 @@ def _oldest_first(decisions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(decisions, key=lambda one: one["date"])
 
 
+def leave_drawing_out(patched: pytest.MonkeyPatch) -> None:
+    for name, instead in DRAWING.items():
+        patched.setattr(name, instead)
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_drawing_out(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """Five nights: progress, a lasting regression, a loud snapshot, a recovery."""
@@ -102,7 +112,9 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Told:
         regressions={6: 400.0},
         damage={7: "loud"},
     )
-    return play_season(season, 5)
+    with pytest.MonkeyPatch.context() as patched:
+        leave_drawing_out(patched)
+        return play_season(season, 5)
 
 
 def test_a_short_season_promotes_what_is_stronger_and_nothing_else(short: Told) -> None:
