@@ -93,9 +93,9 @@ def _seconds(text: str) -> float:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the night and show what it came to, in one line for a mail's subject."""
-    from arena.nightly.document import decision_line, nothing_document
     from arena.nightly.night import run_night
     from arena.nightly.reading import read_nightly
+    from arena.nightly.telling import nothing_document, outcome_line
 
     settings = read_nightly(arguments.config)
     if arguments.dry_run:
@@ -124,7 +124,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(document)
     else:
-        write_text([f"arena nightly: {decision_line(document)}"])
+        write_text([f"arena nightly: {outcome_line(document)}"])
     return 0 if arguments.exit_zero else EXIT_CODES[document["verdict"]]
 
 
@@ -132,7 +132,7 @@ def _player(arguments: argparse.Namespace, tell: Callable[[str], None]) -> PlayM
     """What plays the night's matches; loaded when the first of them begins."""
 
     def play(match: MatchConfig, folder: Path, report: bool, /) -> Ending:
-        from arena.console import PaceSource, Progress, progress
+        from arena.console import COMPILING, PaceSource, Progress, progress
         from arena.report.block import Heading
         from arena.run import play as play_match
 
@@ -141,12 +141,17 @@ def _player(arguments: argparse.Namespace, tell: Callable[[str], None]) -> PlayM
                 heading,
                 pace,
                 report_every=REPORT_EVERY,
-                quiet=arguments.quiet,
+                quiet=arguments.quiet or not report,
                 stream=sys.stderr,
             )
 
+        def note(line: str) -> None:
+            # A race's rounds go on with the same matches again and again.
+            if report or line == COMPILING:
+                tell(line)
+
         command = ["arena", *arguments.words]
-        played = play_match(match, command, show, tell, folder, report=report)
+        played = play_match(match, command, show, note, folder, report=report)
         if isinstance(played.trouble, KeyboardInterrupt):
             raise played.trouble
         if played.trouble is not None:  # the games count; a report can be made later

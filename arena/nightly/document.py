@@ -14,15 +14,12 @@ from arena.nightly.candidates import Entry
 from arena.nightly.decision import Conclusion
 from arena.nightly.field import Field
 from arena.nightly.race import RaceOutcome
+from arena.nightly.telling import FORMAT, net_figures
 from arena.registry.home import Home
 from arena.registry.records import NetRecord, NightRecord
-from arena.report.block import counted
 from arena.report.run import Run
 from arena.report.summary import summarize
 from swa.provenance import versions
-
-FORMAT = 1
-"""Of decision.json; raised when a key changes its meaning or goes."""
 
 LEFT_OUT = ("curves", "openings", "versions")
 """Of summary.json: not what a verdict rests on, and most of its bytes."""
@@ -69,13 +66,6 @@ def _entry_figures(entry: Entry) -> dict[str, Any]:
     }
 
 
-def net_figures(net: NetRecord) -> dict[str, Any]:
-    """What tells a net: all of its record but the manifest, which stands beside the kept file."""
-    figures = asdict(net)
-    del figures["manifest"]
-    return figures
-
-
 def match_figures(run: Run, home: Home) -> dict[str, Any]:
     """The figures of a stage's match."""
     summary = {key: value for key, value in summarize(run).items() if key not in LEFT_OUT}
@@ -102,32 +92,3 @@ def race_figures(outcome: RaceOutcome, home: Home) -> dict[str, Any]:
             for one in outcome.meetings
         ],
     }
-
-
-def nothing_document(reason: str, champion: NetRecord) -> dict[str, Any]:
-    """Return what ``--json`` says where there was nothing new to judge."""
-    return {
-        "format": FORMAT,
-        "night": None,
-        "verdict": None,
-        "reason": reason,
-        "champion": net_figures(champion),
-    }
-
-
-_DONE = {"promote": "promoted", "keep": "kept the champion", "undecided": "undecided"}
-
-
-def decision_line(document: Mapping[str, Any]) -> str:
-    """Return a decision in one line, for a mail's subject or a log."""
-    if document["night"] is None:
-        return f"nothing new: {document['reason']}; {document['champion']['name']} is champion"
-    line = f"night {document['night']}: {_DONE[document['verdict']]}: {document['reason']}"
-    gate = document["stages"].get("gate")
-    if gate is None or gate["headline"] is None:
-        return line
-    elo, ends = gate["headline"]["elo"], gate["headline"]["elo_ci"]
-    if elo is not None and ends is not None:
-        low, high = ("n/a" if end is None else f"{end:+.1f}" for end in ends)
-        line += f"; Elo {elo:+.1f} [{low}, {high}] after {counted(gate['pairs'], 'pair')}"
-    return line
