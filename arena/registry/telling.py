@@ -21,6 +21,7 @@ def backup_of(path: Path) -> Path:
 
 def damaged(path: Path, why: str) -> RegistryError:
     """Say that the file is not what was written into it."""
+    why = " ".join(why.split())[:200]  # SQLite's own may have lines
     backup = backup_of(path)
     advice = f"There is no backup ({backup.name}); bring an older copy back."
     if backup.exists():
@@ -44,6 +45,8 @@ def telling(path: Path) -> Iterator[None]:
         if code is None:
             raise
         raise _told(path, error, code & 0xFF) from error
+    except UnicodeDecodeError as error:  # an error of SQLite's that quotes what it has found
+        raise damaged(path, "its texts are not to be read") from error
 
 
 def _told(path: Path, error: sqlite3.Error, code: int) -> RegistryError:
