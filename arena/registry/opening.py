@@ -31,6 +31,8 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
             timeout=BUSY_SECONDS,
             isolation_level=None,  # transactions begin and end where it is said
         )
+        # Text that is damaged is read all the same, and its seal tells.
+        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         try:
             _prepare(connection, path, create=create)
             _check_backup(connection, path)
@@ -107,7 +109,7 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     """Raise RegistryError where SQLite finds fault with the file."""
     found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
     if found != ["ok"]:
-        raise damaged(path, "; ".join(str(line) for line in found)[:200])
+        raise damaged(path, "; ".join(map(str, found)))
     if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
         raise damaged(path, "a row refers to one that is not there")
 

@@ -25,7 +25,7 @@ _COUNTS = ("LL", "LD", "WL", "DD", "WD", "WW")
 
 def seal_of(table: str, values: tuple[Any, ...]) -> str:
     """Hash the values of a row: what a disk has changed is then known, though SQLite reads it."""
-    text = json.dumps([table, *values], ensure_ascii=True, allow_nan=False)
+    text = json.dumps([table, *values], ensure_ascii=True, default=repr)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 

@@ -150,6 +150,12 @@ class Registry:
         """The reign that is decided, while the champion's file may still be the one before."""
         return next(map(rows.reign, self._rows("reigns", "WHERE pending = 1")), None)
 
+    def check_seals(self) -> None:
+        """Read every row of every table. Raises RegistryError at one that has changed."""
+        for table in TABLES:
+            for _ in self._rows(table, ""):
+                pass
+
     # --- what is added ---
 
     def add_net(self, net: NetRecord) -> None:
