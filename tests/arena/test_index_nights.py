@@ -58,7 +58,9 @@ def test_only_the_gate_of_a_night_that_promoted_is_a_promotion(home):
         "nights/0001-b/gate",
         "by hand",
     ]
-    assert ", 2 promotions. 3 nights decided: 1 promote, 2 keep." in summary_line(index)
+    line = summary_line(index)
+    assert ", 2 promotions. The latest: z over a, 2026-03-04. 3 nights decided: " in line
+    assert line.endswith("1 promote, 2 keep.")
 
 
 def test_what_the_nights_decided_is_told(home):
@@ -91,6 +93,9 @@ def test_what_the_nights_decided_is_told(home):
         assert one["reason"] in html
         assert one["reason"] in markdown
     assert "[b](nights/0001-b/gate/report.md)" in markdown
+    for stage in ("quick", "gate"):  # of the same two nets
+        assert f"· nightly: nights/0001-b/{stage}<" in html
+        assert f"; nights/0001-b/{stage} |" in markdown
 
 
 def test_no_nights_no_section(tmp_path):

@@ -53,12 +53,12 @@ def summary_line(index: Index) -> str:
     promotions = [match for match in index["matches"] if match["outcome"] == "promote"]
     line = f"{matches_in(len(index['matches']))} of {len(names_in(index)):,} players, "
     line += f"{len(promotions):,} {'promotion' if len(promotions) == 1 else 'promotions'}."
-    if index["decisions"]:
-        line += f" {decisions_line(index['decisions'])}"
     if promotions:
         last = max(promotions, key=lambda match: match["ended"] or "")
         over = f"{last['candidate']['name']} over {last['baseline']['name']}"
         line += f" The latest: {over}, {day(last['ended'])}."
+    if index["decisions"]:
+        line += f" {decisions_line(index['decisions'])}"
     return line
 
 
@@ -165,8 +165,13 @@ def _match_cells(match: IndexedMatch) -> list[str]:
         signed(match["elo"]),
         bounds(match["elo_ci"]),
         pairs_of(match),
-        escape(match["conditions"]),
+        escape(match["conditions"] + _stage(match)),
     ]
+
+
+def _stage(match: IndexedMatch) -> str:
+    """Where a match of a night is: the same two nets meet in several of its stages."""
+    return f"; {match['folder']}" if match["kind"] == "nightly" else ""
 
 
 def _cup_cells(cup: IndexedTournament) -> list[str]:
