@@ -57,7 +57,7 @@ class Refusal:
     numbers: Mapping[str, Any]
 
 
-def newest(settings: NightlySettings, noted: Callable[[Path, int, int], str | None]) -> Newest:
+def newest(settings: NightlySettings, noted: Callable[[str, int, int], str | None]) -> Newest:
     """Find the newest complete net of the run.
 
     ``noted(path, size, mtime_ns)`` is the sha256 of a file that was read as a whole before, when it
@@ -69,12 +69,12 @@ def newest(settings: NightlySettings, noted: Callable[[Path, int, int], str | No
     from swa.net import load_net
 
     def known(path: Path, status: os.stat_result) -> bool:
-        return noted(path, status.st_size, status.st_mtime_ns) is not None
+        return noted(str(path), status.st_size, status.st_mtime_ns) is not None
 
     found = find_latest(settings.latest, known=known)
     path = found.paths[-1]
     before = _status(path)
-    sha256, net = noted(path, before.st_size, before.st_mtime_ns), None
+    sha256, net = noted(str(path), before.st_size, before.st_mtime_ns), None
     if sha256 is None:
         net = load_net(path)
         sha256 = net.sha256

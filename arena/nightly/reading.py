@@ -17,6 +17,7 @@ from typing import Any
 
 from arena.books import Dealing
 from arena.config import ConfigError, MatchConfig
+from arena.match import MatchError, sprt_of
 from arena.match_file import to_toml
 from arena.nightly.settings import (
     Average,
@@ -230,7 +231,8 @@ def _check_stage(settings: NightlySettings, name: str, stage: Mapping[str, Any] 
     try:
         # Any two nets will do: none is opened.
         config = settings.match(stage, (Path("a"), Path("b")), seed=settings.seed, start=1)
-    except ConfigError as error:
+        sprt_of(config)
+    except (ConfigError, MatchError) as error:
         raise ConfigError(f"[{name}] {error}") from None
     if name in ("quick", "gate") and config.sprt is None and config.preset is None:
         instead = "leave it out by quick = false" if name == "quick" else "see [confirm]"
