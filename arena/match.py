@@ -164,6 +164,42 @@ def match_identity(
         evaluator=evaluator,
         dtype=config.dtype,
         search=config.search,
+        sprt=sprt_of(config),
+        pairs=config.pairs,
+        openings=_book_identity(config, book),
+        seed=config.seed,
+        tables=tables,
+        adjudication=_rules_of(config.adjudication),
+    )
+
+
+def _rules_of(rules: AdjudicationRules) -> AdjudicationRules:
+    """The rules without an audit that has nothing to look at."""
+    return rules if rules.foretell else replace(rules, audit=NO_RULES.audit)
+
+
+def _without_the_match_s(player: PlayerIdentity, search: SearchParams) -> PlayerIdentity:
+    """A player without settings of its own that are the match's anyway."""
+    if isinstance(player, EngineIdentity) or not player.own:
+        return player
+    own = tuple((name, value) for name, value in player.own if value != getattr(search, name))
+    return replace(player, own=own)
+
+
+def _book_identity(config: MatchConfig, book: AnyBook) -> BookIdentity:
+    least, most = config.opening_filter or (0.0, 1.0)
+    return BookIdentity(
+        book.path.name,
+        book.sha256,
+        len(book),
+        config.order,
+        plies=config.plies or 0,
+        start=config.start,
+        least_q=least,
+        most_q=most,
+    )
+
+
 def sprt_of(config: MatchConfig) -> Sprt | None:
     """Return a match's test, None for one without. Raises MatchError for bounds that make none."""
     if config.preset is None and config.sprt is None:

@@ -118,7 +118,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 def test_a_short_season_promotes_what_is_stronger_and_nothing_else(short: Told) -> None:
-    first, second, third, fourth, fifth = short.decisions
+    first, second, third, _, fifth = short.decisions
     assert first.verdict is second.verdict is Verdict.PROMOTE
     assert third.verdict is Verdict.KEEP
     assert all(short.gain(one) > 0 for one in (first, second))
