@@ -116,17 +116,14 @@ class _Judge:
         both = champion, candidate
         settings = self._settings
         quick = gate = confirm = None
-        elo0 = 0.0
+        elo0, model = settings.gate_bound
         if settings.quick is not None:
             quick = StageResult.of(self._stage("quick", settings.quick, both))
         if quick is None or not (quick.doubts or quick.verdict is Verdict.KEEP):
-            run = self._stage("gate", settings.gate, both)
-            gate, sprt = StageResult.of(run), run.identity.sprt
-            assert sprt is not None  # the settings refuse a gate without a test
-            elo0 = sprt.elo0
+            gate = StageResult.of(self._stage("gate", settings.gate, both))
             if settings.confirm is not None and gate.promotes:
                 confirmed = self._stage("confirm", settings.confirm, both)
-                confirm = StageResult.of(confirmed, sprt.model)
+                confirm = StageResult.of(confirmed, model)
         return conclude(
             candidate.name,
             champion.name,
