@@ -107,9 +107,9 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """Five nights: progress, a lasting regression, a loud snapshot, a recovery."""
     season = begin_season(
         tmp_path_factory.mktemp("season"),
-        drift=40.0,
+        drift=120.0,
         noise=0.0,
-        regressions={6: 400.0},
+        regressions={6: 700.0},
         damage={7: "loud"},
     )
     with pytest.MonkeyPatch.context() as patched:
@@ -119,12 +119,15 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 def test_a_short_season_promotes_what_is_stronger_and_nothing_else(short: Told) -> None:
     first, second, third, fourth, fifth = short.decisions
-    assert first.verdict is second.verdict is Verdict.PROMOTE
-    assert third.verdict is Verdict.KEEP
-    assert all(short.gain(one) > 0 for one in (first, second))
-    assert short.gain(third) < 0
-    assert [outcome.champion.sha256 for outcome in short.outcomes[1:4]] == [second.candidate] * 3
-    assert fifth.verdict in Verdict
+    assert first.verdict is second.verdict is fifth.verdict is Verdict.PROMOTE
+    assert third.verdict is fourth.verdict is Verdict.KEEP
+    assert all(short.gain(one) > 100.0 for one in (first, second, fifth))
+    assert short.gain(third) < -100.0
+    assert fourth.candidate is None
+    assert "explosion" in fourth.reason
+    assert short.ladder == sorted(short.ladder)
+    champions = [outcome.champion.sha256 for outcome in short.outcomes]
+    assert champions == [first.candidate, *[second.candidate] * 3, fifth.candidate]
 
 
 def test_a_short_season_is_remembered_everywhere(short: Told) -> None:
@@ -145,6 +148,7 @@ def test_sixty_nights_promote_no_more_wrongly_than_alpha_allows(tmp_path: Path) 
     season = begin_season(
         tmp_path,
         openings=4_000,
+        averages={"three": 3, "six": 6},
         round_=50,
         race=100,
         quick=200,
