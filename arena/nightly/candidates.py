@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,7 +57,7 @@ class Refusal:
     numbers: Mapping[str, Any]
 
 
-def newest(settings: NightlySettings, noted: Callable[[Path, int, int], str | None]) -> Newest:
+def newest(settings: NightlySettings, noted: Callable[[str, int, int], str | None]) -> Newest:
     """Find the newest complete net of the run.
 
     ``noted(path, size, mtime_ns)`` is the sha256 of a file that was read as a whole before, when it
@@ -69,12 +69,12 @@ def newest(settings: NightlySettings, noted: Callable[[Path, int, int], str | No
     from swa.net import load_net
 
     def known(path: Path, status: os.stat_result) -> bool:
-        return noted(path, status.st_size, status.st_mtime_ns) is not None
+        return noted(str(path), status.st_size, status.st_mtime_ns) is not None
 
     found = find_latest(settings.latest, known=known)
     path = found.paths[-1]
     before = _status(path)
-    sha256, net = noted(path, before.st_size, before.st_mtime_ns), None
+    sha256, net = noted(str(path), before.st_size, before.st_mtime_ns), None
     if sha256 is None:
         net = load_net(path)
         sha256 = net.sha256
@@ -102,6 +102,7 @@ def build_averages(
     notify: Notify,
     *,
     kept: Path | None = None,
+    command: Sequence[str] = ("arena", "nightly"),
 ) -> list[Entry | Refusal]:
     """Build the averages whose newest snapshot is ``latest``, in ``folder``.
 
@@ -109,7 +110,7 @@ def build_averages(
     a copy that is read in place of ``latest``, which may be gone by now. What was built here from
     this net before is not built again, and what was refused is not tried again; a build that was
     interrupted goes on. An average that comes out as an earlier one did is refused: nobody plays
-    himself.
+    himself. ``command`` goes into the manifests.
 
     Raises NetError, RecordError, BuildError and DeviceError where nets or data are not there or
     cannot be read or written: the same call may succeed later.
@@ -123,7 +124,8 @@ def build_averages(
         raise NetError(f"cannot read the net: {reason}", "", str(source)) from error
     found: list[Entry | Refusal] = []
     for average in settings.averages:
-        entry = _average(_Order(settings, average, latest, source, sha256, folder), notify)
+        order = _Order(settings, average, latest, source, sha256, folder)
+        entry = _average(order, command, notify)
         if isinstance(entry, Entry):
             twins = [one for one in found if isinstance(one, Entry) and _same(one, entry)]
             if twins:
@@ -217,7 +219,7 @@ class _Order:
         return refusal
 
 
-def _average(order: _Order, notify: Notify) -> Entry | Refusal:
+def _average(order: _Order, command: Sequence[str], notify: Notify) -> Entry | Refusal:
     known = order.built() or order.refusal()
     if known is not None:
         return known
@@ -234,7 +236,7 @@ def _average(order: _Order, notify: Notify) -> Entry | Refusal:
         notify(Step(f"{order.average.name}: {step.what}", step.done, step.of))
 
     try:
-        built = build(order.config(nets), command=_command(order), notify=tell)
+        built = build(order.config(nets), command=command, notify=tell)
     except RefusedError as error:
         checks = {failure.check: failure.reason for failure in error.failures}
         reason = "; ".join(f"{check}: {said}" for check, said in checks.items())
@@ -246,10 +248,6 @@ def _average(order: _Order, notify: Notify) -> Entry | Refusal:
         where = f"{Path(error.path).name}: " if error.path else ""
         return order.refuse(f"{where}{error.reason}", {"snapshots": len(nets)})
     return order.entry(built.saved.sha256, asdict(built.manifest), before.passed_over)
-
-
-def _command(order: _Order) -> tuple[str, ...]:
-    return ("arena", "nightly", order.average.name)
 
 
 def _of_the_machine(error: BaseException | None) -> bool:

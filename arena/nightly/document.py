@@ -80,6 +80,7 @@ def race_figures(outcome: RaceOutcome, home: Home) -> dict[str, Any]:
         "left": [asdict(one) for one in outcome.left],
         "rounds": outcome.rounds,
         "error": outcome.error,
+        "doubts": list(outcome.doubts),
         "pairs": outcome.pairs,
         "meetings": [
             {

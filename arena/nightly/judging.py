@@ -64,11 +64,12 @@ class _Judge:
         """Play what is to be played, and conclude."""
         champion = self._net(self._night.champion)
         field = prepare_field(self._night, self._settings, self._home, self._registry, self._tell)
-        candidate = None
-        if field.entries:
-            candidate = self._choose(field)
+        candidate = self._choose(field) if field.entries else None
         if candidate is None:
             conclusion = refused([f"{one.name}: {one.reason}" for one in field.refused])
+        elif doubts := self._figures.get("race", {}).get("doubts"):
+            reason = f"the race cannot be trusted: {'; '.join(doubts)}"
+            conclusion = Conclusion(Verdict.UNDECIDED, reason)
         elif candidate.sha256 == champion.sha256:
             conclusion = Conclusion(Verdict.KEEP, f"{candidate.name} is the champion itself")
         else:
@@ -90,8 +91,8 @@ class _Judge:
 
     # --- stages ---
 
-    def _choose(self, field: Field) -> NetRecord | None:
-        """Return who meets the champion: the only entry, or who wins the race."""
+    def _choose(self, field: Field) -> NetRecord:
+        """Return who is to meet the champion: the only entry, or who wins the race."""
         if len(field.entries) == 1:
             return self._net(field.entries[0].sha256)
         self._tell(f"race of {len(field.entries)}: {', '.join(e.name for e in field.entries)}")
@@ -107,11 +108,6 @@ class _Judge:
         for meeting in outcome.meetings:
             self._record("race", read_run(meeting.folder))
         self._figures["race"] = race_figures(outcome, self._home)
-        if outcome.doubts:
-            raise NightError(
-                f"{folder}: the race cannot be trusted: {outcome.doubts[0]}\n"
-                "Mend that, then begin the night anew: arena nightly CONFIG.toml --abandon."
-            )
         self._tell(f"{outcome.winner} goes on, after {outcome.pairs:,} pairs")
         return self._net(next(e.sha256 for e in field.entries if e.name == outcome.winner))
 
@@ -120,17 +116,14 @@ class _Judge:
         both = champion, candidate
         settings = self._settings
         quick = gate = confirm = None
-        elo0 = 0.0
+        elo0, model = settings.gate_bound
         if settings.quick is not None:
             quick = StageResult.of(self._stage("quick", settings.quick, both))
         if quick is None or not (quick.doubts or quick.verdict is Verdict.KEEP):
-            run = self._stage("gate", settings.gate, both)
-            gate, sprt = StageResult.of(run), run.identity.sprt
-            assert sprt is not None  # the settings refuse a gate without a test
-            elo0 = sprt.elo0
+            gate = StageResult.of(self._stage("gate", settings.gate, both))
             if settings.confirm is not None and gate.promotes:
                 confirmed = self._stage("confirm", settings.confirm, both)
-                confirm = StageResult.of(confirmed, sprt.model)
+                confirm = StageResult.of(confirmed, model)
         return conclude(
             candidate.name,
             champion.name,

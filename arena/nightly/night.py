@@ -94,7 +94,7 @@ class _Call:
         settle_champion(self._home, self._registry)
         check_champion(self._home, self._registry)
         self._publish_what_is_due()
-        found = newest(self._settings, noted_in(self._registry))
+        found = newest(self._settings, self._registry.noted_file)
         for line in found.passed_over:
             self._tell(f"passed over {line}")
         night = self._open_night(found, abandon=abandon)
@@ -202,11 +202,6 @@ class _Call:
         record = self._registry.net(reign.sha256)
         assert record is not None  # a foreign key
         return record
-
-
-def noted_in(registry: Registry) -> Callable[[Path, int, int], str | None]:
-    """Return what tells the sha256 of a file that was read before and has not changed."""
-    return lambda path, size, mtime_ns: registry.noted_file(str(path), size, mtime_ns)
 
 
 def why_nothing(registry: Registry, found: Newest) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from arena.books import Dealing
 from arena.config import ConfigError, MatchConfig
+from arena.match import MatchError, sprt_of
 from arena.match_file import to_toml
 from arena.nightly.settings import (
     Average,
@@ -28,7 +29,6 @@ from arena.nightly.settings import (
 )
 from arena.openings import DEFAULT_BOOK, read_book
 from arena.options import options, read_match_table, read_toml, settings_of
-from arena.start_positions import OpeningError
 from swa import provenance
 from swa.build_config import BuildError
 from swa.net_names import LATEST, parse_latest
@@ -99,7 +99,7 @@ def read_nightly(path: Path) -> NightlySettings:
         settings = _with_stages(top, table, folder)
         _check_averages(settings, given="averages" in table)
         return replace(settings, starts=_starts(settings))
-    except (ConfigError, SettingsError, NetError, OpeningError) as error:
+    except (ConfigError, SettingsError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
@@ -219,7 +219,10 @@ def _read_stage(name: str, table: Any, folder: Path) -> dict[str, Any]:
             reason = "there is no test here, all pairs are played"
         if reason is not None:
             raise ConfigError(f"[{name}] {key}: not here: {reason}")
-    return read_match_table(table, f"[{name}]", folder)
+    try:
+        return read_match_table(table, f"[{name}]", folder)
+    except RuntimeError as error:  # ~somebody, and there is nobody of that name
+        raise ConfigError(f"[{name}] {str(error).lower()}") from None
 
 
 def _check_stage(settings: NightlySettings, name: str, stage: Mapping[str, Any] | None) -> None:
@@ -228,7 +231,8 @@ def _check_stage(settings: NightlySettings, name: str, stage: Mapping[str, Any] 
     try:
         # Any two nets will do: none is opened.
         config = settings.match(stage, (Path("a"), Path("b")), seed=settings.seed, start=1)
-    except ConfigError as error:
+        sprt_of(config)
+    except (ConfigError, MatchError) as error:
         raise ConfigError(f"[{name}] {error}") from None
     if name in ("quick", "gate") and config.sprt is None and config.preset is None:
         instead = "leave it out by quick = false" if name == "quick" else "see [confirm]"
@@ -259,17 +263,18 @@ def _unknown(key: str, known: list[str]) -> str:
 
 def _check_averages(settings: NightlySettings, given: bool) -> None:
     """Refuse averages that cannot be built, whatever nets and data there will be."""
+    build = settings.build
     if settings.entries == "raw":
         if given:
             raise ConfigError('averages: have no effect with entries = "raw"')
+        data = build.data or build.eval_data or (Path("data"),)  # for losses, if at all
+        _check_build(replace(settings, build=replace(build, data=data)), Average(), "build")
         return
-    if not settings.build.data:
+    if not build.data:
         raise ConfigError(
             "build.data is missing: training records to refresh the averages' batch norm on\n"
             'Name their folders, or let the net itself play by entries = "raw".'
         )
-    from swa.rules import make_rule  # numpy, for what is not asked every time
-
     known: dict[Average, str] = {}
     for average in settings.averages:
         where = f"averages {average.name!r}"
@@ -284,12 +289,18 @@ def _check_averages(settings: NightlySettings, given: bool) -> None:
             other = known.get(unnamed, average.name)
             raise ConfigError(f"{where}: the same as {other!r}: give each its name and settings")
         known[unnamed] = average.name
-        try:
-            config = settings.build_config(average, [Path("net")], Path("average"))
-            if average.rule != "soup":
-                make_rule(average.rule, config.rule_settings)
-        except (BuildError, NetError) as error:
-            raise ConfigError(f"{where}: {error}") from None
+        _check_build(settings, average, where)
+
+
+def _check_build(settings: NightlySettings, average: Average, where: str) -> None:
+    from swa.rules import make_rule  # with numpy, for which not all who import this should wait
+
+    try:
+        config = settings.build_config(average, [Path("net")], Path("average"))
+        if average.rule != "soup":
+            make_rule(average.rule, config.rule_settings)
+    except (BuildError, NetError) as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 # --- openings ---
@@ -303,7 +314,10 @@ def _starts(settings: NightlySettings) -> dict[str, int]:
     polyglot book has is not known: there it is as much again as the stages need.
     """
     gate = settings.match(settings.gate, (Path("a"), Path("b")), seed=settings.seed, start=1)
-    book = read_book(gate.openings or DEFAULT_BOOK)
+    try:
+        book = read_book(gate.openings or DEFAULT_BOOK)
+    except ValueError as error:  # OpeningError, or a path with a null character
+        raise ConfigError(f"[match] openings: {error}") from None
     pairs = {name: int(stage["pairs"]) for name, stage in settings.stages.items()}
     needed = sum(pairs.values())
     most = book.most(Dealing())

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from arena.config import SearchParams
-from arena.match import test_of
+from arena.match import sprt_of
 from arena.nightly.candidates import newest
-from arena.nightly.night import noted_in, why_nothing
+from arena.nightly.night import why_nothing
 from arena.nightly.reading import frozen_text
 from arena.nightly.settings import NightlySettings
 from arena.registry.home import Home
@@ -35,7 +35,7 @@ def rehearse(settings: NightlySettings) -> Iterator[str]:
             reign = registry.pending() or registry.champion()
             champion = registry.net(reign.sha256) if reign else None
             yield f"champion: {champion.name if champion else 'none yet'}"
-            found = newest(settings, noted_in(registry))
+            found = newest(settings, registry.noted_file)
             yield f"newest net: {found.path}"
             open_night = registry.open_night()
             if open_night is not None and open_night.settings == frozen_text(settings):
@@ -73,7 +73,7 @@ def _stages(settings: NightlySettings) -> Iterator[str]:
 def _cost(settings: NightlySettings, stage: Mapping[str, Any]) -> str:
     """Say what a test is and takes; any two nets will do, as none is opened."""
     config = settings.match(stage, (Path("a"), Path("b")), seed=0, start=1)
-    sprt = test_of(config)
+    sprt = sprt_of(config)
     assert sprt is not None  # the settings refuse such a stage without a test
     rows = operating_characteristic(sprt, BayesElo(DRAW_RATE, 0.0), config.pairs)
     pairs = ", ".join(f"{row.pairs:,.0f}" for row in rows)

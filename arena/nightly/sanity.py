@@ -177,21 +177,25 @@ def _numbers(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _held_out(settings: NightlySettings) -> BuildData | None:
-    """The positions that no refresh sees; without training data all of the held-out ones."""
+    """The positions that no refresh sees; where none are held out, those that it sees.
+
+    Where ``eval_positions`` does not say how many, data are read until there are enough games for
+    an interval (``swa.bootstrap.FEW_GAMES``): a whole run's would take as long as the match.
+    """
     from swa.build_config import HELD_OUT
     from swa.build_data import survey
 
     build = settings.build
-    if not build.data:
-        if not build.eval_data:
-            return None
-        return survey(build.eval_data, share=0.0, positions=build.eval_positions)
     share = HELD_OUT if build.held_out is None else build.held_out
+    if not build.data or not (build.eval_data or share):
+        data = build.data or build.eval_data
+        limit = build.eval_positions or build.positions
+        return survey(data, share=0.0, positions=limit) if data else None
     return survey(
         build.data,
         share=0.0 if build.eval_data else share,
         eval_data=build.eval_data,
-        positions=build.positions,
+        positions=1,  # the refresh's are not wanted here
         eval_positions=build.eval_positions,
     )
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from arena.config import MatchConfig
 from arena.options import match_of
 from swa.build_config import BuildConfig, EmaStartName, RefreshName, RuleName
+
+if TYPE_CHECKING:
+    from arena.stats.sprt import EloModel
 
 Entries = Literal["raw", "swa", "better"]
 """Who may meet the champion: the latest net itself, its average, or the better of all of them."""
@@ -92,6 +95,16 @@ class NightlySettings:
         found = {"race": self.race if of_entries > 1 else None, "quick": self.quick}
         found |= {"gate": self.gate, "confirm": self.confirm}
         return {name: stage for name, stage in found.items() if stage is not None}
+
+    @property
+    def gate_bound(self) -> tuple[float, EloModel]:
+        """ELO0 of the gate's test, and which Elo it is in."""
+        from arena.match import sprt_of  # with all that plays
+
+        gate = self.match(self.gate, (Path("a"), Path("b")), seed=self.seed, start=1)
+        test = sprt_of(gate)
+        assert test is not None  # the reader refuses a gate without
+        return test.elo0, test.model
 
     def match(
         self, stage: Mapping[str, Any], nets: tuple[Path, Path], *, seed: int, start: int

@@ -78,18 +78,27 @@ def assert_all_is_remembered(told: Told, nights: int) -> None:
     arena("report", "--index", home)
     index: dict[str, Any] = json.loads((home / "index.json").read_text())
     assert not index["unreadable"]
-    assert [(one["verdict"], one["candidate"]) for one in _oldest_first(index["decisions"])]
-    gates = [match for match in index["matches"] if Path(match["folder"]).name == "gate"]
-    assert all(match["kind"] == "nightly" for match in gates)
+    assert sorted(map(_indexed, index["decisions"])) == [
+        (one.night, one.verdict, one.candidate, one.champion) for one in told.decisions
+    ]
+    assert all(match["kind"] == "nightly" for match in index["matches"])
     if promoted:
-        steps = [step for ladder in index["ladders"] for step in ladder["steps"]]
-        assert len(steps) == len(promoted)
+        (ladder,) = index["ladders"]
+        assert {rung["sha256"] for rung in ladder["rungs"]} == {one.sha256 for one in told.reigns}
 
-    arena("ratings", home, "--quiet")
+    arena("ratings", home, "--out", home / "rated")
+    ratings = json.loads((home / "rated" / "ratings.json").read_text())
+    assert {one["sha256"] for one in ratings["players"]} >= {one.sha256 for one in told.reigns}
 
 
-def _oldest_first(decisions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(decisions, key=lambda one: one["date"])
+def _indexed(decision: dict[str, Any]) -> tuple[int, str, str | None, str]:
+    candidate = decision["candidate"]
+    return (
+        decision["night"],
+        decision["verdict"],
+        None if candidate is None else candidate["sha256"],
+        decision["champion"]["sha256"],
+    )
 
 
 def leave_drawing_out(patched: pytest.MonkeyPatch) -> None:
