@@ -112,6 +112,8 @@ def serve() -> None:
     """Serve until stdin is closed."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    import scipy.stats  # noqa: F401 - for matches of several sessions, which a fork would wait for
+
     results: dict[int, int] = {}
     report = _night(pickle.load(sys.stdin.buffer), _Counting(None))
     if report.error:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import chess
@@ -279,15 +280,7 @@ entries = {entries}
 first-champion = {first}
 seed = 7
 on-decision = {hook}
-
-[[averages]]
-name = "three"
-last = 3
-
-[[averages]]
-name = "six"
-last = 6
-
+{averages}
 [build]
 data = ["training/games"]
 eval-data = ["training/held-out"]
@@ -342,19 +335,23 @@ def begin_season(
     folder: Path,
     *,
     first: int = 3,
-    openings: int = 600,
-    entries: str = "better",
-    round_: int = 20,
-    race: int = 40,
-    quick: int = 60,
-    gate: int = 300,
-    elo1: float = 60.0,
-    confirm: int = 20,
+    openings: int = 400,
+    averages: Mapping[str, int] = MappingProxyType({"three": 3}),
+    round_: int = 10,
+    race: int = 20,
+    quick: int = 20,
+    gate: int = 80,
+    elo1: float = 150.0,
+    confirm: int = 6,
     hook: str = "",
     seconds_a_game: float = 0.0,
     **of_run: Any,
 ) -> Season:
-    """Make a training run with its first snapshots, a book, and the settings of its nights."""
+    """Make a training run with its first snapshots, a book, and the settings of its nights.
+
+    By default nights are short, and steps of 100 Elo are needed to tell anything. ``averages``: how
+    many snapshots go into each, by name; with none the raw nets play, without a race.
+    """
     run = TrainingRun(folder / "training", **of_run)
     run.begin()
     for number in range(1, first + 1):
@@ -362,7 +359,11 @@ def begin_season(
     write_book(folder, openings)
     (folder / "nightly.toml").write_text(
         SETTINGS.format(
-            entries=json.dumps(entries),
+            entries=json.dumps("better" if averages else "raw"),
+            averages="".join(
+                f'\n[[averages]]\nname = "{name}"\nlast = {last}\n'
+                for name, last in averages.items()
+            ),
             first=json.dumps(str(run.path(first))),
             round=round_,
             race=race,

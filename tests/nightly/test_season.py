@@ -78,18 +78,27 @@ def assert_all_is_remembered(told: Told, nights: int) -> None:
     arena("report", "--index", home)
     index: dict[str, Any] = json.loads((home / "index.json").read_text())
     assert not index["unreadable"]
-    assert [(one["verdict"], one["candidate"]) for one in _oldest_first(index["decisions"])]
-    gates = [match for match in index["matches"] if Path(match["folder"]).name == "gate"]
-    assert all(match["kind"] == "nightly" for match in gates)
+    assert sorted(map(_indexed, index["decisions"])) == [
+        (one.night, one.verdict, one.candidate, one.champion) for one in told.decisions
+    ]
+    assert all(match["kind"] == "nightly" for match in index["matches"])
     if promoted:
-        steps = [step for ladder in index["ladders"] for step in ladder["steps"]]
-        assert len(steps) == len(promoted)
+        (ladder,) = index["ladders"]
+        assert {rung["sha256"] for rung in ladder["rungs"]} == {one.sha256 for one in told.reigns}
 
-    arena("ratings", home, "--quiet")
+    arena("ratings", home, "--out", home / "rated")
+    ratings = json.loads((home / "rated" / "ratings.json").read_text())
+    assert {one["sha256"] for one in ratings["players"]} >= {one.sha256 for one in told.reigns}
 
 
-def _oldest_first(decisions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(decisions, key=lambda one: one["date"])
+def _indexed(decision: dict[str, Any]) -> tuple[int, str, str | None, str]:
+    candidate = decision["candidate"]
+    return (
+        decision["night"],
+        decision["verdict"],
+        None if candidate is None else candidate["sha256"],
+        decision["champion"]["sha256"],
+    )
 
 
 def leave_drawing_out(patched: pytest.MonkeyPatch) -> None:
@@ -107,9 +116,9 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """Five nights: progress, a lasting regression, a loud snapshot, a recovery."""
     season = begin_season(
         tmp_path_factory.mktemp("season"),
-        drift=40.0,
+        drift=120.0,
         noise=0.0,
-        regressions={6: 400.0},
+        regressions={6: 700.0},
         damage={7: "loud"},
     )
     with pytest.MonkeyPatch.context() as patched:
@@ -118,13 +127,16 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 def test_a_short_season_promotes_what_is_stronger_and_nothing_else(short: Told) -> None:
-    first, second, third, _, fifth = short.decisions
-    assert first.verdict is second.verdict is Verdict.PROMOTE
-    assert third.verdict is Verdict.KEEP
-    assert all(short.gain(one) > 0 for one in (first, second))
-    assert short.gain(third) < 0
-    assert [outcome.champion.sha256 for outcome in short.outcomes[1:4]] == [second.candidate] * 3
-    assert fifth.verdict in Verdict
+    first, second, third, fourth, fifth = short.decisions
+    assert first.verdict is second.verdict is fifth.verdict is Verdict.PROMOTE
+    assert third.verdict is fourth.verdict is Verdict.KEEP
+    assert all(short.gain(one) > 100.0 for one in (first, second, fifth))
+    assert short.gain(third) < -100.0
+    assert fourth.candidate is None
+    assert "explosion" in fourth.reason
+    assert short.ladder == sorted(short.ladder)
+    champions = [outcome.champion.sha256 for outcome in short.outcomes]
+    assert champions == [first.candidate, *[second.candidate] * 3, fifth.candidate]
 
 
 def test_a_short_season_is_remembered_everywhere(short: Told) -> None:
@@ -145,6 +157,7 @@ def test_sixty_nights_promote_no_more_wrongly_than_alpha_allows(tmp_path: Path) 
     season = begin_season(
         tmp_path,
         openings=4_000,
+        averages={"three": 3, "six": 6},
         round_=50,
         race=100,
         quick=200,
