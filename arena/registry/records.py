@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from arena.stats.pentanomial import PairCounts
-from arena.stats.sprt import Verdict
+from arena.stats.verdict import Verdict
 
 NetKind = Literal["raw", "average", "given"]
 """A snapshot of the run, an average that was built from some, or a net that was named by hand."""

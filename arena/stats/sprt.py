@@ -20,6 +20,7 @@ from arena.stats.bayeselo import BayesElo, sample_draw_elo
 from arena.stats.elo import NELO_PER_DEVIATION, score_of_elo
 from arena.stats.likelihood import LogRatios, fit_mean, fit_t_value
 from arena.stats.pentanomial import Moments, Outcomes
+from arena.stats.verdict import Verdict as Verdict
 
 LARGEST_ELO = 600.0
 """Of a bound, either side. Past it the tests say nothing useful, and past 695 normalized Elo the
@@ -58,14 +59,6 @@ class Method(StrEnum):
     GSPRT = "gsprt"
     OVERSHOOT = "overshoot"
     CERTIFIED = "certified"
-
-
-class Verdict(StrEnum):
-    """What a test says of the candidate."""
-
-    PROMOTE = "promote"
-    KEEP = "keep"
-    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, slots=True)

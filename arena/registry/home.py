@@ -1,0 +1,190 @@
+"""The home of a nightly job: where everything is, what is kept, and who may work there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from arena.registry.telling import backup_of
+from swa.files import write_whole
+from swa.provenance import file_sha256, sha256
+
+HASH_DIGITS = 16
+"""Of the sha256, in a kept net's name."""
+
+LOCK_POLL = 0.1
+"""Seconds between two looks at a lock that another process has."""
+
+
+class HomeError(Exception):
+    """A home that cannot be used, or a net that cannot be kept: what, why, what to do."""
+
+
+class BusyError(HomeError):
+    """Another process is at work in this home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of a nightly job, by the names of what is in it."""
+
+    root: Path
+
+    @property
+    def registry(self) -> Path:
+        """``arena.registry.store``'s file."""
+        return self.root / "registry.sqlite"
+
+    @property
+    def backup(self) -> Path:
+        """The registry as of the last decision."""
+        return backup_of(self.registry)
+
+    @property
+    def champion(self) -> Path:
+        """The champion's net, for whoever uses it: a copy, put there by rename."""
+        return self.root / "champion.pb.gz"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the process at work."""
+        return self.root / "lock"
+
+    @property
+    def nets(self) -> Path:
+        """Copies of all nets that were judged or built; none is ever deleted."""
+        return self.root / "nets"
+
+    @property
+    def nights(self) -> Path:
+        """A folder for each night."""
+        return self.root / "nights"
+
+    def create(self) -> None:
+        """Make the folders that are not there. Raises HomeError."""
+        try:
+            for folder in (self.root, self.nets, self.nights):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _cannot(self.root, "cannot be a home", error) from error
+
+    def keep_net(self, path: Path) -> Path:
+        """Copy a net's file to ``nets``, with the manifest beside it; return the copy.
+
+        The copy's name begins with its sha256, and has been read back from the disk. A copy that
+        is there already is taken if it is whole, and else written anew. Raises HomeError.
+        """
+        try:
+            data = path.read_bytes()
+            manifest = path.with_name(f"{path.name}.json")
+            described = manifest.read_bytes() if manifest.is_file() else None
+        except OSError as error:
+            raise _cannot(path, "the net cannot be read", error) from error
+        digest = sha256(data)
+        self.create()
+        kept = self._kept(digest) or self.nets / f"{digest[:HASH_DIGITS]}-{_bare(path.name)}"
+        try:
+            if not kept.is_file() or file_sha256(kept) != digest:
+                for leftover in self.nets.glob(f".{kept.name}.*.tmp"):  # of a call that was killed
+                    leftover.unlink(missing_ok=True)
+                write_whole(kept, data)
+                if file_sha256(kept) != digest:
+                    raise HomeError(
+                        f"{kept}: is not what was written: the disk is at fault\n"
+                        "Check the disk before anything is decided on it."
+                    )
+            if described is not None:
+                beside = kept.with_name(f"{kept.name}.json")
+                if not beside.exists():
+                    write_whole(beside, described)
+        except OSError as error:
+            raise _cannot(kept, "the net cannot be kept", error) from error
+        return kept
+
+    def _kept(self, digest: str) -> Path | None:
+        """The copy that there is of a net, under whatever name it came first."""
+        found = sorted(self.nets.glob(f"{digest[:HASH_DIGITS]}-*"))
+        return next((path for path in found if path.suffix != ".json"), None)
+
+    def relative(self, path: Path) -> str:
+        """A path within the home as the registry has it. ValueError for one that is not."""
+        return path.absolute().relative_to(self.root.absolute()).as_posix()
+
+
+def _bare(name: str) -> str:
+    """A file's name without the hash that a kept copy has in front."""
+    head, dash, rest = name.partition("-")
+    is_hash = len(head) == HASH_DIGITS and not set(head) - set("0123456789abcdef")
+    return rest if dash and rest and is_hash else name
+
+
+def _cannot(path: Path, what: str, error: OSError) -> HomeError:
+    reason = (error.strerror or str(error)).lower()
+    return HomeError(f"{path}: {what}: {reason}\nMend that, then give the same command again.")
+
+
+@contextmanager
+def lock(home: Home, wait: float | None = 0.0) -> Iterator[None]:
+    """Be the only process at work in a home, within the context.
+
+    ``wait``: seconds to wait for another process, None for as long as it takes. The lock is the
+    system's (flock) and ends with the process, however that ends; the file says who has it. Raises
+    BusyError, which names the process, and HomeError where the file cannot be made.
+    """
+    home.create()
+    try:
+        descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _cannot(home.lock_file, "cannot be locked", error) from error
+    try:
+        _acquire(home, descriptor, wait)
+        began = datetime.now(UTC).isoformat(timespec="seconds")
+        _say(descriptor, json.dumps({"pid": os.getpid(), "since": began}) + "\n")
+        try:
+            yield
+        finally:
+            _say(descriptor, "")
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(home: Home, descriptor: int, wait: float | None) -> None:
+    end = None if wait is None else time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            left = LOCK_POLL if end is None else end - time.monotonic()
+            if left <= 0.0:
+                raise BusyError(
+                    f"{home.root}: another process is at work here{_holder(home)}\n"
+                    "Wait for it, or stop it: what it was doing is not lost."
+                ) from None
+            time.sleep(min(LOCK_POLL, left))
+        except OSError as error:
+            raise _cannot(home.lock_file, "cannot be locked", error) from error
+
+
+def _holder(home: Home) -> str:
+    try:
+        held = json.loads(home.lock_file.read_text(encoding="utf-8"))
+        return f" (process {int(held['pid'])}, since {str(held['since'])[:40]})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # it has not said yet
+
+
+def _say(descriptor: int, text: str) -> None:
+    """Write who has the lock; it is only to be shown, so a full disk does no harm."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
+    except OSError:
+        return
