@@ -17,8 +17,8 @@ from arena.registry.home import Home
 from arena.registry.records import DecisionRecord, HookState
 from arena.registry.store import Registry
 from arena.report.folder import FORMATS, write_reports
-from arena.report.index.collection import DECISION_FILE
 from arena.report.index.document import write_index
+from arena.report.index.nights import DECISION_FILE
 from swa.files import write_whole
 
 REPORTED = ("gate", "confirm")
