@@ -135,7 +135,7 @@ class Killer:
 
     def _aim(self, kind: str, typical: Report, left: int) -> Aim:
         # What is done is not done again, so that later calls of a night have less to do.
-        most = max(1, round(1.5 * typical.calls[kind] / left))
+        most = min(typical.calls[kind], max(1, round(1.5 * typical.calls[kind] / left)))
         longest = 0.3 if kind == "publish" else 0.003
         seconds = self._chance.choice((0.0, self._chance.uniform(1e-5, longest)))
         return Aim(kind, self._chance.randrange(most), seconds)
@@ -225,7 +225,7 @@ def test_of_two_calls_at_once_exactly_one_works(server: NightServer, tmp_path: P
         other = reports[1 - reports.index(worked[0])]
         if waits:
             assert other.error is None
-            assert other.calls.get("commit", 0) == 0
+            assert other.lines == (), "it had something to say while another call was at work"
         else:
             assert other.error is not None
             assert other.error.startswith("BusyError")
