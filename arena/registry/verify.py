@@ -157,7 +157,8 @@ def _match(folder: Path, match: MatchRecord, *, grows: bool) -> Iterator[Finding
         identity = read_identity(folder)
         results = {pair.number: pair.result for pair in read_pairs(folder)}
     except LedgerError as error:
-        yield _problem(match.folder, str(error).splitlines()[0].removeprefix(f"{folder}: "))
+        told = str(error).splitlines()[0]
+        yield _problem(match.folder, told.removeprefix(f"{folder}: ").removeprefix(f"{folder}/"))
         return
     if tuple(player.sha256 for player in identity.nets) != (match.baseline, match.candidate):
         yield _problem(match.folder, "is a match of other nets")
