@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,9 @@ from swa.provenance import file_sha256, sha256
 
 HASH_DIGITS = 16
 """Of the sha256, in a kept net's name."""
+
+LONGEST_STEM = 100
+"""Characters of a net's name in its kept copy's."""
 
 LOCK_POLL = 0.1
 """Seconds between two looks at a lock that another process has."""
@@ -54,7 +58,7 @@ class Home:
 
     @property
     def lock_file(self) -> Path:
-        """Locked by the process at work."""
+        """Says which process is at work."""
         return self.root / "lock"
 
     @property
@@ -119,10 +123,13 @@ class Home:
 
 
 def _bare(name: str) -> str:
-    """A file's name without the hash that a kept copy has in front."""
+    """A file's name that every file system takes, without the hash that a kept copy has."""
     head, dash, rest = name.partition("-")
-    is_hash = len(head) == HASH_DIGITS and not set(head) - set("0123456789abcdef")
-    return rest if dash and rest and is_hash else name
+    if dash and rest and len(head) == HASH_DIGITS and not set(head) - set("0123456789abcdef"):
+        name = rest
+    suffix = ".pb" if name.endswith(".pb") else ".pb.gz"
+    stem = re.sub(r"[^\w.+@=-]+", "-", name.removesuffix(suffix), flags=re.ASCII)
+    return stem[:LONGEST_STEM] + suffix
 
 
 def _cannot(path: Path, what: str, error: OSError) -> HomeError:
@@ -135,22 +142,23 @@ def lock(home: Home, wait: float | None = 0.0) -> Iterator[None]:
     """Be the only process at work in a home, within the context.
 
     ``wait``: seconds to wait for another process, None for as long as it takes. The lock is the
-    system's (flock) and ends with the process, however that ends; the file says who has it. Raises
-    BusyError, which names the process, and HomeError where the file cannot be made.
+    system's (flock) and ends with the process, however that ends. It is on the folder, so that
+    nobody can delete it; ``lock_file`` only says who has it. Raises BusyError, which names the
+    process, and HomeError where the home cannot be used.
     """
     home.create()
     try:
-        descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(home.root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise _cannot(home.lock_file, "cannot be locked", error) from error
+        raise _cannot(home.root, "cannot be locked", error) from error
     try:
         _acquire(home, descriptor, wait)
         began = datetime.now(UTC).isoformat(timespec="seconds")
-        _say(descriptor, json.dumps({"pid": os.getpid(), "since": began}) + "\n")
+        _say(home, json.dumps({"pid": os.getpid(), "since": began}) + "\n")
         try:
             yield
         finally:
-            _say(descriptor, "")
+            _say(home, "")
     finally:
         os.close(descriptor)
 
@@ -170,7 +178,7 @@ def _acquire(home: Home, descriptor: int, wait: float | None) -> None:
                 ) from None
             time.sleep(min(LOCK_POLL, left))
         except OSError as error:
-            raise _cannot(home.lock_file, "cannot be locked", error) from error
+            raise _cannot(home.root, "cannot be locked", error) from error
 
 
 def _holder(home: Home) -> str:
@@ -181,10 +189,7 @@ def _holder(home: Home) -> str:
         return ""  # it has not said yet
 
 
-def _say(descriptor: int, text: str) -> None:
+def _say(home: Home, text: str) -> None:
     """Write who has the lock; it is only to be shown, so a full disk does no harm."""
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0)
-    except OSError:
-        return
+    with suppress(OSError):
+        home.lock_file.write_text(text, encoding="utf-8")

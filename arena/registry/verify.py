@@ -172,6 +172,7 @@ def _match(folder: Path, match: MatchRecord, *, grows: bool) -> Iterator[Finding
             f"has {found.pairs:,} pairs {_shown(found.pentanomial)}, the registry "
             f"{known.pairs:,} {_shown(known.pentanomial)}",
         )
+        return
     # Doubts about a run leave it undecided, whatever its test says.
     allowed = (judgement.verdict, Verdict.UNDECIDED)
     if not grows and identity.sprt is not None and match.verdict not in allowed:

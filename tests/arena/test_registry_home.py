@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from registry_records import first, judge, keep, payload, sha
+from registry_records import net as record
 
 from arena.registry.champion import (
     ChampionError,
@@ -54,6 +55,21 @@ def test_a_net_that_is_gone_is_told(home: Home, tmp_path: Path) -> None:
         home.keep_net(tmp_path / "gone.pb.gz")
     with pytest.raises(HomeError, match="the net cannot be read: is a directory"):
         home.keep_net(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["é \udcff\n.pb", "x" * 250, "-.pb.gz", "0123456789abcdef-.pb"])
+def test_a_net_of_any_name_is_kept_and_remembered(home: Home, tmp_path: Path, name: str) -> None:
+    net = tmp_path / name
+    net.write_bytes(payload("strange"))
+    kept = home.keep_net(net)
+    assert kept.name.isascii()
+    assert kept.name.isprintable()
+    with Registry.open(home.registry) as registry:
+        strange = record("strange", file=home.relative(kept), name=name, source=str(net))
+        registry.add_net(strange)
+        assert (home.root / registry.net(sha("strange")).file).read_bytes() == payload("strange")
+        registry.note_file(str(net), 1, 2, sha("strange"))
+        assert registry.noted_file(str(net), 1, 2) == sha("strange")
 
 
 def test_a_copy_that_the_disk_spoils_is_not_taken(
@@ -178,6 +194,7 @@ def test_a_lock_is_one_process_s_until_it_ends_however_that_ends(home: Home) -> 
         with pytest.raises(BusyError) as error, lock(home):
             pass
         assert f"(process {holder.pid}, since 2" in str(error.value)
+        home.lock_file.unlink()  # as people do with locks
         with pytest.raises(BusyError), lock(home, 0.3):
             pass
         holder.send_signal(signal.SIGKILL)
