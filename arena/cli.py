@@ -12,8 +12,10 @@ from arena.commands import (
     analyze,
     bench,
     doctor,
+    gate,
     import_pgn,
     merge,
+    nightly,
     plan,
     ratings,
     registry,
@@ -27,6 +29,8 @@ from swa.command_line import Parser, ShowVersion, run_command
 
 COMMANDS = (
     run,
+    gate,
+    nightly,
     report,
     merge,
     ratings,
@@ -49,6 +53,7 @@ exit codes:
 
 examples:
   arena run --nets raw.pb.gz swa.pb.gz
+  arena gate --nets champion.pb.gz candidate.pb.gz
   arena report reports/swa-vs-raw-1
   arena sprt 11 240 560 297 14 --elo0 0 --elo1 10
   arena plan --elo0 0 --elo1 10 --draw-rate 0.5

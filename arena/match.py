@@ -164,7 +164,7 @@ def match_identity(
         evaluator=evaluator,
         dtype=config.dtype,
         search=config.search,
-        sprt=_test_of(config),
+        sprt=sprt_of(config),
         pairs=config.pairs,
         openings=_book_identity(config, book),
         seed=config.seed,
@@ -200,7 +200,8 @@ def _book_identity(config: MatchConfig, book: AnyBook) -> BookIdentity:
     )
 
 
-def _test_of(config: MatchConfig) -> Sprt | None:
+def sprt_of(config: MatchConfig) -> Sprt | None:
+    """Return a match's test, None for one without. Raises MatchError for bounds that make none."""
     if config.preset is None and config.sprt is None:
         return None
     method = Method.GSPRT

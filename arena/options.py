@@ -297,10 +297,10 @@ def load_config(
         setting.name: setting for setting in itertools.chain(options(MatchConfig), options(config))
     }
     given = vars(flags)
-    sources = [_read_keys(_project_table(project_file), settings, project_file)]
+    sources = [_keys_of(_project_table(project_file), settings, project_file)]
     config_file: Path | None = given.get("config")
     if config_file is not None:
-        sources.append(_read_keys(_read_toml(config_file), settings, config_file))
+        sources.append(_keys_of(read_toml(config_file), settings, config_file))
     of_flags = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.items()
@@ -317,6 +317,31 @@ def load_config(
     ):
         values.setdefault("parallel", usable_cores())  # each game has a process of the engine
     return _assemble(config, values)
+
+
+def read_match_table(table: Mapping[str, Any], where: str, folder: Path) -> dict[str, Any]:
+    """Return the settings of a match that a table of a configuration file gives, by option name.
+
+    Relative paths are taken from ``folder``. Raises ConfigError that begins with ``where`` for a
+    key that does not exist or a value of the wrong kind.
+    """
+    return _read_keys(table, {one.name: one for one in options(MatchConfig)}, where, folder)
+
+
+def match_of(values: Mapping[str, Any]) -> MatchConfig:
+    """Put a match together from settings by option name, those of the search among them.
+
+    Raises ConfigError where they contradict each other.
+    """
+    return _assemble(MatchConfig, values)
+
+
+def settings_of(config: MatchConfig) -> dict[str, Any]:
+    """Return all settings of a match by option name, those of the search among them."""
+    return {
+        one.name: getattr(config if hasattr(config, one.name) else config.search, one.name)
+        for one in options(MatchConfig)
+    }
 
 
 def _lineup_of(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -345,13 +370,14 @@ def _assemble(config: type[Config], values: Mapping[str, Any]) -> Config:
 def _project_table(project_file: Path) -> Mapping[str, Any]:
     if not project_file.is_file():
         return {}
-    table = _read_toml(project_file).get("tool", {}).get("arena", {})
+    table = read_toml(project_file).get("tool", {}).get("arena", {})
     if not isinstance(table, dict):
         raise ConfigError(f"{project_file}: [tool.arena] must be a table")
     return table
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a configuration file. Raises ConfigError where it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -361,28 +387,35 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
 
 
-def _read_keys(
+def _keys_of(
     table: Mapping[str, Any], settings: Mapping[str, Option], path: Path
 ) -> dict[str, Any]:
     """Return the values of a file by option name."""
+    return _read_keys(table, settings, str(path), path.parent)
+
+
+def _read_keys(
+    table: Mapping[str, Any], settings: Mapping[str, Option], where: str, folder: Path
+) -> dict[str, Any]:
+    """Return the values of a table by option name; ``where`` it stands begins every error."""
     by_key = {setting.key: setting for setting in settings.values()}
     by_off_key = {setting.off_key: setting for setting in settings.values() if setting.off_key}
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key in by_key:
             setting = by_key[key]
-            read = _read_value(setting.value_type, value, f"{path}: {key}", path.parent)
+            read = _read_value(setting.value_type, value, f"{where}: {key}", folder)
         elif key in by_off_key:
             setting = by_off_key[key]
             if value is not True:
-                raise ConfigError(f"{path}: {key}: must be true, or left out")
+                raise ConfigError(f"{where}: {key}: must be true, or left out")
             read = setting.off_value
         else:
             close = difflib.get_close_matches(key, [*by_key, *by_off_key], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"{path}: unknown key {key!r}{hint}")
+            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
         if setting.name in values:
-            raise ConfigError(f"{path}: {setting.key} and {setting.off_key} contradict each other")
+            raise ConfigError(f"{where}: {setting.key} and {setting.off_key} contradict each other")
         values[setting.name] = read
     return values
 

@@ -80,12 +80,17 @@ class Played:
     """A run folder after a match was played in it, or went on, or had nothing left to play."""
 
     run: Run
-    summary: Summary
     ending: Ending
     state: MatchState
+    written: Summary | None = None  # what the report says; None: none was asked for, or none whole
     trouble: BaseException | None = (
         None  # why the report is not whole: to be raised once all is told
     )
+
+    @property
+    def summary(self) -> Summary:
+        """Every number of the match; worked out here where no report has been written."""
+        return summarize(self.run) if self.written is None else self.written
 
 
 def play(
@@ -94,11 +99,15 @@ def play(
     show: ProgressOf,
     note: Callable[[str], None],
     folder: Path | None = None,
+    *,
+    report: bool = True,
 ) -> Played:
     """Play a match, or go on with it, and write its report.
 
     ``command`` is noted in the report, ``show`` makes the view of the match, ``note`` takes single
-    lines about its beginning. ``folder`` overrides ``config.out``.
+    lines about its beginning. ``folder`` overrides ``config.out``. Without ``report`` the folder is
+    left with its ledger alone and the nets are not asked what they think of its positions, for
+    whoever goes on with the match at once; ``arena report`` makes it later.
 
     Raises NetError, DeviceError, TablebaseError or MatchError before anything is written;
     OpeningError too, unless the book is found to be broken farther on; LedgerError also where a
@@ -153,17 +162,17 @@ def play(
                 # Of a full disk the ledger or the report tells; this line is not worth an error.
                 with suppress(OSError):
                     session_ended(folder, clock.pace())
-    asked = _asked(players, nets, choices) if outcome.ending is not Ending.INTERRUPTED else None
-    trouble = None
+    ending, state = outcome.ending, outcome.state
+    if not report:
+        return Played(read_run(folder), ending, state)
+    asked = _asked(players, nets, choices) if ending is not Ending.INTERRUPTED else None
     try:
         run, summary = write_reports(folder, extend=after_match(asked, note))
     except LedgerError:
         raise
     except (Exception, KeyboardInterrupt) as error:
-        trouble = error
-        run = read_run(folder)
-        summary = summarize(run)
-    return Played(run, summary, outcome.ending, outcome.state, trouble)
+        return Played(read_run(folder), ending, state, trouble=error)
+    return Played(run, ending, state, summary)
 
 
 def _beginning(

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from swa.net import load_net
-from swa.net_names import LATEST, SUFFIXES, choose_series, is_net_name, parse_latest, series_of
+from swa.net_names import (
+    LATEST,
+    SUFFIXES,
+    choose_series,
+    is_net_name,
+    parse_latest,
+    parse_name,
+    series_of,
+)
 from swa.spec import NetError
 
 MOST_NAMED = 5
@@ -60,8 +68,16 @@ def last_nets(where: str | Path, count: int, *, average: str | None = None) -> t
     return find_latest(where, average=average, count=count).paths
 
 
+Known = Callable[[Path, os.stat_result], bool]
+"""Says of a file that it was found to be a complete net before, so that it need not be read."""
+
+
 def find_latest(
-    where: str | Path, *, average: str | None = None, count: int | None = None
+    where: str | Path,
+    *,
+    average: str | None = None,
+    count: int | None = None,
+    known: Known = lambda path, status: False,
 ) -> Latest:
     """What ``latest_net``, or with ``count`` ``last_nets``, takes, and what it passes over."""
     where = str(where)
@@ -78,7 +94,30 @@ def find_latest(
             "Name the nets one by one, from the oldest to the newest.",
             where,
         )
-    return _take(files, where, 1 if count is None else count)
+    return _take(files, where, 1 if count is None else count, known)
+
+
+def nets_before(path: Path, count: int) -> Latest:
+    """The last complete nets of the series of ``path`` with fewer steps, at most ``count``.
+
+    ``path`` itself need not be there any more. Raises NetError where its name has no steps, or its
+    folder cannot be read.
+    """
+    of = parse_name(path.name)
+    if of is None:
+        raise NetError(
+            "which nets came before it cannot be told: its name has no steps",
+            "Snapshots to average are named RUN-STEPS.pb.gz.",
+            str(path),
+        )
+    try:
+        series = series_of(_names(path.parent)).get(of.series, [])
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NetError(f"cannot look for nets: {reason}", path=str(path.parent)) from error
+    before = [each for each in reversed(series) if each.steps < of.steps]
+    files = _Files([path.parent / each.name for each in before], [each.steps for each in before])
+    return _complete(files, count)
 
 
 def resolve_nets(
@@ -222,35 +261,46 @@ def _by_time(folders: dict[Path, list[str]], where: str) -> list[Path]:
 # --- what is complete ---
 
 
-def _take(files: _Files, where: str, count: int) -> Latest:
+def _take(files: _Files, where: str, count: int, known: Known) -> Latest:
     """The first ``count`` complete ones; raises NetError where there are fewer."""
+    found = _complete(files, count, known)
+    if len(found.paths) == count:
+        return found
+    taken = len(found.paths)
+    reason = f"{taken} of the {count} nets wanted are there" if taken else "no complete net"
+    if found.passed_over:
+        reason += f"; {found.passed_over[0]}"
+    raise NetError(reason, "Wait until the trainer has written it, or name another.", where)
+
+
+def _complete(files: _Files, count: int, known: Known = lambda path, status: False) -> Latest:
+    """The first complete ones, at most ``count``."""
     taken: list[Path] = []
     passed_over: list[str] = []
     steps: set[int] = set()
     for place, path in enumerate(files.paths):
+        if len(taken) == count:
+            break
         if files.steps is not None and files.steps[place] in steps:
             continue  # the same net in another packing
-        reason = _incomplete(path)
+        reason = _incomplete(path, known)
         if reason is not None:
             passed_over.append(f"{path}: {reason}")
             continue
         taken.append(path)
         if files.steps is not None:
             steps.add(files.steps[place])
-        if len(taken) == count:
-            return Latest(tuple(reversed(taken)), tuple(passed_over))
-    reason = f"{len(taken)} of the {count} nets wanted are there" if taken else "no complete net"
-    if passed_over:
-        reason += f"; {passed_over[0]}"
-    raise NetError(reason, "Wait until the trainer has written it, or name another.", where)
+    return Latest(tuple(reversed(taken)), tuple(passed_over))
 
 
-def _incomplete(path: Path) -> str | None:
+def _incomplete(path: Path, known: Known) -> str | None:
     """Why a file cannot be taken: it is no net, not whole, or is being written."""
     try:
         before = path.stat()
         if not stat.S_ISREG(before.st_mode):  # opening a pipe would wait for its writer
             return "not a file"
+        if known(path, before):
+            return None
         load_net(path)
         after = path.stat()
     except NetError as error:

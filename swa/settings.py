@@ -35,7 +35,7 @@ def read_settings(path: Path, kind: type) -> dict[str, Any]:
         raise SettingsError(f"{path}: cannot read the configuration: {reason}") from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise SettingsError(f"{path}: not a TOML file: {error}") from None
-    return _read_table(kind, table, f"{path}: ", path.parent)
+    return read_table(kind, table, f"{path}: ", path.parent)
 
 
 def key_of(name: str) -> str:
@@ -43,7 +43,12 @@ def key_of(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _read_table(kind: type, table: Mapping[str, Any], where: str, folder: Path) -> dict[str, Any]:
+def read_table(kind: type, table: Mapping[str, Any], where: str, folder: Path) -> dict[str, Any]:
+    """The fields of the dataclass ``kind`` that a table gives, by name.
+
+    ``where`` is put before a key in what is said of it, with the ": " or "." that belongs there;
+    paths are relative to ``folder``. Raises SettingsError as ``read_settings`` does.
+    """
     types = get_type_hints(kind)
     by_key = {key_of(declared.name): declared.name for declared in fields(kind)}
     values = {}
@@ -59,7 +64,7 @@ def _read_table(kind: type, table: Mapping[str, Any], where: str, folder: Path) 
 
 def _read_dataclass(kind: type, value: Any, where: str, folder: Path) -> Any:
     _check(isinstance(value, dict), f"{where}: must be a table, not {value!r}")
-    values = _read_table(kind, value, f"{where}.", folder)
+    values = read_table(kind, value, f"{where}.", folder)
     for declared in fields(kind):
         needed = declared.default is MISSING and declared.default_factory is MISSING
         if needed and declared.name not in values:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from arena.commands.nets import take_nets
 from arena.commands.output import add_output_flags, write_json
-from arena.commands.run import positive
+from arena.commands.watching import positive
 from arena.config import ConfigError
 
 if TYPE_CHECKING:

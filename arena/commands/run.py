@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 
 from arena.commands.nets import load_match
 from arena.commands.output import add_output_flags, write_json, write_text
+from arena.commands.watching import add_watching_flags, say_how_to_go_on, watching
 from arena.options import add_flags
-
-REPORT_EVERY = 50
-"""Pairs between two blocks where the output is no terminal."""
 
 EXAMPLES = """\
 The first net is the baseline, the second the candidate; every figure is the
@@ -48,36 +45,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     output = add_flags(parser)["output"]
     add_output_flags(output, json_help="summary.json on stdout, and nothing else there")
-    output.add_argument(
-        "--report-every",
-        type=positive,
-        default=REPORT_EVERY,
-        metavar="PAIRS",
-        help="pairs between two blocks of figures where stderr is no terminal "
-        f"(default: {REPORT_EVERY})",
-    )
+    add_watching_flags(output)
     parser.set_defaults(execute=execute)
-
-
-def positive(text: str) -> int:
-    """Read a count of at least 1."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return number
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Play and show the outcome."""
     config, command = load_match(arguments)  # before the imports, which take seconds
 
-    from arena.console import PaceSource, Progress, part_lines, progress, write_lines
+    from arena.console import part_lines
     from arena.faults import FAULTS_FILE
     from arena.match import Ending
-    from arena.report.block import Heading
     from arena.report.folder import report_line
     from arena.report.ratings.table import ratings_lines
     from arena.report.summary import summary_json
@@ -85,19 +63,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.run import play
     from arena.tournament import play_tournament
 
-    def note(line: str) -> None:
-        if not arguments.quiet:
-            write_lines([line], sys.stderr)
-
-    def show(heading: Heading, pace: PaceSource) -> Progress:
-        return progress(
-            heading,
-            pace,
-            report_every=arguments.report_every,
-            quiet=arguments.quiet,
-            stream=sys.stderr,
-        )
-
+    show, note = watching(arguments)
     if len(config.lineup) > 2:
         tournament = play_tournament(config, command, show, note)
         folder, ending = tournament.folder, tournament.ending
@@ -122,5 +88,5 @@ def execute(arguments: argparse.Namespace) -> int:
         return 0
     why = "Interrupted" if ending is Ending.INTERRUPTED else f"Too many faults ({FAULTS_FILE})"
     resume = command if config.out is not None else [*command, "--out", str(folder)]
-    write_lines([f"{why}. To go on:", f"  {shlex.join(resume)}"], sys.stderr)
+    say_how_to_go_on(why, resume)
     return 130 if ending is Ending.INTERRUPTED else 2

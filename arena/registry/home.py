@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from arena.registry.opening import sync_folder
 from arena.registry.telling import backup_of
 from swa.files import write_whole
 from swa.provenance import file_sha256, sha256
 
 HASH_DIGITS = 16
-"""Of the sha256, in a kept net's name."""
+"""Of the sha256, in the name of a kept net's folder."""
 
-LONGEST_STEM = 100
-"""Characters of a net's name in its kept copy's."""
+LONGEST_NAME = 200
+"""Bytes of a kept net's name; while it is written it has a longer one, and 255 is all there is."""
 
 LOCK_POLL = 0.1
 """Seconds between two looks at a lock that another process has."""
@@ -80,10 +81,11 @@ class Home:
             raise _cannot(self.root, "cannot be a home", error) from error
 
     def keep_net(self, path: Path) -> Path:
-        """Copy a net's file to ``nets``, with the manifest beside it; return the copy.
+        """Copy a net's file into ``nets``, with the manifest beside it; return the copy.
 
-        The copy's name begins with its sha256, and has been read back from the disk. A copy that
-        is there already is taken if it is whole, and else written anew. Raises HomeError.
+        It keeps its name, by which reports call it, in a folder named by its sha256, and has been
+        read back from the disk. A copy that is there already is taken if it is whole, and else
+        written anew. Raises HomeError.
         """
         try:
             data = path.read_bytes()
@@ -93,10 +95,13 @@ class Home:
             raise _cannot(path, "the net cannot be read", error) from error
         digest = sha256(data)
         self.create()
-        kept = self._kept(digest) or self.nets / f"{digest[:HASH_DIGITS]}-{_bare(path.name)}"
+        folder = self.nets / digest[:HASH_DIGITS]
+        kept = self._kept(folder) or folder / _safe(path.name)
         try:
             if not kept.is_file() or file_sha256(kept) != digest:
-                for leftover in self.nets.glob(f".{kept.name}.*.tmp"):  # of a call that was killed
+                folder.mkdir(exist_ok=True)
+                sync_folder(self.nets)
+                for leftover in folder.glob(".*.tmp"):  # of a call that was killed
                     leftover.unlink(missing_ok=True)
                 write_whole(kept, data)
                 if file_sha256(kept) != digest:
@@ -112,24 +117,24 @@ class Home:
             raise _cannot(kept, "the net cannot be kept", error) from error
         return kept
 
-    def _kept(self, digest: str) -> Path | None:
+    @staticmethod
+    def _kept(folder: Path) -> Path | None:
         """The copy that there is of a net, under whatever name it came first."""
-        found = sorted(self.nets.glob(f"{digest[:HASH_DIGITS]}-*"))
-        return next((path for path in found if path.suffix != ".json"), None)
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        return next((path for path in found if path.suffix not in (".json", ".tmp")), None)
 
     def relative(self, path: Path) -> str:
         """A path within the home as the registry has it. ValueError for one that is not."""
         return path.absolute().relative_to(self.root.absolute()).as_posix()
 
 
-def _bare(name: str) -> str:
-    """A file's name that every file system takes, without the hash that a kept copy has."""
-    head, dash, rest = name.partition("-")
-    if dash and rest and len(head) == HASH_DIGITS and not set(head) - set("0123456789abcdef"):
-        name = rest
+def _safe(name: str) -> str:
+    """A file's name as it is, unless a terminal, the registry or a file system may not take it."""
+    if name.isprintable() and len(name.encode()) <= LONGEST_NAME:
+        return name
     suffix = ".pb" if name.endswith(".pb") else ".pb.gz"
     stem = re.sub(r"[^\w.+@=-]+", "-", name.removesuffix(suffix), flags=re.ASCII)
-    return stem[:LONGEST_STEM] + suffix
+    return stem[: LONGEST_NAME - len(suffix)] + suffix
 
 
 def _cannot(path: Path, what: str, error: OSError) -> HomeError:

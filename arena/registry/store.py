@@ -131,6 +131,12 @@ class Registry:
         which = "WHERE night IN (SELECT number FROM nights WHERE latest = ?) ORDER BY night DESC"
         return next(map(rows.decision, self._rows("decisions", f"{which} LIMIT 1", sha256)), None)
 
+    def due(self) -> list[DecisionRecord]:
+        """The decisions whose hook has not run, by night."""
+        return list(
+            map(rows.decision, self._rows("decisions", "WHERE hook = 'due' ORDER BY night"))
+        )
+
     def reigns(self) -> list[Reign]:
         """All reigns, by number, the pending one among them."""
         return list(map(rows.reign, self._rows("reigns", "ORDER BY number")))

@@ -42,10 +42,13 @@ def outcome(identity: MatchIdentity, judgement: Judgement, doubts: Sequence[str]
     return [*block, verdict_sentence(heading, judgement, doubts)]
 
 
-def verdict_sentence(heading: Heading, judgement: Judgement, doubts: Sequence[str] = ()) -> str:
+def verdict_sentence(
+    heading: Heading, judgement: Judgement, doubts: Sequence[str] = (), *, advice: bool = True
+) -> str:
     """Say what the counted pairs decide, at any moment of a match; nothing where there are doubts.
 
     ``doubts``: why the figures are not those of the players (``faults.Faults.doubts``).
+    ``advice``: say what to do as well; left out where that stands before the sentence.
     """
     grounds = f"{counted(judgement.counts.pairs, 'pair')} ({heading.conditions})"
     names = f"{heading.candidate} against {heading.baseline}"
@@ -63,9 +66,11 @@ def verdict_sentence(heading: Heading, judgement: Judgement, doubts: Sequence[st
     test = f"{_grounds(judgement, judgement.llr)}, {sprt_name(sprt)}"
     match judgement.verdict:
         case Verdict.PROMOTE:
-            return f"{_passed(heading, sprt)} (H1 accepted: {test}) after {grounds}; {elo}."
+            todo = ": promote" if advice else ""
+            return f"{_passed(heading, sprt)}{todo} (H1 accepted: {test}) after {grounds}; {elo}."
         case Verdict.KEEP:
-            return f"{_failed(heading, sprt)} (H0 accepted: {test}) after {grounds}; {elo}."
+            todo = f": keep {heading.baseline}" if advice else ""
+            return f"{_failed(heading, sprt)}{todo} (H0 accepted: {test}) after {grounds}; {elo}."
     if judgement.settled:
         return (
             f"{names}: no decision within the limit of {limit} ({test}); "
@@ -111,7 +116,7 @@ def _passed(heading: Heading, sprt: Sprt) -> str:
         claim = "is no regression against"
     else:
         claim = f"is not {_bound(sprt, -sprt.elo0)} weaker than"
-    return f"{heading.candidate} {claim} {heading.baseline}: promote"
+    return f"{heading.candidate} {claim} {heading.baseline}"
 
 
 def _failed(heading: Heading, sprt: Sprt) -> str:
@@ -126,4 +131,4 @@ def _failed(heading: Heading, sprt: Sprt) -> str:
         claim = "is the worse pick against"
     else:
         claim = f"is not {_bound(sprt, sprt.elo1)} stronger than"
-    return f"{heading.candidate} {claim} {heading.baseline}: keep {heading.baseline}"
+    return f"{heading.candidate} {claim} {heading.baseline}"

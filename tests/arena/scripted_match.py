@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import chess
 import numpy as np
+import pytest
 
 from arena.config import SearchParams
 from arena.evaluator import Choice
@@ -154,3 +155,11 @@ def scripted_choice(spec: object, *settings: object) -> Choice:
 class ScriptedEvaluator(UniformEvaluator):
     def __init__(self, net: object, choice: Choice, dtype: str):
         pass
+
+
+def play_by_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``arena.run.play`` have its nets, and what searches by them, by script."""
+    monkeypatch.setattr("arena.run.load_net", scripted_net)
+    monkeypatch.setattr("arena.run.choose_evaluator", scripted_choice)
+    monkeypatch.setattr("arena.run.make_evaluator", ScriptedEvaluator)
+    monkeypatch.setattr("arena.run.BatchedSearch", ScriptedSearch)

@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scripted_match import (
-    ScriptedEvaluator,
     ScriptedSearch,
     identity,
     pair,
+    play_by_script,
     run_folder,
-    scripted_choice,
-    scripted_net,
     write_book,
 )
 from tiny_net import tiny_payload
@@ -39,10 +37,7 @@ REPOSITORY = Path(__file__).parent.parent.parent
 def match(tmp_path, monkeypatch) -> list[str]:
     """``arena run`` of six pairs played by script, in a folder of its own: the words to extend."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("arena.run.load_net", scripted_net)
-    monkeypatch.setattr("arena.run.choose_evaluator", scripted_choice)
-    monkeypatch.setattr("arena.run.make_evaluator", ScriptedEvaluator)
-    monkeypatch.setattr("arena.run.BatchedSearch", ScriptedSearch)
+    play_by_script(monkeypatch)
     write_book(tmp_path / "book.pgn")
     words = ["run", "--nets", "raw.pb", "swa.pb", "--openings", "book.pgn", "--pairs", "6"]
     return [*words, "--no-sprt"]

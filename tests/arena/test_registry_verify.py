@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from match_folders import LOST, TEST, WON, between, played
-from registry_records import decision, first, keep, match, sha
+from registry_records import decision, first, keep, match, net, sha
 
 from arena.ledger import GAMES_FILE
 from arena.match_file import NetIdentity
@@ -102,7 +102,7 @@ def another_match(home: Home) -> None:
 
 
 def kept(home: Home, name: str) -> Path:
-    return next(home.nets.glob(f"{sha(name)[:16]}-*"))
+    return home.root / net(name).file
 
 
 def same_size(path: Path) -> None:
@@ -125,11 +125,11 @@ SPOILT: dict[str, tuple[Callable[[Home], object], str]] = {
     ),
     "kept net gone": (
         lambda home: kept(home, "one").unlink(),
-        f"problem: nets/{sha('one')[:16]}-one.pb.gz: the kept net cannot be read: no such file",
+        f"problem: {net('one').file}: the kept net cannot be read: no such file",
     ),
     "kept net changed": (
         lambda home: same_size(kept(home, "two")),
-        f"problem: nets/{sha('two')[:16]}-two.pb.gz: is not the net two",
+        f"problem: {net('two').file}: is not the net two",
     ),
     "champion swapped": (
         lambda home: home.champion.write_bytes(b"X"),

@@ -1,0 +1,209 @@
+"""A night from its newest net to a decision: entries, race, quick stage, gate, confirmation.
+
+What selects never decides: the stages take disjoint slices of one shuffled book, no pair is counted
+in two of them, and only the gate can promote. Each stage's run folder is all that is remembered of
+it; one that is settled is read and not played again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from arena.ledger import GAMES_FILE
+from arena.match import Ending
+from arena.match_file import MATCH_FILE
+from arena.nightly.decision import Conclusion, StageResult, conclude, refused
+from arena.nightly.document import decision_document, match_figures, race_figures
+from arena.nightly.field import Field, prepare_field
+from arena.nightly.night import NightError, Tell, night_seed
+from arena.nightly.playing import PlayMatch
+from arena.nightly.race import race
+from arena.nightly.settings import NightlySettings
+from arena.registry.home import Home
+from arena.registry.records import DecisionRecord, MatchRecord, NetRecord, NightRecord, Stage
+from arena.registry.store import Registry
+from arena.report.folder import write_reports
+from arena.report.run import Run, read_run
+from arena.sessions import now
+from arena.stats.verdict import Verdict
+
+
+def judge(
+    night: NightRecord,
+    settings: NightlySettings,
+    home: Home,
+    registry: Registry,
+    play: PlayMatch,
+    tell: Tell,
+) -> DecisionRecord:
+    """Return what a night comes to; it is not yet written anywhere. Errors: ``run_night``."""
+    return _Judge(night, settings, home, registry, play, tell).decision()
+
+
+class _Judge:
+    """What all stages of a night need."""
+
+    def __init__(
+        self,
+        night: NightRecord,
+        settings: NightlySettings,
+        home: Home,
+        registry: Registry,
+        play: PlayMatch,
+        tell: Tell,
+    ) -> None:
+        self._night, self._settings = night, settings
+        self._home, self._registry = home, registry
+        self._play, self._tell = play, tell
+        self._folder = home.root / night.folder
+        self._seed = night_seed(settings.seed, night.number)
+        self._figures: dict[str, Mapping[str, Any]] = {}
+
+    def decision(self) -> DecisionRecord:
+        """Play what is to be played, and conclude."""
+        champion = self._net(self._night.champion)
+        field = prepare_field(self._night, self._settings, self._home, self._registry, self._tell)
+        candidate = self._choose(field) if field.entries else None
+        if candidate is None:
+            conclusion = refused([f"{one.name}: {one.reason}" for one in field.refused])
+        elif doubts := self._figures.get("race", {}).get("doubts"):
+            reason = f"the race cannot be trusted: {'; '.join(doubts)}"
+            conclusion = Conclusion(Verdict.UNDECIDED, reason)
+        elif candidate.sha256 == champion.sha256:
+            conclusion = Conclusion(Verdict.KEEP, f"{candidate.name} is the champion itself")
+        else:
+            conclusion = self._meet(candidate, champion)
+        decided = now()
+        document = decision_document(
+            self._night, conclusion, field, candidate, champion, self._net, self._figures, decided
+        )
+        return DecisionRecord(
+            night=self._night.number,
+            verdict=conclusion.verdict,
+            candidate=candidate.sha256 if candidate else None,
+            champion=champion.sha256,
+            reason=conclusion.reason,
+            document=document,
+            decided=decided,
+            hook="due",
+        )
+
+    # --- stages ---
+
+    def _choose(self, field: Field) -> NetRecord:
+        """Return who is to meet the champion: the only entry, or who wins the race."""
+        if len(field.entries) == 1:
+            return self._net(field.entries[0].sha256)
+        self._tell(f"race of {len(field.entries)}: {', '.join(e.name for e in field.entries)}")
+        folder = self._folder / "race"
+        outcome = race(
+            field.entries,
+            self._settings,
+            self._play,
+            folder,
+            seed=self._seed,
+            start=self._start("race"),
+        )
+        for meeting in outcome.meetings:
+            self._record("race", read_run(meeting.folder))
+        self._figures["race"] = race_figures(outcome, self._home)
+        self._tell(f"{outcome.winner} goes on, after {outcome.pairs:,} pairs")
+        return self._net(next(e.sha256 for e in field.entries if e.name == outcome.winner))
+
+    def _meet(self, candidate: NetRecord, champion: NetRecord) -> Conclusion:
+        """Let the candidate play the champion in all stages that it comes to."""
+        both = champion, candidate
+        settings = self._settings
+        quick = gate = confirm = None
+        elo0, model = settings.gate_bound
+        if settings.quick is not None:
+            quick = StageResult.of(self._stage("quick", settings.quick, both))
+        if quick is None or not (quick.doubts or quick.verdict is Verdict.KEEP):
+            gate = StageResult.of(self._stage("gate", settings.gate, both))
+            if settings.confirm is not None and gate.promotes:
+                confirmed = self._stage("confirm", settings.confirm, both)
+                confirm = StageResult.of(confirmed, model)
+        return conclude(
+            candidate.name,
+            champion.name,
+            elo0=elo0,
+            quick=quick,
+            gate=gate,
+            confirm=confirm,
+        )
+
+    def _stage(
+        self, stage: Stage, match: Mapping[str, Any], nets: tuple[NetRecord, NetRecord]
+    ) -> Run:
+        """Play a stage to its end, or read it if it has come to that."""
+        folder = self._folder / stage
+        run = self._finished(stage)
+        if run is None:
+            self._tell(f"{stage} stage: {nets[1].name} against {nets[0].name}")
+            whole = stage in ("gate", "confirm")
+            paths = self._home.root / nets[0].file, self._home.root / nets[1].file
+            config = self._settings.match(match, paths, seed=self._seed, start=self._start(stage))
+            ending = self._play(config, folder, whole)
+            if ending is Ending.INTERRUPTED:
+                raise KeyboardInterrupt
+            run = read_run(folder)
+            if ending is Ending.FAULTS and not run.judgement.settled:
+                raise NightError(
+                    f"{folder}: too many pairs are void, so the night cannot go on\n"
+                    "Its faults.jsonl says what happened; the same command goes on."
+                )
+            if not whole:
+                write_reports(folder, ("json",))
+        self._record(stage, run)
+        self._figures[stage] = match_figures(run, self._home)
+        return run
+
+    def _finished(self, stage: Stage) -> Run | None:
+        """Return a stage's run if it has come to its end.
+
+        Raises NightError where the registry knows the stage and its folder is gone: what it had
+        found would be played again, and might come out otherwise.
+        """
+        folder = self._folder / stage
+        known = any(
+            match.stage == stage and match.state != "unfinished"
+            for match in self._registry.matches(self._night.number)
+        )
+        if not (folder / MATCH_FILE).exists():
+            if known:
+                raise NightError(
+                    f"{folder}: is gone, and with it the games that night {self._night.number} "
+                    "rests on\nBring it back, or begin the night anew: arena nightly CONFIG.toml "
+                    "--abandon."
+                )
+            return None
+        if not (folder / GAMES_FILE).exists():
+            return None
+        run = read_run(folder)
+        return run if run.judgement.settled else None
+
+    def _start(self, stage: Stage) -> int:
+        """Return the number of a stage's first opening, from 1."""
+        return self._settings.starts[stage]
+
+    def _record(self, stage: Stage, run: Run) -> None:
+        baseline, candidate = run.identity.nets
+        self._registry.record_match(
+            MatchRecord(
+                folder=self._home.relative(run.folder),
+                night=self._night.number,
+                stage=stage,
+                baseline=baseline.sha256,
+                candidate=candidate.sha256,
+                counts=run.judgement.counts,
+                verdict=Verdict.UNDECIDED if run.doubts else run.judgement.verdict,
+                state=run.state,
+                finished=run.sessions[-1].ended if run.sessions else None,
+            )
+        )
+
+    def _net(self, sha256: str) -> NetRecord:
+        record = self._registry.net(sha256)
+        assert record is not None  # a foreign key
+        return record

@@ -1,0 +1,221 @@
+"""One call of ``arena nightly``: what is due is done, from wherever the last call came to an end.
+
+A night is remembered in the registry from the moment there is something to judge until there is a
+decision; what its stages found stands in their run folders. So after a call that was killed there
+is nothing to repair but a promotion that had not reached the champion's file
+(``arena.registry.champion``): the next call reads what is there and goes on.
+
+Whatever takes time to import is imported where there is something to judge: most calls find nothing
+new, and end at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arena.nightly.candidates import Newest, newest
+from arena.nightly.keeping import keep_net
+from arena.nightly.reading import frozen_text
+from arena.nightly.settings import NightlySettings
+from arena.registry.champion import check_champion, settle_champion
+from arena.registry.home import Home, lock
+from arena.registry.records import DecisionRecord, NetRecord, NightRecord
+from arena.registry.store import Registry
+from arena.sessions import now
+from swa.files import write_whole
+
+if TYPE_CHECKING:
+    from arena.nightly.playing import PlayMatch
+
+Tell = Callable[[str], None]
+
+SETTINGS_FILE = "night.toml"
+"""In a night's folder: all that decides the night."""
+
+
+class NightError(Exception):
+    """A night that cannot begin or go on: what, why, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightOutcome:
+    """What a call has come to."""
+
+    decision: DecisionRecord | None  # None: there was nothing new to judge
+    nothing: str | None  # why, then
+    folder: Path | None  # of the night
+    champion: NetRecord  # now
+
+
+def run_night(
+    settings: NightlySettings,
+    play: PlayMatch,
+    tell: Tell,
+    *,
+    wait: float | None = 0.0,
+    abandon: bool = False,
+) -> NightOutcome:
+    """Do what is due: end what was interrupted, then judge the newest net.
+
+    ``play`` plays a match in a folder; ``tell`` takes single lines about what is going on.
+    ``wait``: seconds to wait for another call that is at work, None for as long as it takes.
+    ``abandon``: give up the night that is open, if one is.
+
+    Raises BusyError where another call is at work, RegistryError, ChampionError, NightError, and
+    whatever building and playing raise, KeyboardInterrupt too: the night then stays open, and the
+    next call goes on with it.
+    """
+    home = Home(settings.home)
+    with lock(home, wait), Registry.open(home.registry, create=True) as registry:
+        return _Call(settings, home, registry, play, tell).run(abandon=abandon)
+
+
+class _Call:
+    """What all steps of a call need."""
+
+    def __init__(
+        self,
+        settings: NightlySettings,
+        home: Home,
+        registry: Registry,
+        play: PlayMatch,
+        tell: Tell,
+    ) -> None:
+        self._settings, self._home, self._registry = settings, home, registry
+        self._play, self._tell = play, tell
+
+    def run(self, *, abandon: bool) -> NightOutcome:
+        self._compare_clocks()
+        self._crown_the_first()
+        settle_champion(self._home, self._registry)
+        check_champion(self._home, self._registry)
+        self._publish_what_is_due()
+        found = newest(self._settings, self._registry.noted_file)
+        for line in found.passed_over:
+            self._tell(f"passed over {line}")
+        night = self._open_night(found, abandon=abandon)
+        if night is None:
+            reason = why_nothing(self._registry, found)
+            if reason is not None:
+                self._registry.note_file(str(found.path), found.size, found.mtime_ns, found.sha256)
+                return NightOutcome(None, reason, None, self._champion())
+            night = self._begin(found)
+        return self._judge(night)
+
+    # --- what the last call has left ---
+
+    def _compare_clocks(self) -> None:
+        """Say it where the clock is behind what was noted; the order of events does not need it."""
+        nights = self._registry.nights()[-1:]
+        last = max((night.ended or night.began for night in nights), default=None)
+        if last is not None and now() < last:
+            self._tell(
+                f"note: the clock says {now()}, the registry has something of {last}: times that "
+                "are noted now may seem out of order"
+            )
+
+    def _crown_the_first(self) -> None:
+        """Make the net that was named champion where there has never been one."""
+        if self._registry.reigns():
+            return
+        first = self._settings.first_champion
+        if first is None:
+            raise NightError(
+                f"{self._home.root}: there is no champion yet\n"
+                "Name the net that has to be beaten first: first-champion = NET."
+            )
+        record = keep_net(self._home, first, "given")
+        self._registry.add_net(record)
+        self._registry.crown(record.sha256, "first")
+        self._tell(f"{record.name} is the first champion")
+
+    def _publish_what_is_due(self) -> None:
+        """Write reports and run hooks of decisions whose call did not get so far."""
+        due = self._registry.due()
+        if due:
+            from arena.nightly.publication import publish
+        for decision in due:
+            self._tell(f"night {decision.night}: publishing its decision, which was interrupted")
+            publish(self._home, self._registry, decision, self._settings.on_decision, self._tell)
+
+    # --- what there is to judge ---
+
+    def _open_night(self, found: Newest, *, abandon: bool) -> NightRecord | None:
+        """Return the night to go on with; one that cannot be is abandoned, saying why."""
+        night = self._registry.open_night()
+        if night is None:
+            return None
+        reason = None
+        if abandon:
+            reason = "it was asked for"
+        elif night.settings != frozen_text(self._settings):
+            reason = "the settings have changed since it began"
+        elif night.champion != self._champion().sha256:
+            reason = "there is another champion since it began"
+        elif found.sha256 != night.latest and not self._registry.matches(night.number):
+            reason = "there is a newer net, and no game had been played"
+        if reason is None:
+            self._tell(f"going on with night {night.number}")
+            return night
+        self._registry.abandon_night(night.number, reason)
+        self._tell(f"night {night.number} is abandoned: {reason}")
+        return None
+
+    def _begin(self, found: Newest) -> NightRecord:
+        record = keep_net(self._home, found.path, "raw")
+        if record.sha256 != found.sha256:
+            raise NightError(
+                f"{found.path}: has changed while it was read\nThe same command tries it again."
+            )
+        self._registry.add_net(record)
+        night = self._registry.begin_night(
+            latest=record.sha256,
+            champion=self._champion().sha256,
+            settings=frozen_text(self._settings),
+            name=record.name,
+        )
+        self._tell(f"night {night.number}: {record.name} against {self._champion().name}")
+        return night
+
+    # --- the night ---
+
+    def _judge(self, night: NightRecord) -> NightOutcome:
+        from arena.nightly.judging import judge
+        from arena.nightly.publication import publish
+
+        folder = self._home.root / night.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / SETTINGS_FILE, night.settings.encode())
+        decision = judge(night, self._settings, self._home, self._registry, self._play, self._tell)
+        self._registry.decide(decision)
+        settle_champion(self._home, self._registry)
+        publish(self._home, self._registry, decision, self._settings.on_decision, self._tell)
+        return NightOutcome(decision, None, folder, self._champion())
+
+    def _champion(self) -> NetRecord:
+        reign = self._registry.champion()
+        assert reign is not None  # settled by now
+        record = self._registry.net(reign.sha256)
+        assert record is not None  # a foreign key
+        return record
+
+
+def why_nothing(registry: Registry, found: Newest) -> str | None:
+    """Say why the newest net is nothing to judge; None where it is."""
+    judged = registry.judged(found.sha256)
+    if judged is not None:
+        return f"{found.path.name} was judged in night {judged.night}: {judged.verdict}"
+    reign = registry.champion()
+    if reign is not None and found.sha256 == reign.sha256:
+        return f"{found.path.name} is the champion"
+    return None
+
+
+def night_seed(seed: int, night: int) -> int:
+    """Return the seed of all matches of a night: another one each night, in [0, 2^63)."""
+    digest = hashlib.sha256(f"night {night} of {seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
