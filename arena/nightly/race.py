@@ -120,7 +120,7 @@ def race(
     first wins. ``folder`` has a run folder for each encounter. ``seed`` and ``start`` say which
     openings are taken; their number is ``settings.racing.pairs`` at most.
 
-    Raises ValueError for fewer entries, RaceError for names that are the same, for a filter of
+    Raises ValueError for fewer entries and for settings without a pair, RaceError for names that are the same, for a filter of
     openings (each encounter's baseline would choose others), and where too many pairs were void;
     KeyboardInterrupt where a match was interrupted, and whatever ``play`` raises.
     """
@@ -158,6 +158,8 @@ class _Running:
             for one, other in self._folders
         }
         self._settings = settings.racing
+        if min(settings.racing.round, settings.racing.pairs) < 1:
+            raise ValueError("a race needs at least 1 pair a round")
         self._play = play
 
     def outcome(self) -> RaceOutcome:
