@@ -120,9 +120,10 @@ def race(
     first wins. ``folder`` has a run folder for each encounter. ``seed`` and ``start`` say which
     openings are taken; their number is ``settings.racing.pairs`` at most.
 
-    Raises ValueError for fewer entries and for settings without a pair, RaceError for names that are the same, for a filter of
-    openings (each encounter's baseline would choose others), and where too many pairs were void;
-    KeyboardInterrupt where a match was interrupted, and whatever ``play`` raises.
+    Raises ValueError for fewer entries and for settings without a pair; RaceError for names that
+    are the same, for a filter of openings (each encounter's baseline would choose others), and
+    where too many pairs were void; KeyboardInterrupt where a match was interrupted, and whatever
+    ``play`` raises.
     """
     running = _Running(entries, settings, play, folder, seed, start)
     outcome = running.outcome()
