@@ -26,7 +26,7 @@ from arena.config import MatchConfig
 from arena.judgement import in_issue_order
 from arena.ledger import read_pairs
 from arena.match import Ending
-from arena.match_file import MATCH_FILE
+from arena.match_file import MATCH_FILE, read_identity
 from arena.nightly.playing import PlayMatch
 from arena.nightly.settings import NightlySettings
 from arena.report.folder import write_reports
@@ -209,8 +209,9 @@ class _Running:
         folder = self._folders[both]
         found = _shares(folder)
         if len(found) < pairs:
-            # A ledger's limit is never lowered: this one has no more than the round's pairs.
-            ending = self._play(replace(self._matches[both], pairs=pairs), folder, False)
+            # A limit is never lowered, so lines that were lost from a later round come first.
+            limit = max(pairs, _limit(folder))
+            ending = self._play(replace(self._matches[both], pairs=limit), folder, False)
             if ending is Ending.INTERRUPTED:
                 raise KeyboardInterrupt
             if ending is Ending.FAULTS:
@@ -250,6 +251,11 @@ def _without_test(
             "choose other openings\nLeave it out of [match], or set it in [gate] alone."
         )
     return match
+
+
+def _limit(folder: Path) -> int:
+    """The pairs that an encounter was last asked for."""
+    return read_identity(folder).pairs if (folder / MATCH_FILE).exists() else 0
 
 
 def _shares(folder: Path) -> list[float | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from scripted_games import ScriptedGames, Watcher, chance, write_book
 from arena.books import Book
 from arena.config import MatchConfig
 from arena.faults import VoidPair, note_void
-from arena.ledger import Ledger, read_pairs, read_pairs_in_issue_order
+from arena.ledger import GAMES_FILE, Ledger, read_pairs, read_pairs_in_issue_order
 from arena.match import Ending, deck_of, match_identity, run_match
 from arena.match_file import NetIdentity
 from arena.nightly.race import RaceError, RaceOutcome, race
@@ -226,6 +228,21 @@ def test_a_race_that_is_over_plays_nothing(
     players = Players(book)
     assert run_race(whole.meetings[0].folder.parents[1], players) == whole
     assert players.calls == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.33, 0.995])
+def test_lines_that_were_lost_are_played_again(
+    tmp_path: Path, book: Book, no_reports: None, whole: RaceOutcome, share: float
+) -> None:
+    """Of the encounter that went on to the end, so that pairs of all rounds are missing."""
+    shutil.copytree(whole.meetings[0].folder.parent, tmp_path / "race")
+    lost = max(whole.meetings, key=lambda meeting: meeting.pairs)
+    games = tmp_path / "race" / lost.folder.name / GAMES_FILE
+    os.truncate(games, int(share * games.stat().st_size))
+    players = Players(book)
+    again = run_race(tmp_path, players)
+    assert (again.winner, again.dropped, again.left) == (whole.winner, whole.dropped, whole.left)
+    assert {name for name, _, _ in players.calls} == {lost.folder.name}
 
 
 def test_its_reports_are_written_once(tmp_path: Path, book: Book) -> None:
