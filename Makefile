@@ -7,11 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo test test-slow test-nightly stockfish chromium check format bench book experiment-stats experiment-swa nets clean
-=======
-.PHONY: help demo test test-slow stockfish chromium check format bench book experiment-stats experiment-nights experiment-swa nets clean
->>>>>>> race9
+.PHONY: help demo test test-slow test-nightly stockfish chromium check format bench book experiment-stats experiment-nights experiment-swa nets clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
