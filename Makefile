@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow stockfish chromium check format bench book experiment-stats experiment-swa nets clean
+.PHONY: help demo test test-slow test-nightly stockfish chromium check format bench book experiment-stats experiment-swa nets clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -25,6 +25,9 @@ test: $(READY) stockfish chromium  ## the tests, without the slow ones
 
 test-slow: $(READY) stockfish chromium  ## the tests that take minutes
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m slow
+
+test-nightly: $(READY)  ## seasons of nights, killed 200 times, and 60 of them against the truth
+	$(BIN)/pytest tests/nightly -m "slow or not slow"
 
 # Tests play it for real, and are skipped, saying so, where it cannot be installed.
 stockfish:

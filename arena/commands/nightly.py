@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 REPORT_EVERY = 200
 """Pairs between two blocks of figures in a log."""
 
+EXIT_CODES = {"promote": 0, "keep": 1, "undecided": 3, None: 4}
+"""By the verdict, None where there was nothing new to judge."""
+
 DESCRIPTION = """\
 Find the newest net of a training run, build its average with batch norm
 refreshed, let it play the champion, decide, promote, report, remember. Does
@@ -90,13 +93,16 @@ def _seconds(text: str) -> float:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the night and show what it came to, in one line for a mail's subject."""
-    from arena.nightly.decision import EXIT_CODES, NOTHING_NEW
     from arena.nightly.night import run_night
-    from arena.nightly.settings import read_nightly
+    from arena.nightly.reading import read_nightly
+    from arena.nightly.telling import nothing_document, outcome_line
 
     settings = read_nightly(arguments.config)
     if arguments.dry_run:
-        return _rehearse(arguments)
+        from arena.nightly.rehearsal import rehearse
+
+        write_text(list(rehearse(settings)))
+        return 0
 
     def tell(line: str) -> None:
         if not arguments.quiet:
@@ -110,22 +116,23 @@ def execute(arguments: argparse.Namespace) -> int:
         wait=arguments.wait,
         abandon=arguments.abandon,
     )
+    document = (
+        nothing_document(outcome.nothing or "", outcome.champion)
+        if outcome.decision is None
+        else outcome.decision.document
+    )
     if arguments.json:
-        write_json(outcome.document)
+        write_json(document)
     else:
-        write_text([outcome.line])
-    if arguments.exit_zero:
-        return 0
-    if outcome.decision is None:
-        return NOTHING_NEW
-    return EXIT_CODES[outcome.decision.verdict]
+        write_text([f"arena nightly: {outcome_line(document)}"])
+    return 0 if arguments.exit_zero else EXIT_CODES[document["verdict"]]
 
 
 def _player(arguments: argparse.Namespace, tell: Callable[[str], None]) -> PlayMatch:
     """What plays the night's matches; loaded when the first of them begins."""
 
     def play(match: MatchConfig, folder: Path, report: bool, /) -> Ending:
-        from arena.console import PaceSource, Progress, progress
+        from arena.console import COMPILING, PaceSource, Progress, progress
         from arena.report.block import Heading
         from arena.run import play as play_match
 
@@ -134,12 +141,17 @@ def _player(arguments: argparse.Namespace, tell: Callable[[str], None]) -> PlayM
                 heading,
                 pace,
                 report_every=REPORT_EVERY,
-                quiet=arguments.quiet,
+                quiet=arguments.quiet or not report,
                 stream=sys.stderr,
             )
 
+        def note(line: str) -> None:
+            # A race's rounds go on with the same matches again and again.
+            if report or line == COMPILING:
+                tell(line)
+
         command = ["arena", *arguments.words]
-        played = play_match(match, command, show, tell, folder, report=report)
+        played = play_match(match, command, show, note, folder, report=report)
         if isinstance(played.trouble, KeyboardInterrupt):
             raise played.trouble
         if played.trouble is not None:  # the games count; a report can be made later
@@ -150,13 +162,3 @@ def _player(arguments: argparse.Namespace, tell: Callable[[str], None]) -> PlayM
         from arena.config import MatchConfig
         from arena.match import Ending
     return play
-
-
-def _rehearse(arguments: argparse.Namespace) -> int:
-    """Say what a call would do."""
-    from arena.nightly.rehearsal import rehearse
-    from arena.nightly.settings import read_nightly
-
-    lines = rehearse(read_nightly(arguments.config))
-    write_text(lines)
-    return 0

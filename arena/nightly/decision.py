@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from arena.report.run import Run
 from arena.stats.elo import logistic_elo, normalized_elo
-from arena.stats.sprt import EloModel, Verdict
+from arena.stats.sprt import EloModel
+from arena.stats.verdict import Verdict
 
 
 class Conclusion(NamedTuple):
@@ -26,14 +27,17 @@ class StageResult:
     doubts: tuple[str, ...] = ()
     upper: float | None = None  # of the 95 % interval in the Elo that the gate's bounds are in
 
+    @property
+    def promotes(self) -> bool:
+        """Whether the test has accepted the candidate, and nothing speaks against that."""
+        return self.verdict is Verdict.PROMOTE and self.settled and not self.doubts
+
     @classmethod
-    def of(cls, run: Run, model: EloModel) -> StageResult:
+    def of(cls, run: Run, model: EloModel = EloModel.NORMALIZED) -> StageResult:
         """Take what matters from a run; ``model`` is that of the gate's bounds."""
         counts = run.judgement.counts
         estimate = (normalized_elo if model is EloModel.NORMALIZED else logistic_elo)(counts)
-        return cls(
-            run.judgement.verdict, run.judgement.settled, tuple(run.doubts), estimate.high
-        )
+        return cls(run.judgement.verdict, run.judgement.settled, tuple(run.doubts), estimate.high)
 
 
 def refused(reasons: list[str]) -> Conclusion:
@@ -75,10 +79,3 @@ def conclude(
             f"{confirm.upper:+.1f} Elo",
         )
     return Conclusion(Verdict.PROMOTE, f"{candidate} passed the gate against {champion}")
-
-
-EXIT_CODES = {Verdict.PROMOTE: 0, Verdict.KEEP: 1, Verdict.UNDECIDED: 3}
-"""Of ``arena nightly`` and ``arena gate``."""
-
-NOTHING_NEW = 4
-"""Exit code of a call that found nothing new to judge."""

@@ -10,17 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from arena.nightly.candidates import Entry
 from arena.nightly.decision import Conclusion
 from arena.nightly.field import Field
 from arena.nightly.race import RaceOutcome
+from arena.nightly.telling import FORMAT, net_figures
 from arena.registry.home import Home
 from arena.registry.records import NetRecord, NightRecord
 from arena.report.run import Run
 from arena.report.summary import summarize
 from swa.provenance import versions
-
-FORMAT = 1
-"""Of decision.json; raised when a key changes its meaning or goes."""
 
 LEFT_OUT = ("curves", "openings", "versions")
 """Of summary.json: not what a verdict rests on, and most of its bytes."""
@@ -48,9 +47,9 @@ def decision_document(
         "latest": net_figures(net(night.latest)),
         "candidate": None if candidate is None else net_figures(candidate),
         "champion": net_figures(champion),
-        "entries": [asdict(entry) for entry in field.entries],
+        "entries": [_entry_figures(entry) for entry in field.entries],
         "refused": [asdict(one) for one in field.refused],
-        "sanity": list(field.sanity),
+        "sanity": [asdict(found) for found in field.sanity],
         "stages": dict(stages),
         "gate": "gate" if "gate" in stages else None,
         "settings": night.settings,
@@ -58,11 +57,13 @@ def decision_document(
     }
 
 
-def net_figures(net: NetRecord) -> dict[str, Any]:
-    """What tells a net: all of its record but the manifest, which stands beside the kept file."""
-    figures = asdict(net)
-    del figures["manifest"]
-    return figures
+def _entry_figures(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "sha256": entry.sha256,
+        "passed_over": list(entry.passed_over),
+    }
 
 
 def match_figures(run: Run, home: Home) -> dict[str, Any]:
@@ -79,6 +80,7 @@ def race_figures(outcome: RaceOutcome, home: Home) -> dict[str, Any]:
         "left": [asdict(one) for one in outcome.left],
         "rounds": outcome.rounds,
         "error": outcome.error,
+        "doubts": list(outcome.doubts),
         "pairs": outcome.pairs,
         "meetings": [
             {

@@ -18,7 +18,7 @@ from arena.nightly.document import decision_document, match_figures, race_figure
 from arena.nightly.field import Field, prepare_field
 from arena.nightly.night import NightError, Tell, night_seed
 from arena.nightly.playing import PlayMatch
-from arena.nightly.race import RaceOutcome, race
+from arena.nightly.race import race
 from arena.nightly.settings import NightlySettings
 from arena.registry.home import Home
 from arena.registry.records import DecisionRecord, MatchRecord, NetRecord, NightRecord, Stage
@@ -63,14 +63,13 @@ class _Judge:
     def decision(self) -> DecisionRecord:
         """Play what is to be played, and conclude."""
         champion = self._net(self._night.champion)
-        field = prepare_field(
-            self._night, self._settings, self._home, self._registry, self._tell
-        )
-        candidate = None
-        if field.entries:
-            candidate = self._choose(field)
+        field = prepare_field(self._night, self._settings, self._home, self._registry, self._tell)
+        candidate = self._choose(field) if field.entries else None
         if candidate is None:
             conclusion = refused([f"{one.name}: {one.reason}" for one in field.refused])
+        elif doubts := self._figures.get("race", {}).get("doubts"):
+            reason = f"the race cannot be trusted: {'; '.join(doubts)}"
+            conclusion = Conclusion(Verdict.UNDECIDED, reason)
         elif candidate.sha256 == champion.sha256:
             conclusion = Conclusion(Verdict.KEEP, f"{candidate.name} is the champion itself")
         else:
@@ -92,23 +91,23 @@ class _Judge:
 
     # --- stages ---
 
-    def _choose(self, field: Field) -> NetRecord | None:
-        """Return who meets the champion: the only entry, or who wins the race."""
+    def _choose(self, field: Field) -> NetRecord:
+        """Return who is to meet the champion: the only entry, or who wins the race."""
         if len(field.entries) == 1:
             return self._net(field.entries[0].sha256)
         self._tell(f"race of {len(field.entries)}: {', '.join(e.name for e in field.entries)}")
         folder = self._folder / "race"
         outcome = race(
-            field.entries, self._settings, self._play, folder, seed=self._seed, start=self._start("race")
+            field.entries,
+            self._settings,
+            self._play,
+            folder,
+            seed=self._seed,
+            start=self._start("race"),
         )
         for meeting in outcome.meetings:
             self._record("race", read_run(meeting.folder))
         self._figures["race"] = race_figures(outcome, self._home)
-        if outcome.doubts:
-            raise NightError(
-                f"{folder}: the race cannot be trusted: {outcome.doubts[0]}\n"
-                "Mend that, then begin the night anew: arena nightly CONFIG.toml --abandon."
-            )
         self._tell(f"{outcome.winner} goes on, after {outcome.pairs:,} pairs")
         return self._net(next(e.sha256 for e in field.entries if e.name == outcome.winner))
 
@@ -119,12 +118,12 @@ class _Judge:
         quick = gate = confirm = None
         elo0, model = settings.gate_bound
         if settings.quick is not None:
-            quick = StageResult.of(self._stage("quick", settings.quick, both), model)
+            quick = StageResult.of(self._stage("quick", settings.quick, both))
         if quick is None or not (quick.doubts or quick.verdict is Verdict.KEEP):
-            gate = StageResult.of(self._stage("gate", settings.gate, both), model)
-        passed = gate is not None and not gate.doubts and gate.verdict is Verdict.PROMOTE
-        if passed and settings.confirm is not None:
-            confirm = StageResult.of(self._stage("confirm", settings.confirm, both), model)
+            gate = StageResult.of(self._stage("gate", settings.gate, both))
+            if settings.confirm is not None and gate.promotes:
+                confirmed = self._stage("confirm", settings.confirm, both)
+                confirm = StageResult.of(confirmed, model)
         return conclude(
             candidate.name,
             champion.name,
@@ -144,9 +143,7 @@ class _Judge:
             self._tell(f"{stage} stage: {nets[1].name} against {nets[0].name}")
             whole = stage in ("gate", "confirm")
             paths = self._home.root / nets[0].file, self._home.root / nets[1].file
-            config = self._settings.match(
-                match, paths, seed=self._seed, start=self._start(stage)
-            )
+            config = self._settings.match(match, paths, seed=self._seed, start=self._start(stage))
             ending = self._play(config, folder, whole)
             if ending is Ending.INTERRUPTED:
                 raise KeyboardInterrupt

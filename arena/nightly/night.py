@@ -101,9 +101,7 @@ class _Call:
         if night is None:
             reason = why_nothing(self._registry, found)
             if reason is not None:
-                self._registry.note_file(
-                    str(found.path), found.size, found.mtime_ns, found.sha256
-                )
+                self._registry.note_file(str(found.path), found.size, found.mtime_ns, found.sha256)
                 return NightOutcome(None, reason, None, self._champion())
             night = self._begin(found)
         return self._judge(night)
@@ -192,9 +190,7 @@ class _Call:
         folder = self._home.root / night.folder
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / SETTINGS_FILE, night.settings.encode())
-        decision = judge(
-            night, self._settings, self._home, self._registry, self._play, self._tell
-        )
+        decision = judge(night, self._settings, self._home, self._registry, self._play, self._tell)
         self._registry.decide(decision)
         settle_champion(self._home, self._registry)
         publish(self._home, self._registry, decision, self._settings.on_decision, self._tell)

@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from arena.ledger import GAMES_FILE
-from arena.match_file import LedgerError
 from arena.nightly.hook import run_hook
 from arena.registry.home import Home
 from arena.registry.records import DecisionRecord, HookState
 from arena.registry.store import Registry
-from arena.report.folder import FORMATS, ReportError, write_reports
-from arena.report.index.collection import DECISION_FILE
+from arena.report.folder import FORMATS, write_reports
 from arena.report.index.document import write_index
+from arena.report.index.nights import DECISION_FILE
 from swa.files import write_whole
 
 REPORTED = ("gate", "confirm")
@@ -44,8 +43,10 @@ def publish(
     ):
         try:
             step()
-        except (OSError, ReportError, LedgerError) as error:
-            tell(f"note: the decision stands, but: {error}")
+        except Exception as error:  # a fault in a picture, say, must not keep a decision back
+            tell(
+                f"note: night {night.number} is decided, but what tells of it is not whole: {error}"
+            )
     state: HookState = "none"
     if on_decision:
         failure = run_hook(on_decision, decision.document, home.root)

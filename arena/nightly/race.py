@@ -31,12 +31,14 @@ from arena.nightly.playing import PlayMatch
 from arena.nightly.settings import NightlySettings
 from arena.report.folder import write_reports
 from arena.report.ratings.field import RatingsError
-from arena.report.ratings.table import RATINGS_FILE
 from arena.report.ratings.tournament import write_tournament
 from arena.report.run import read_run
 from arena.run import file_name
 from arena.stats.pentanomial import PairCounts
 from arena.stats.racing import Race
+
+LAST_WRITTEN = "report.html"
+"""Of what ``write_tournament`` writes: where it is, all of it is."""
 
 
 class RaceError(Exception):
@@ -261,7 +263,7 @@ def _shares(folder: Path) -> list[float | None]:
 
 def _report(folder: Path, outcome: RaceOutcome) -> None:
     """Write what is not there yet: reports of the encounters, then of all together."""
-    if (folder / RATINGS_FILE).exists():
+    if (folder / LAST_WRITTEN).exists():
         return
     for meeting in outcome.meetings:
         write_reports(meeting.folder)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from arena.config import SearchParams
+from arena.match import sprt_of
 from arena.nightly.candidates import newest
 from arena.nightly.night import why_nothing
 from arena.nightly.reading import frozen_text
 from arena.nightly.settings import NightlySettings
 from arena.registry.home import Home
 from arena.registry.store import Registry
+from arena.report.verdict import sprt_name
 from arena.stats.outcomes import BayesElo
 from arena.stats.plan import operating_characteristic
-from arena.stats.sprt import Sprt
 
 DRAW_RATE = 0.5
 """Of games, that costs are told for; ``arena plan`` knows of others."""
@@ -46,22 +49,40 @@ def rehearse(settings: NightlySettings) -> Iterator[str]:
 
 
 def _stages(settings: NightlySettings) -> Iterator[str]:
-    names = [average.name for average in settings.averages]
+    averages = ", ".join(average.name for average in settings.averages)
     match settings.entries:
         case "raw":
             yield "entry: the newest net itself"
         case "swa":
-            yield f"entries: averages {', '.join(names)}"
+            yield f"entries: {averages}"
         case _:
-            yield f"entries: the newest net itself, and averages {', '.join(names)}"
-    if len(names) + (settings.entries == "better") > 1 and settings.entries != "raw":
-        yield (
-            f"race: rounds of {settings.racing.round} pairs of each two, at most "
-            f"{settings.racing.pairs}; the best is dropped with a chance of at most "
-            f"{settings.racing.error:g}"
-        )
-    if settings.quick is not None:
-        yield f"quick stage: {_match(settings.quick)}"
-    yield f"gate: {_match(settings.gate)}"
-    if settings.confirm is not None:
-        yield f"confirmation: {settings.confirm['pairs']:,} pairs"
+            yield f"entries: the newest net itself, {averages}"
+    for name, stage in settings.stages.items():
+        if name == "race":
+            yield (
+                f"race: rounds of {settings.racing.round:,} pairs of each two, at most "
+                f"{settings.racing.pairs:,}; the best is dropped with a chance of at most "
+                f"{settings.racing.error:g}"
+            )
+        elif name == "confirm":
+            yield f"confirm: {stage['pairs']:,} pairs, {_visits(stage)}"
+        else:
+            yield f"{name}: {_cost(settings, stage)}, {_visits(stage)}"
+
+
+def _cost(settings: NightlySettings, stage: Mapping[str, Any]) -> str:
+    """Say what a test is and takes; any two nets will do, as none is opened."""
+    config = settings.match(stage, (Path("a"), Path("b")), seed=0, start=1)
+    sprt = sprt_of(config)
+    assert sprt is not None  # the settings refuse such a stage without a test
+    rows = operating_characteristic(sprt, BayesElo(DRAW_RATE, 0.0), config.pairs)
+    pairs = ", ".join(f"{row.pairs:,.0f}" for row in rows)
+    return (
+        f"{sprt_name(sprt)}, at most {config.pairs:,} pairs; {pairs} on average for a net at the "
+        f"lower bound, between, at the upper (half of the games drawn)"
+    )
+
+
+def _visits(stage: Mapping[str, Any]) -> str:
+    visits = stage.get("visits", SearchParams().visits)
+    return f"{visits:,} {'visit' if visits == 1 else 'visits'}"

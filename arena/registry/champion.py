@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arena.registry.home import Home
-from arena.registry.records import NetRecord, Reign
+from arena.registry.records import How, NetRecord, Reign
 from arena.registry.store import Registry
 from arena.registry.telling import RegistryError
 from swa.files import write_whole
@@ -69,19 +69,7 @@ def put_champion(home: Home, net: NetRecord) -> None:
 
     Raises ChampionError where the copy is gone or damaged, or the file cannot be written.
     """
-    kept = home.root / net.file
-    try:
-        data = kept.read_bytes()
-    except OSError as error:
-        raise ChampionError(
-            f"{kept}: the kept copy of {net.name} cannot be read: {_reason(error)}\n"
-            f"Bring the file with sha256 {net.sha256[:12]}... back there."
-        ) from error
-    if sha256(data) != net.sha256:
-        raise ChampionError(
-            f"{kept}: the kept copy of {net.name} is damaged: sha256 {sha256(data)[:12]}..., not "
-            f"{net.sha256[:12]}...\nBring the right file back there."
-        )
+    data = _kept(home, net)
     try:
         for leftover in home.root.glob(f".{home.champion.name}.*.tmp"):  # of a call that was killed
             leftover.unlink(missing_ok=True)
@@ -92,6 +80,44 @@ def put_champion(home: Home, net: NetRecord) -> None:
             f"{home.champion}: cannot be written: {_reason(error)}\n"
             "The champion's file is as it was. Mend that, then give the same command again."
         ) from error
+
+
+def change_champion(home: Home, registry: Registry, sha256: str, how: How) -> None:
+    """Make a net champion, and put its file in its place; the very first one is so "first".
+
+    A change that is pending is ended first; if it was to this net, that is all. Raises
+    ChampionError where the champion's file is neither that of the champion nor this net's, or the
+    kept copy cannot be used; then nothing has changed. Raises RegistryError where the net is not
+    known, or is champion already.
+    """
+    pending = registry.pending()
+    settle_champion(home, registry)
+    if pending is not None and pending.sha256 == sha256:
+        return
+    if _file_sha256(home.champion) != sha256:
+        check_champion(home, registry)
+    _kept(home, registry.find_net(sha256))
+    registry.crown(sha256, how if registry.reigns() else "first")
+    settle_champion(home, registry)
+
+
+def roll_back(home: Home, registry: Registry) -> None:
+    """Make the champion before this one champion again.
+
+    A rollback that was broken off is ended, not followed by another. Raises RegistryError where
+    there was no champion before, and what ``change_champion`` raises.
+    """
+    pending = registry.pending()
+    settle_champion(home, registry)
+    if pending is not None and pending.how == "rollback":
+        return
+    before = before_champion(registry.reigns())
+    if before is None:
+        raise RegistryError(
+            f"{home.registry}: there was no champion before this one to go back to\n"
+            "Name another one with arena registry champion --set NET."
+        )
+    change_champion(home, registry, before.sha256, "rollback")
 
 
 def restore_champion(home: Home, registry: Registry) -> Path | None:
@@ -136,6 +162,24 @@ def before_champion(reigns: Sequence[Reign]) -> Reign | None:
         else:
             standing.append(reign)
     return standing[-2] if len(standing) > 1 else None
+
+
+def _kept(home: Home, net: NetRecord) -> bytes:
+    """The bytes of a net's kept copy, which are those that were kept; else ChampionError."""
+    kept = home.root / net.file
+    try:
+        data = kept.read_bytes()
+    except OSError as error:
+        raise ChampionError(
+            f"{kept}: the kept copy of {net.name} cannot be read: {_reason(error)}\n"
+            f"Bring the file with sha256 {net.sha256[:12]}... back there."
+        ) from error
+    if sha256(data) != net.sha256:
+        raise ChampionError(
+            f"{kept}: the kept copy of {net.name} is damaged: sha256 {sha256(data)[:12]}..., not "
+            f"{net.sha256[:12]}...\nBring the right file back there."
+        )
+    return data
 
 
 def _net(registry: Registry, sha256: str) -> NetRecord:

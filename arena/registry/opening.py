@@ -107,7 +107,7 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     """Raise RegistryError where SQLite finds fault with the file."""
     found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
     if found != ["ok"]:
-        raise damaged(path, "; ".join(str(line) for line in found)[:200])
+        raise damaged(path, "; ".join(map(str, found)))
     if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
         raise damaged(path, "a row refers to one that is not there")
 

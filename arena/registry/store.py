@@ -133,7 +133,9 @@ class Registry:
 
     def due(self) -> list[DecisionRecord]:
         """The decisions whose hook has not run, by night."""
-        return list(map(rows.decision, self._rows("decisions", "WHERE hook = 'due' ORDER BY night")))
+        return list(
+            map(rows.decision, self._rows("decisions", "WHERE hook = 'due' ORDER BY night"))
+        )
 
     def reigns(self) -> list[Reign]:
         """All reigns, by number, the pending one among them."""
@@ -147,6 +149,12 @@ class Registry:
     def pending(self) -> Reign | None:
         """The reign that is decided, while the champion's file may still be the one before."""
         return next(map(rows.reign, self._rows("reigns", "WHERE pending = 1")), None)
+
+    def check_seals(self) -> None:
+        """Read every row of every table. Raises RegistryError at one that has changed."""
+        for table in TABLES:
+            for _ in self._rows(table, ""):
+                pass
 
     # --- what is added ---
 

@@ -21,6 +21,7 @@ def backup_of(path: Path) -> Path:
 
 def damaged(path: Path, why: str) -> RegistryError:
     """Say that the file is not what was written into it."""
+    why = " ".join(why.split())[:200]  # SQLite's own may have lines
     backup = backup_of(path)
     advice = f"There is no backup ({backup.name}); bring an older copy back."
     if backup.exists():
@@ -33,30 +34,39 @@ def damaged(path: Path, why: str) -> RegistryError:
 
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into a RegistryError (codes: sqlite.org/rescode.html)."""
+    """Turn SQLite's errors into a RegistryError (codes: sqlite.org/rescode.html).
+
+    Those of Python's own module have no code. They are faults of the program and stay, but for the
+    one that tells of a text which is none.
+    """
     try:
         yield
     except sqlite3.Error as error:
-        raise _told(path, error) from error
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            if isinstance(error, sqlite3.OperationalError):
+                raise damaged(path, str(error)) from error
+            raise
+        raise _told(path, error, code & 0xFF) from error
+    except UnicodeDecodeError as error:  # an error of SQLite's that quotes what it has found
+        raise damaged(path, "its texts are not to be read") from error
 
 
-def _told(path: Path, error: sqlite3.Error) -> RegistryError:
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = None if code is None else code & 0xFF
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+def _told(path: Path, error: sqlite3.Error, code: int) -> RegistryError:
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return RegistryError(
             f"{path}: another process is writing into the registry\nTry again when it has ended."
         )
-    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return RegistryError(
             f"{path}: the registry cannot be read or written: {error}\n"
             "It is as it was before. Make room or mend the disk, then give the same command again."
         )
-    if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return RegistryError(
             f"{path}: the registry cannot be opened: {error}\n"
             "The file and its folder must be there, and be writable."
         )
-    if primary == sqlite3.SQLITE_CONSTRAINT:
+    if code == sqlite3.SQLITE_CONSTRAINT:
         return RegistryError(f"{path}: the registry refuses this: {error}\nNothing was written.")
     return damaged(path, str(error))

@@ -13,10 +13,10 @@ has a mean of at least 1/2 against any set of them, so that for a stake from 0 t
 
 is what a gambler has who bets against that with a capital of 1: it cannot grow on average, and
 neither can the mean of several such capitals. By Ville's inequality it ever reaches 1 / error with
-probability ``error`` at most. Whoever's gambler gets there is dropped. Others lose a gambler's bets
-or win them, but only the best player's own gambler can drop the best player: so the error is not
-divided by the number of players. Nothing is asked of how x varies, nor of how the values of several
-players hang together; who the opponents are may depend on all that was played before.
+probability ``error`` at most. Whoever's gambler gets there is dropped. Only the best player's own
+gambler can drop the best player, so the error need not be divided among the players. Nothing is
+asked of how x varies, nor of how the values of several players hang together; who the opponents are
+may depend on all that was played before.
 
 Where no player is at least equal to each of the others (a circle) there is no best one in this
 sense, and nothing is promised. Who is left when the openings run out is no more than whoever scored
@@ -24,8 +24,9 @@ best: the race bounds the chance to drop the best, not the chance to miss it.
 
 The capital is the mean over ``STAKES``, each a factor of two from the next: one of them is within a
 factor of the square root of 2 of the stake that grows the fastest, and then has at least 5/6 of its
-growth, to second order. It does not depend on the order of the openings. Openings drawn without
-replacement shift the mean of x as the book runs out; that is neglected, as it is in
+growth, to second order, where that is above 1/5. Stakes are for differences that a few hundred
+openings can show at all. The capital does not depend on the order of the openings. Openings drawn
+without replacement shift the mean of x as the book runs out; that is neglected, as it is in
 ``arena.stats.betting``.
 
 Sources: O. Maron and A. W. Moore, "Hoeffding races: accelerating model selection search for
@@ -45,7 +46,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-STAKES = (0.125, 0.25, 0.5, 1.0, 1.9)
+STAKES = (0.25, 0.5, 1.0, 1.9)
 """What the gamblers stake of each unit of capital; 2 could lose all of it on one opening."""
 
 
@@ -123,10 +124,10 @@ class Race:
         alive[list(self.survivors)] = True
         counts = alive[:, np.newaxis] & alive & ~np.eye(len(table), dtype=np.bool_)
         counts &= ~np.isnan(table)
-        if (counts != counts.T).any() or ((table + table.T)[counts] != 1.0).any():
-            raise ValueError("what a player has of a pair, its opponent must lack")
         if not ((table[counts] >= 0.0) & (table[counts] <= 1.0)).all():
             raise ValueError("a share of the points must be from 0 to 1")
+        if (counts != counts.T).any() or ((table + table.T)[counts] != 1.0).any():
+            raise ValueError("what a player has of a pair, its opponent must lack")
         won = np.where(counts, table, 0.0)
         opponents = counts.sum(axis=1)
         # A player without a pair is not bet on: 1/2 - x is 0.

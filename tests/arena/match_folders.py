@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +82,26 @@ def some_matches(root: Path) -> Path:
     (root / "damaged").mkdir()
     (root / "damaged" / "match.toml").write_text("format = 99\n")
     return root
+
+
+def night(
+    folder: Path, number: int, verdict: str, nets: tuple[str, str], **changed: object
+) -> Path:
+    """A night's folder with its decision: of ``nets``, the champion and the candidate."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "night.toml").write_text("seed = 7\n")
+    champion, candidate = ({"name": name, "sha256": sha(name)} for name in nets)
+    document = {
+        "format": 1,
+        "night": number,
+        "decided": f"2026-03-{number:02}T13:00:00+00:00",
+        "verdict": verdict,
+        "reason": f"{nets[1]} against {nets[0]}: {verdict}",
+        "latest": {"name": f"raw {number}", "sha256": sha(f"raw {number}")},
+        "candidate": candidate,
+        "champion": champion,
+        "stages": {},
+        "gate": "gate",
+    }
+    (folder / "decision.json").write_text(json.dumps(document | changed))
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -162,28 +163,27 @@ def test_an_unfinished_match_decides_nothing_and_says_how_to_go_on(tmp_path, cap
 
 
 @pytest.mark.parametrize(
-    ("command", "resumed"),
+    ("command", "kept", "out"),
     [
-        ("arena run --nets a b", "arena run --nets a b --out T/run"),
-        ("arena run --nets a b --out x", "arena run --nets a b --out T/run"),
-        ("arena run --out=x --net path=a --net path=b", "arena run --net path=a --net path=b --out T/run"),
-        ("arena run --nets a b --part 2/3 --seed 1", "arena run --nets a b --seed 1 --out T/run"),
-        ("arena run --nets a b --part=2/3", "arena run --nets a b --out T/run"),
-        ("arena gate --nets a b", "arena gate --nets a b --out T/run"),
-        ("arena run --nets a b c --pairs 4", "arena run --nets a b c --pairs 4 --out T"),
-        ("arena run --nets a --net path=b --engine cmd=c", "arena run --nets a --net path=b --engine cmd=c --out T"),
-        ("arena nightly nightly.toml", "arena nightly nightly.toml"),
+        ("run --nets a b", "run --nets a b", "run"),
+        ("run --nets a b --out x", "run --nets a b", "run"),
+        ("run --out=x --net path=a --net path=b", "run --net path=a --net path=b", "run"),
+        ("run --nets a b --part 2/3 --seed 1", "run --nets a b --seed 1", "run"),
+        ("run --nets a b --part=2/3", "run --nets a b", "run"),
+        ("gate --nets a b", "gate --nets a b", "run"),
+        # An encounter of a tournament is gone on with by the tournament.
+        ("run --nets a b c --pairs 4", "run --nets a b c --pairs 4", "."),
+        ("run --nets a b --engine cmd=c", "run --nets a b --engine cmd=c", "."),
+        ("nightly nightly.toml", "nightly nightly.toml", None),
     ],
-)  # fmt: skip
-def test_the_command_that_goes_on(tmp_path, command, resumed):
+)
+def test_the_command_that_goes_on(tmp_path, command, kept, out):
     folder = played(tmp_path / "run", between("a", "b"), EVEN[:2])
     assert resume_command(read_run(folder)) == ()  # nobody knows how it was played
-    session_started(folder, Session("2026-01-05T10:00:00+00:00", ("other",), {}, "cpu", 1))
-    session_started(
-        folder, Session("2026-01-06T10:00:00+00:00", tuple(command.split()), {}, "cpu", 1)
-    )
-    expected = resumed.replace("T", str(tmp_path)) if " T" in resumed else resumed
-    assert shlex.join(resume_command(read_run(folder))) == expected
+    for day, words in ((5, ("other",)), (6, ("arena", *command.split()))):
+        session_started(folder, Session(f"2026-01-0{day}T10:00:00+00:00", words, {}, "cpu", 1))
+    where = [] if out is None else ["--out", str(tmp_path / out)]
+    assert resume_command(read_run(folder)) == ("arena", *kept.split(), *where)
 
 
 def test_nothing_is_left_to_play_of_a_match_that_is_over(tmp_path):
@@ -214,6 +214,13 @@ def test_the_document_has_the_numbers_of_the_summary(tmp_path, capsys):
     promised = "nets config pairs pentanomial wins draws losses elo elo_ci nelo nelo_ci los llr "
     promised += "llr_bounds sprt versions throughput doubts headline"
     assert set(promised.split()) <= set(document)
+
+
+def test_a_folder_whose_name_is_no_text_is_in_the_document(tmp_path, capsys):
+    folder = played(tmp_path / os.fsdecode(b"r\xffn"), between("a", "b"), EVEN[:2], "2026-01-05")
+    assert main(["gate", str(folder), "--json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert document["folder"].endswith("r\ufffdn")
 
 
 def test_every_key_of_the_document_is_explained():

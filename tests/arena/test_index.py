@@ -344,16 +344,6 @@ def test_games_that_are_no_chess_are_told_and_hinder_nothing(tmp_path, capsys, b
     assert not (folder / "openings.csv").exists()
 
 
-def test_a_decision_of_a_night_is_told_apart(tmp_path):
-    folder = played(tmp_path / "1", between("a", "b"), WON)
-    played(tmp_path / "2", between("a", "c"), WON)
-    (folder / "decision.json").write_text("{}")
-    kinds = {match["folder"]: match["kind"] for match in make_index(tmp_path)["matches"]}
-    assert kinds == {"1": "nightly", "2": "match"}
-    write_index(tmp_path)
-    assert 'name="kind"' in (tmp_path / "index.html").read_text()
-
-
 def test_folders_with_odd_names(tmp_path):
     names = ["javascript:alert(1)", "a b#c?d%20", "quote'\"<i>", os.fsdecode(b"\xff\xfe")]
     for name in names:

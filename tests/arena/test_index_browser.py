@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browser import SCHEMES, WIDTHS, visit
-from match_folders import EVEN, HOSTILE, LOST, between, played, some_matches
+from match_folders import EVEN, HOSTILE, LOST, WON, between, night, played, some_matches
 
 from arena.report.index.document import write_index
 from arena.report.ratings.tournament import write_tournament
@@ -30,6 +30,21 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index with three nights, one of them of a net with a name of nobody's choice."""
+    home = tmp_path_factory.mktemp("home")
+    for number, (champion, candidate, verdict) in enumerate(
+        (("raw", "swa", "promote"), ("swa", HOSTILE, "keep"), ("swa", "next", "undecided")), 1
+    ):
+        reason = f"{candidate} is not shown to be stronger than {champion} (H0 accepted: LLR -2.95)"
+        nets = champion, candidate
+        folder = night(home / "nights" / f"000{number}", number, verdict, nets, reason=reason)
+        points = WON if verdict == "promote" else LOST
+        played(folder / "gate", between(*nets), points, f"2026-03-0{number}")
+    return write_index(home).page
+
+
 def folders(page: Any) -> list[str]:
     """The folders of the matches that are shown, in order."""
     links = page.locator(f"{SHOWN} td.match a")
@@ -38,7 +53,7 @@ def folders(page: Any) -> list[str]:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("which", ["index", "report"])
+@pytest.mark.parametrize("which", ["index", "nights", "report"])
 def test_pages_are_whole_and_have_no_grave_fault(
     chromium: Any, request: pytest.FixtureRequest, which: str, width: int, scheme: str
 ) -> None:
@@ -57,7 +72,7 @@ def test_pages_are_whole_and_have_no_grave_fault(
         assert len(seen.requests) == 1  # the page itself
 
 
-@pytest.mark.parametrize("which", ["index", "report"])
+@pytest.mark.parametrize("which", ["index", "nights", "report"])
 def test_paper_cuts_nothing_off(chromium: Any, request: pytest.FixtureRequest, which: str) -> None:
     # 640 CSS pixels: A4 within margins of 2 cm.
     with visit(chromium, request.getfixturevalue(which), width=640) as seen:

@@ -13,6 +13,7 @@ from match_folders import EVEN, between, played, some_matches
 
 from arena.report.index.document import (
     Index,
+    IndexedDecision,
     IndexedMatch,
     IndexedTournament,
     index_json,
@@ -32,6 +33,7 @@ TABLES = [
     IndexedMatch,
     Ladder,
     Rung,
+    IndexedDecision,
     IndexedTournament,
 ]
 """In the order of the tables of keys."""

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from arena.faults import FAULTS_FILE
 from arena.ledger import GAMES_FILE
 from arena.match_file import MATCH_FILE, LedgerError, MatchIdentity, read_identity, to_table
 from arena.report.block import printable
+from arena.report.index.checked import count_of, finite, mapping, moment, one_of
+from arena.report.index.nights import VERDICTS, night_above, promotes
 from arena.report.ratings.field import runs_inside
 from arena.report.run import read_run
 from arena.report.schema import FORMAT
@@ -29,15 +27,8 @@ from arena.stats.pentanomial import Pentanomial
 
 SUMMARY_FILE = "summary.json"
 
-DECISION_FILE = "decision.json"
-"""Beside a match that ``arena nightly`` played to decide on a promotion."""
-
 STATES = ("decided", "limit", "unfinished")
-VERDICTS = ("promote", "keep", "undecided")
 KINDS = ("anytime", "stopping-aware", "fixed-length")
-
-MOST = 2**53
-"""Of a count: a float has every number up to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +54,18 @@ class FoundMatch:
     figures: Figures
     began: str | None  # ISO 8601, UTC; None where no session was noted
     ended: str | None  # of the last session that came to an end, or else ``began``
-    decision: bool  # whether it was played for a nightly decision
     anew: bool  # whether the figures were worked out anew
+    night: Path | None = None  # folder of the night that it was played in, if it was in one
+    decided: bool = True  # of a night's match, whether the night promoted its candidate by it
 
     @property
     def promoted(self) -> bool:
-        """Whether the test accepted the candidate, and nothing stands against its verdict."""
-        return self.figures.verdict == "promote"
+        """Whether the test accepted the candidate, and nothing stands against its verdict.
+
+        In a night several matches are played to one end; only the one by which the night promoted
+        its candidate is a promotion.
+        """
+        return self.figures.verdict == "promote" and self.decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +105,19 @@ def read_match(folder: Path) -> FoundMatch:
     anew = figures is None
     if figures is None:
         figures = _figures(summarize(read_run(folder)))
+    night = night_above(folder)
     sessions = read_sessions(folder)
-    began = _moment(sessions[0].started) if sessions else None
-    ends = [end for session in sessions if (end := _moment(session.ended)) is not None]
+    began = moment(sessions[0].started) if sessions else None
+    ends = [end for session in sessions if (end := moment(session.ended)) is not None]
     return FoundMatch(
         folder=folder,
         identity=identity,
         figures=figures,
         began=began,
         ended=ends[-1] if ends else began,
-        decision=(folder / DECISION_FILE).is_file(),
         anew=anew,
+        night=night,
+        decided=night is None or promotes(night, folder, identity),
     )
 
 
@@ -150,16 +148,6 @@ def reason_of(error: Exception, folder: Path) -> str:
     return printable(line) or type(error).__name__
 
 
-def _moment(text: str | None) -> str | None:
-    """Return a time as ISO 8601 in UTC, or None where it is none."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError):
-        return None
-
-
 def _changed(path: Path) -> int:
     return path.stat().st_mtime_ns
 
@@ -175,50 +163,20 @@ def _figures(document: object) -> Figures:
     kind, elo, elo_ci = None, None, None
     if headline is not None:
         found = mapping(headline)
-        kind, elo = _one_of(found["kind"], KINDS), finite(found["elo"])
+        kind, elo = one_of(found["kind"], KINDS), finite(found["elo"])
         if found["elo_ci"] is not None:
             low, high = found["elo_ci"]
             elo_ci = finite(low), finite(high)
-    counts = [_count(number) for number in values["pentanomial"]]
+    counts = [count_of(number) for number in values["pentanomial"]]
     if len(counts) != len(Pentanomial().counts):
         raise ValueError("not the five counts of a pentanomial")
     return Figures(
-        state=_one_of(values["state"], STATES),
-        verdict=_one_of(values["verdict"], VERDICTS),
+        state=one_of(values["state"], STATES),
+        verdict=one_of(values["verdict"], VERDICTS),
         doubts=tuple(printable(str(doubt)) for doubt in values["doubts"]),
         kind=kind,
         elo=elo,
         elo_ci=elo_ci,
-        pairs=_count(values["pairs"]),
+        pairs=count_of(values["pairs"]),
         counts=Pentanomial(*counts),
     )
-
-
-def mapping(value: object) -> dict[str, Any]:
-    """Return an object that came out of a file. TypeError where it is none."""
-    if not isinstance(value, dict):
-        raise TypeError("not an object")
-    return value
-
-
-def _one_of(value: object, known: Sequence[str]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return str(value)
-
-
-def finite(value: object) -> float | None:
-    """Return a number that came out of a file, or None for null. ValueError for all else."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no number")
-    if not abs(value) <= sys.float_info.max:
-        raise ValueError(f"{value!r:.40} is not a finite number")
-    return float(value)
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
-        raise ValueError(f"{value!r:.40} is not a count")
-    return value

@@ -16,16 +16,23 @@ from typing import Any, TypedDict
 from arena.report.block import printable
 from arena.report.files import atomic_writer
 from arena.report.folder import ReportError
+from arena.report.index.checked import finite, mapping
 from arena.report.index.collection import (
     FoundMatch,
     Unreadable,
     find_matches,
-    finite,
-    mapping,
     reason_of,
 )
 from arena.report.index.ladder import Ladder, Names, ladders
-from arena.report.index.links import report_link, shown_path
+from arena.report.index.links import link, report_link, shown_path
+from arena.report.index.nights import (
+    BROKEN,
+    DECISION_FILE,
+    DecidedNet,
+    NightDecision,
+    nights_inside,
+    read_decision,
+)
 from arena.report.ratings.field import named_players
 from arena.report.ratings.table import FORMAT as RATINGS_FORMAT
 from arena.report.ratings.table import RATINGS_FILE
@@ -47,14 +54,14 @@ class IndexedMatch(TypedDict):
 
     folder: str  # relative to the index
     report: str | None  # relative link
-    kind: str  # "match" or "nightly": played for a decision of ``arena nightly``
+    kind: str  # "match" or "nightly": played in a night of ``arena nightly``
     tournament: str | None  # folder of the tournament that it is an encounter of
     date: str | None  # ISO 8601, UTC, when it began
     ended: str | None
     baseline: IndexedPlayer
     candidate: IndexedPlayer
     conditions: str
-    outcome: str  # "promote", "keep", "undecided", "no test", "unfinished" or "no verdict"
+    outcome: str  # "promote", "passed", "keep", "undecided", "no test", "unfinished", "no verdict"
     verdict: str  # as in summary.json
     doubts: list[str]
     pairs: int
@@ -62,6 +69,22 @@ class IndexedMatch(TypedDict):
     elo: float | None
     elo_ci: list[float | None] | None  # 95 %
     elo_kind: str | None  # "anytime", "stopping-aware" or "fixed-length"
+
+
+class IndexedDecision(TypedDict):
+    """What a night of ``arena nightly`` decided."""
+
+    folder: str  # of the night, relative to the index
+    night: int  # its number
+    date: str | None  # ISO 8601, UTC, when it was decided
+    verdict: str  # "promote", "keep" or "undecided"
+    reason: str
+    latest: IndexedPlayer  # the newest net of the run
+    candidate: IndexedPlayer | None  # who met the champion; None: nobody got so far
+    champion: IndexedPlayer  # before the decision
+    match: str | None  # folder of the match that decided
+    report: str | None  # link to that match's report
+    document: str  # link to the night's decision.json
 
 
 class IndexedTournament(TypedDict):
@@ -91,6 +114,7 @@ class Index(TypedDict):
     format: int
     matches: list[IndexedMatch]  # the latest first
     ladders: list[Ladder]  # the one with the latest promotion first
+    decisions: list[IndexedDecision]  # of nights, the latest first
     tournaments: list[IndexedTournament]  # the latest first
     unreadable: list[IndexedFault]
     summarised_anew: int  # matches whose summary.json was missing, old or damaged
@@ -106,15 +130,17 @@ def make_index(root: Path) -> Index:
         {match.folder: report_link(root, match.folder) for match in found},
     )
     cups, broken = _tournaments(root, found)
+    decisions, torn = _decisions(root, names)
     matches = [_match(match, names, _tournament_of(match, cups, root)) for match in found]
     return Index(
         format=FORMAT,
         matches=sorted(matches, key=lambda match: match["date"] or "", reverse=True),
         ladders=ladders(found, names),
+        decisions=decisions,
         tournaments=sorted(cups.values(), key=lambda cup: cup["date"] or "", reverse=True),
         unreadable=[
             IndexedFault(folder=shown_path(root, one.folder), reason=one.reason)
-            for one in [*lost, *broken]
+            for one in [*lost, *broken, *torn]
         ],
         summarised_anew=sum(match.anew for match in found),
     )
@@ -131,7 +157,7 @@ def _match(match: FoundMatch, names: Names, tournament: str | None) -> IndexedMa
     return IndexedMatch(
         folder=names.folders[match.folder],
         report=names.reports[match.folder],
-        kind="nightly" if match.decision else "match",
+        kind="match" if match.night is None else "nightly",
         tournament=tournament,
         date=match.began,
         ended=match.ended,
@@ -157,7 +183,47 @@ def _outcome(match: FoundMatch) -> str:
         return "unfinished"
     if match.identity.sprt is None:
         return "no test"
+    if match.figures.verdict == "promote" and not match.promoted:
+        return "passed"  # a stage of a night, which ends in another one
     return match.figures.verdict
+
+
+# --- nights ---
+
+
+def _decisions(root: Path, names: Names) -> tuple[list[IndexedDecision], list[Unreadable]]:
+    """Read the decisions of all nights, the latest first; those that cannot be, beside them."""
+    found: list[IndexedDecision] = []
+    broken: list[Unreadable] = []
+    for folder in nights_inside(root):
+        try:
+            found.append(_decision(root, folder, read_decision(folder), names))
+        except BROKEN as error:
+            broken.append(Unreadable(folder, f"{DECISION_FILE}: {reason_of(error, folder)}"))
+    return sorted(found, key=lambda one: (one["date"] or "", one["night"]), reverse=True), broken
+
+
+def _decision(root: Path, folder: Path, night: NightDecision, names: Names) -> IndexedDecision:
+    gate = None if night.gate is None else folder / night.gate
+    return IndexedDecision(
+        folder=shown_path(root, folder),
+        night=night.number,
+        date=night.decided,
+        verdict=night.verdict,
+        reason=night.reason,
+        latest=_named(night.latest, names),
+        candidate=None if night.candidate is None else _named(night.candidate, names),
+        champion=_named(night.champion, names),
+        match=None if gate is None else shown_path(root, gate),
+        report=None if gate is None else report_link(root, gate),
+        document=link(root, folder / DECISION_FILE),
+    )
+
+
+def _named(net: DecidedNet, names: Names) -> IndexedPlayer:
+    """Call a net of a decision as the matches do, if it is in one."""
+    known = names.players.get(net.sha256)
+    return IndexedPlayer(name=known.label if known else net.name, sha256=net.sha256)
 
 
 # --- tournaments ---

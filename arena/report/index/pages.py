@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
 from arena.report.block import percent
-from arena.report.index.document import Index, IndexedMatch, IndexedTournament
+from arena.report.index.document import (
+    Index,
+    IndexedDecision,
+    IndexedMatch,
+    IndexedTournament,
+)
 from arena.report.index.forest import Forest
 from arena.report.index.ladder import Ladder
 from arena.report.index.ladder_picture import RUNG_HEADER, pictured, rung_cells
+from arena.report.index.nights import VERDICTS
 from arena.report.index.phrases import bounds, day, matches_in, minute, signed
 from arena.report.markup import escape, table
 from arena.report.web import render
@@ -18,6 +25,7 @@ from swa.picture import svg
 
 OUTCOMES = {
     "promote": "promote",
+    "passed": "passed: a stage of a night",
     "keep": "keep",
     "undecided": "undecided",
     "no test": "no test",
@@ -49,7 +57,16 @@ def summary_line(index: Index) -> str:
         last = max(promotions, key=lambda match: match["ended"] or "")
         over = f"{last['candidate']['name']} over {last['baseline']['name']}"
         line += f" The latest: {over}, {day(last['ended'])}."
+    if index["decisions"]:
+        line += f" {decisions_line(index['decisions'])}"
     return line
+
+
+def decisions_line(decisions: Sequence[IndexedDecision]) -> str:
+    """Say how many nights came to which end."""
+    count = Counter(one["verdict"] for one in decisions)
+    said = ", ".join(f"{count[verdict]:,} {verdict}" for verdict in VERDICTS if count[verdict])
+    return f"{len(decisions):,} {'night' if len(decisions) == 1 else 'nights'} decided: {said}."
 
 
 def ladder_line(ladder: Ladder) -> str:
@@ -75,6 +92,7 @@ def index_markdown(index: Index, pictures: dict[int, str]) -> str:
         "# Matches",
         escape(summary_line(index)),
         *_ladder_sections(index, pictures),
+        *_decision_section(index),
         "## All matches",
         "Elo is the candidate's, relative to the baseline.",
         table(
@@ -109,6 +127,31 @@ def _ladder_sections(index: Index, pictures: dict[int, str]) -> Iterator[str]:
         yield "\n".join(f"- {escape(note)}" for note in ladder["notes"])
 
 
+def _decision_section(index: Index) -> Iterator[str]:
+    if not index["decisions"]:
+        return
+    yield "## Nightly decisions"
+    yield (
+        "Latest is the newest net of the run, candidate the one of its kin that met the champion; "
+        "its name leads to the match that decided, the night's number to the decision."
+    )
+    header = ["date", "night", "verdict", "latest", "candidate", "champion", "why"]
+    yield table(header, map(_decision_cells, index["decisions"]))
+
+
+def _decision_cells(one: IndexedDecision) -> list[str]:
+    candidate = one["candidate"]
+    return [
+        day(one["date"]),
+        _linked(f"{one['night']}", one["document"]),
+        one["verdict"],
+        escape(one["latest"]["name"]),
+        "none" if candidate is None else _linked(candidate["name"], one["report"]),
+        escape(one["champion"]["name"]),
+        escape(one["reason"]),
+    ]
+
+
 def _linked(text: str, link: str | None) -> str:
     return escape(text) if link is None else f"[{escape(text)}]({link})"
 
@@ -122,8 +165,13 @@ def _match_cells(match: IndexedMatch) -> list[str]:
         signed(match["elo"]),
         bounds(match["elo_ci"]),
         pairs_of(match),
-        escape(match["conditions"]),
+        escape(match["conditions"] + _stage(match)),
     ]
+
+
+def _stage(match: IndexedMatch) -> str:
+    """Where a match of a night is: the same two nets meet in several of its stages."""
+    return f"; {match['folder']}" if match["kind"] == "nightly" else ""
 
 
 def _cup_cells(cup: IndexedTournament) -> list[str]:
@@ -161,6 +209,7 @@ def index_html(index: Index) -> str:
             for number, picture in pictured(index["ladders"])
         },
         ladder_line=ladder_line,
+        decisions_line=decisions_line,
         signed=signed,
         bounds=bounds,
         day=day,

@@ -41,12 +41,12 @@ def net(name: str, /, **changed: Any) -> NetRecord:
     return NetRecord(**values | changed)
 
 
-def match(folder: str, baseline: str, candidate: str, **changed: Any) -> MatchRecord:
+def match(folder: str, of: str, candidate: str, /, **changed: Any) -> MatchRecord:
     values: dict[str, Any] = {
         "folder": folder,
         "night": None,
         "stage": None,
-        "baseline": sha(baseline),
+        "baseline": sha(of),
         "candidate": sha(candidate),
         "counts": PairCounts(1, 2, 3, 4, 5, 6),
         "verdict": Verdict.PROMOTE,

@@ -102,7 +102,8 @@ class ScriptedGames:
                 self._begin(in_flight, 0.0, slot % self.lanes, tasks)
             while in_flight:
                 now, _, lane, task, record = heapq.heappop(in_flight)
-                time.sleep(self.seconds_a_game)
+                if self.seconds_a_game:
+                    time.sleep(self.seconds_a_game)
                 yield task, record
                 self._begin(in_flight, now, lane, tasks)
         finally:
