@@ -17,8 +17,6 @@ from typing import Any
 
 from arena.books import Dealing
 from arena.config import ConfigError, MatchConfig
-from arena.match import MatchError, sprt_of
-from arena.match_file import to_toml
 from arena.nightly.settings import (
     Average,
     BuildSettings,
@@ -237,8 +235,7 @@ def _check_stage(settings: NightlySettings, name: str, stage: Mapping[str, Any] 
     try:
         # Any two nets will do: none is opened.
         config = settings.match(stage, (Path("a"), Path("b")), seed=settings.seed, start=1)
-        sprt_of(config)
-    except (ConfigError, MatchError) as error:
+    except ConfigError as error:
         raise ConfigError(f"[{name}]: {error}") from None
     if name in ("quick", "gate") and config.sprt is None and config.preset is None:
         instead = "leave it out by quick = false" if name == "quick" else "see [confirm]"
@@ -352,8 +349,12 @@ def frozen_text(settings: NightlySettings) -> str:
     differently have different texts. On what device games are computed is not in it, nor the hook.
     Paths are relative to ``home``, so that the whole may be moved; of the book its sha256 counts.
 
-    Raises ConfigError where the book cannot be read.
+    Raises ConfigError where the book cannot be read, or a stage's bounds make no test: that is told
+    here and not when the file is read, as statistics take longer to import than all of that.
     """
+    from arena.match import MatchError, sprt_of
+    from arena.match_file import to_toml
+
     table: dict[str, Any] = {
         "latest": _relative(settings, Path(settings.latest)),
         "entries": settings.entries,
@@ -368,6 +369,10 @@ def frozen_text(settings: NightlySettings) -> str:
     }
     for name, stage in settings.stages.items():
         config = settings.match(stage, (Path("a"), Path("b")), seed=0, start=1)
+        try:
+            sprt_of(config)
+        except MatchError as error:
+            raise ConfigError(f"[{name}]: {error}") from None
         left_out = (*RUNTIME, *_OF_NIGHT, "openings")
         table[name] = {
             "openings-sha256": _sha256(config.openings or DEFAULT_BOOK),
