@@ -98,7 +98,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.nightly.night import run_night
     from arena.nightly.reading import read_nightly
     from arena.nightly.telling import nothing_document, outcome_line
-    from arena.report.block import printable
+    from arena.report.characters import printable
 
     settings = read_nightly(arguments.config)
     if arguments.dry_run:
