@@ -9,6 +9,7 @@ on doubt. It rests on the ledger alone; summary.json is not asked.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +178,8 @@ def decision_document(decision: Decision, summary: Summary) -> dict[str, Any]:
         "reason": decision.reason,
         "by": decision.by,
         "min_elo": decision.min_elo,
-        "folder": str(decision.run.folder),
-        "go_on": list(decision.go_on) or None,
+        "folder": _text(str(decision.run.folder)),
+        "go_on": list(map(_text, decision.go_on)) or None,
         **{key: numbers[key] for key in NUMBERS},
     }
 
@@ -240,6 +241,11 @@ def _said(
     else:
         claim = f"is not {abs(min_elo):g} Elo {'weaker' if above else 'stronger'} than"
     return f"{candidate} {claim} {baseline} ({elo}) after {grounds}."
+
+
+def _text(path: str) -> str:
+    """Return a path as text that JSON can hold, whatever bytes its name has."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _without(words: Sequence[str], flag: str) -> tuple[str, ...]:

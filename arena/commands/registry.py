@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,12 +170,12 @@ def _list(arguments: argparse.Namespace) -> int:
     from arena.registry.export import document_of
     from arena.registry.store import Registry
 
+    records: Callable[[Registry], Iterable[Any]] = getattr(Registry, arguments.what)
+    lines: Callable[[Registry], list[str]] = getattr(tables, f"{arguments.what}_table")
     with Registry.open(_home(arguments).registry) as registry:
-        found: Sequence[Any] = getattr(registry, arguments.what)()
-        lines = getattr(tables, f"{arguments.what}_table")
         return _answer(
             arguments,
-            lambda: {arguments.what: list(map(document_of, found))},
+            lambda: {arguments.what: list(map(document_of, records(registry)))},
             lambda: lines(registry),
         )
 

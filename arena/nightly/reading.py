@@ -116,7 +116,7 @@ def _read_top(table: Mapping[str, Any], folder: Path) -> _Top:
         try:
             hook = shlex.split(hook)
         except ValueError as error:
-            raise ConfigError(f"on-decision: {error}") from None
+            raise ConfigError(f"on-decision: {str(error).lower()}") from None
     top = _Top(**read_fields(_Top, {**table, "on-decision": list(hook)}, "", folder))
     program = top.on_decision[0] if top.on_decision else ""
     if "/" in program:  # else it is looked for where the shell does
@@ -208,7 +208,7 @@ def _read_stage(name: str, table: Any, folder: Path) -> dict[str, Any]:
     own = [key_of(one.name) for one in fields(RaceSettings)] if name == "race" else []
     for key in table:
         if key not in known:
-            raise ConfigError(f"[{name}] {_unknown(key, [*known, *own])}")
+            raise ConfigError(f"[{name}]: {_unknown(key, [*known, *own])}")
         option = known[key]
         reason = _OF_NIGHT.get(option.name)
         if reason is None and name == "match" and option.group == "match length":
@@ -218,11 +218,11 @@ def _read_stage(name: str, table: Any, folder: Path) -> dict[str, Any]:
         if reason is None and name in ("race", "confirm") and option.name in _UNTESTED:
             reason = "there is no test here, all pairs are played"
         if reason is not None:
-            raise ConfigError(f"[{name}] {key}: not here: {reason}")
+            raise ConfigError(f"[{name}]: {key}: not here: {reason}")
     try:
         return read_match_table(table, f"[{name}]", folder)
     except RuntimeError as error:  # ~somebody, and there is nobody of that name
-        raise ConfigError(f"[{name}] {str(error).lower()}") from None
+        raise ConfigError(f"[{name}]: {str(error).lower()}") from None
 
 
 def _check_stage(settings: NightlySettings, name: str, stage: Mapping[str, Any] | None) -> None:
@@ -233,10 +233,10 @@ def _check_stage(settings: NightlySettings, name: str, stage: Mapping[str, Any] 
         config = settings.match(stage, (Path("a"), Path("b")), seed=settings.seed, start=1)
         sprt_of(config)
     except (ConfigError, MatchError) as error:
-        raise ConfigError(f"[{name}] {error}") from None
+        raise ConfigError(f"[{name}]: {error}") from None
     if name in ("quick", "gate") and config.sprt is None and config.preset is None:
         instead = "leave it out by quick = false" if name == "quick" else "see [confirm]"
-        raise ConfigError(f"[{name}] no-sprt: this stage decides by its test; {instead}")
+        raise ConfigError(f"[{name}]: no-sprt: this stage decides by its test; {instead}")
 
 
 def _check_racing(racing: RaceSettings) -> None:
@@ -317,7 +317,7 @@ def _starts(settings: NightlySettings) -> dict[str, int]:
     try:
         book = read_book(gate.openings or DEFAULT_BOOK)
     except ValueError as error:  # OpeningError, or a path with a null character
-        raise ConfigError(f"[match] openings: {error}") from None
+        raise ConfigError(f"[match]: openings: {error}") from None
     pairs = {name: int(stage["pairs"]) for name, stage in settings.stages.items()}
     needed = sum(pairs.values())
     most = book.most(Dealing())

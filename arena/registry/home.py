@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from arena.registry.opening import sync_folder
 from arena.registry.telling import backup_of
 from swa.files import write_whole
 from swa.provenance import file_sha256, sha256
 
 HASH_DIGITS = 16
-"""Of the sha256, in a kept net's name."""
+"""Of the sha256, in the name of a kept net's folder."""
 
 LOCK_POLL = 0.1
 """Seconds between two looks at a lock that another process has."""
@@ -76,10 +77,11 @@ class Home:
             raise _cannot(self.root, "cannot be a home", error) from error
 
     def keep_net(self, path: Path) -> Path:
-        """Copy a net's file to ``nets``, with the manifest beside it; return the copy.
+        """Copy a net's file into ``nets``, with the manifest beside it; return the copy.
 
-        The copy's name begins with its sha256, and has been read back from the disk. A copy that
-        is there already is taken if it is whole, and else written anew. Raises HomeError.
+        It keeps its name, by which reports call it, in a folder named by its sha256, and has been
+        read back from the disk. A copy that is there already is taken if it is whole, and else
+        written anew. Raises HomeError.
         """
         try:
             data = path.read_bytes()
@@ -89,10 +91,13 @@ class Home:
             raise _cannot(path, "the net cannot be read", error) from error
         digest = sha256(data)
         self.create()
-        kept = self._kept(digest) or self.nets / f"{digest[:HASH_DIGITS]}-{_bare(path.name)}"
+        folder = self.nets / digest[:HASH_DIGITS]
+        kept = self._kept(folder) or folder / path.name
         try:
             if not kept.is_file() or file_sha256(kept) != digest:
-                for leftover in self.nets.glob(f".{kept.name}.*.tmp"):  # of a call that was killed
+                folder.mkdir(exist_ok=True)
+                sync_folder(self.nets)
+                for leftover in folder.glob(".*.tmp"):  # of a call that was killed
                     leftover.unlink(missing_ok=True)
                 write_whole(kept, data)
                 if file_sha256(kept) != digest:
@@ -108,21 +113,15 @@ class Home:
             raise _cannot(kept, "the net cannot be kept", error) from error
         return kept
 
-    def _kept(self, digest: str) -> Path | None:
+    @staticmethod
+    def _kept(folder: Path) -> Path | None:
         """The copy that there is of a net, under whatever name it came first."""
-        found = sorted(self.nets.glob(f"{digest[:HASH_DIGITS]}-*"))
-        return next((path for path in found if path.suffix != ".json"), None)
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        return next((path for path in found if path.suffix not in (".json", ".tmp")), None)
 
     def relative(self, path: Path) -> str:
         """A path within the home as the registry has it. ValueError for one that is not."""
         return path.absolute().relative_to(self.root.absolute()).as_posix()
-
-
-def _bare(name: str) -> str:
-    """A file's name without the hash that a kept copy has in front."""
-    head, dash, rest = name.partition("-")
-    is_hash = len(head) == HASH_DIGITS and not set(head) - set("0123456789abcdef")
-    return rest if dash and rest and is_hash else name
 
 
 def _cannot(path: Path, what: str, error: OSError) -> HomeError:

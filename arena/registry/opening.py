@@ -31,8 +31,6 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
             timeout=BUSY_SECONDS,
             isolation_level=None,  # transactions begin and end where it is said
         )
-        # Text that is damaged is read all the same, and its seal tells.
-        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         try:
             _prepare(connection, path, create=create)
             _check_backup(connection, path)

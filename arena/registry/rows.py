@@ -23,9 +23,12 @@ Row = dict[str, Any]
 _COUNTS = ("LL", "LD", "WL", "DD", "WD", "WW")
 
 
+_encode = json.JSONEncoder(ensure_ascii=True, default=repr).encode
+
+
 def seal_of(table: str, values: tuple[Any, ...]) -> str:
     """Hash the values of a row: what a disk has changed is then known, though SQLite reads it."""
-    text = json.dumps([table, *values], ensure_ascii=True, default=repr)
+    text = _encode((table, *values))
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
@@ -64,9 +67,8 @@ def of_match(match: MatchRecord) -> Row:
 
 def match(row: Row) -> MatchRecord:
     """Return the match of a row."""
-    counts = PairCounts(*(row[name.lower()] for name in _COUNTS))
-    rest = {name: row[name] for name in MatchRecord.__slots__ if name != "counts"}
-    return MatchRecord(**rest | {"counts": counts, "verdict": Verdict(row["verdict"])})
+    counts = PairCounts(*(row.pop(name.lower()) for name in _COUNTS))
+    return MatchRecord(**row | {"counts": counts, "verdict": Verdict(row["verdict"])})
 
 
 def of_decision(decision: DecisionRecord) -> Row:

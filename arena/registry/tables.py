@@ -14,7 +14,9 @@ SHOWN_DIGITS = 12
 
 def printable(text: str) -> str:
     """Return one line without control characters, which could rewrite a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return text.strip()
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

@@ -36,13 +36,16 @@ def damaged(path: Path, why: str) -> RegistryError:
 def telling(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into a RegistryError (codes: sqlite.org/rescode.html).
 
-    Those of Python's own module, which have no code, are faults of the program and stay.
+    Those of Python's own module have no code. They are faults of the program and stay, but for the
+    one that tells of a text which is none.
     """
     try:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         if code is None:
+            if isinstance(error, sqlite3.OperationalError):
+                raise damaged(path, str(error)) from error
             raise
         raise _told(path, error, code & 0xFF) from error
     except UnicodeDecodeError as error:  # an error of SQLite's that quotes what it has found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,13 @@ def test_the_document_has_the_numbers_of_the_summary(tmp_path, capsys):
     promised = "nets config pairs pentanomial wins draws losses elo elo_ci nelo nelo_ci los llr "
     promised += "llr_bounds sprt versions throughput doubts headline"
     assert set(promised.split()) <= set(document)
+
+
+def test_a_folder_whose_name_is_no_text_is_in_the_document(tmp_path, capsys):
+    folder = played(tmp_path / os.fsdecode(b"r\xffn"), between("a", "b"), EVEN[:2], "2026-01-05")
+    assert main(["gate", str(folder), "--json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert document["folder"].endswith("r\ufffdn")
 
 
 def test_every_key_of_the_document_is_explained():

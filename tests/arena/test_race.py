@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scripted_games import ScriptedGames, Watcher, chance, write_book
 
+from arena.books import Book
 from arena.config import MatchConfig
 from arena.faults import VoidPair, note_void
 from arena.ledger import Ledger, read_pairs, read_pairs_in_issue_order
@@ -19,7 +20,6 @@ from arena.match import Ending, deck_of, match_identity, run_match
 from arena.match_file import NetIdentity
 from arena.nightly.race import RaceError, RaceOutcome, race
 from arena.nightly.settings import BuildSettings, NightlySettings, RaceSettings, SanitySettings
-from arena.openings import Book
 from arena.stats.racing import Race
 
 STRENGTHS = {"raw": 0.3, "mean-5": 0.48, "mean-10": 0.5, "ema": 0.05}
@@ -51,10 +51,11 @@ class Players:
     def __call__(self, match: MatchConfig, folder: Path, report: bool, /) -> Ending:
         self.calls.append((folder.name, match.pairs, report))
         names = [path.name.removesuffix(".pb.gz") for path in match.nets]
-        nets = [
-            NetIdentity(role, name, f"{int(chance(name) * 2**60):064x}")
-            for role, name in zip(("baseline", "candidate"), names, strict=True)
-        ]
+        shas = [f"{int(chance(name) * 2**60):064x}" for name in names]
+        nets = (
+            NetIdentity("baseline", names[0], shas[0]),
+            NetIdentity("candidate", names[1], shas[1]),
+        )
         games = ScriptedGames(parallel=10, seed=int(chance(names) * 2**32))
         baseline, candidate = (STRENGTHS[name] for name in names)
         games.draw = 0.2

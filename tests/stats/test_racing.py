@@ -31,10 +31,10 @@ def duel(share: float) -> list[list[float]]:
 
 def capital(lacks: Sequence[Fraction]) -> Fraction:
     """What betting against a player has come to, exactly, after openings on which it lacked so."""
-    stakes = [Fraction(stake) for stake in STAKES]
-    return sum((math.prod(1 + stake * x for x in lacks) for stake in stakes), Fraction(0)) / len(
-        stakes
-    )
+    total = Fraction(0)
+    for stake in map(Fraction, STAKES):
+        total += math.prod((1 + stake * x for x in lacks), start=Fraction(1))
+    return total / len(STAKES)
 
 
 def test_a_player_that_always_loses_is_dropped_at_the_opening_that_the_capital_says() -> None:

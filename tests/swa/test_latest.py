@@ -16,7 +16,14 @@ from tiny_net import tiny_payload
 
 from swa import latest
 from swa.cli import main
-from swa.latest import find_latest, last_nets, latest_net, resolve_net, resolve_nets
+from swa.latest import (
+    find_latest,
+    last_nets,
+    latest_net,
+    nets_before,
+    resolve_net,
+    resolve_nets,
+)
 from swa.net import NetError, load_net
 from swa.net_names import choose_series, is_net_name, parse_latest, parse_name, series_of, within
 
@@ -393,3 +400,37 @@ def test_every_command_of_swa_takes_the_latest(tmp_path: Path, capsys):
     assert [one["path"][-11:] for one in ingredients] == ["run-1.pb.gz", "run-2.pb.gz"]
     assert main(["convert", where, newest]) == 2  # the net itself is not overwritten
     assert main(["inspect", f"{where}:2"]) == 2
+
+
+# --- what was seen before, and what came before ---
+
+
+def test_what_is_known_to_be_complete_is_not_read(tmp_path: Path, loads: list[Path]) -> None:
+    put(tmp_path, "run-1.pb", "run-2.pb")
+    newest = tmp_path / "run-2.pb"
+    found = find_latest(tmp_path, known=lambda path, status: path == newest)
+    assert found.paths == (newest,)
+    assert loads == []
+    assert find_latest(tmp_path, known=lambda path, status: status.st_size == 0).paths == (newest,)
+    assert loads == [newest]
+
+
+def test_nets_before_one_are_those_of_its_series_with_fewer_steps(tmp_path: Path) -> None:
+    names = ("run-1.pb", "run-2.pb.gz", "run-2.pb", "run-9.pb", "run-10.pb", "run-swa-3.pb")
+    put(tmp_path, *names)
+    (tmp_path / "run-5.pb").write_bytes(b"half a net")
+    found = nets_before(tmp_path / "run-10.pb", 3)
+    assert [path.name for path in found.paths] == ["run-1.pb", "run-2.pb.gz", "run-9.pb"]
+    assert [line.partition(": ")[0] for line in found.passed_over] == [str(tmp_path / "run-5.pb")]
+    assert nets_before(tmp_path / "run-10.pb", 1).paths == (tmp_path / "run-9.pb",)
+    assert nets_before(tmp_path / "run-10.pb", 0).paths == ()
+    assert nets_before(tmp_path / "run-1.pb", 5).paths == ()
+    assert len(nets_before(tmp_path / "run-99.pb.gz", 9).paths) == 4  # it need not be there
+
+
+def test_nothing_comes_before_a_name_without_steps(tmp_path: Path) -> None:
+    put(tmp_path, "net.pb")
+    with pytest.raises(NetError, match="its name has no steps"):
+        nets_before(tmp_path / "net.pb", 3)
+    with pytest.raises(NetError, match="cannot look for nets: no such file"):
+        nets_before(tmp_path / "gone" / "run-3.pb", 3)
