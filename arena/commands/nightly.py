@@ -29,16 +29,17 @@ EXAMPLES = """\
 exit codes:
   0    promoted: there is a new champion
   1    kept: the net did not pass
-  2    did not run: bad settings, another call at work, an error; nothing was decided
-  3    undecided: the limit of pairs came first, or something speaks against a verdict
+  2    did not run: bad settings, another call at work, an error
+  3    undecided: the limit of pairs came first, or something speaks against a
+       verdict
   4    nothing new to judge
   130  interrupted; the same command goes on
-With --exit-zero all but 2 and 130 are 0.
+With --exit-zero all but 2 and 130 are 0. On stdout is one line, for a mail.
 
 examples:
   arena nightly nightly.toml
   arena nightly nightly.toml --dry-run
-  arena nightly nightly.toml 2>> nightly.log     (cron mails the one line on stdout)
+  arena nightly nightly.toml 2>> nightly.log
   arena nightly nightly.toml --wait 3600 --json
 """
 
@@ -97,7 +98,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.nightly.night import run_night
     from arena.nightly.reading import read_nightly
     from arena.nightly.telling import nothing_document, outcome_line
-    from arena.report.block import printable
+    from arena.report.characters import printable
 
     settings = read_nightly(arguments.config)
     if arguments.dry_run:
