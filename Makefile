@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-nightly test test-slow test-nightly stockfish chromium check format bench book experiment-stats experiment-swa nets clean
+.PHONY: help demo demo-nightly test test-slow test-nightly stockfish chromium check format bench book experiment-stats experiment-nights experiment-swa nets clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -62,6 +62,9 @@ book: $(READY) stockfish  ## make the book of openings anew (installs stockfish 
 
 experiment-stats: $(READY)  ## simulate what the statistics promise: reports/statistics
 	$(BIN)/python scripts/experiment_stats.py
+
+experiment-nights: $(READY)  ## simulate races, nights and seasons: reports/nightly
+	$(BIN)/python scripts/experiment_nights.py
 
 experiment-swa: $(READY)  ## train small nets, average, refresh, measure: reports/swa (an hour)
 	$(BIN)/python scripts/experiment_swa.py

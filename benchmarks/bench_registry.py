@@ -33,7 +33,8 @@ WHEN = "2025-01-31T12:00:00+00:00"
 def add_net(home: Home, registry: Registry, number: int) -> str:
     data = f"net {number}".encode()
     sha256 = hashlib.sha256(data).hexdigest()
-    file = f"nets/{sha256[:16]}-net-{number}.pb.gz"
+    file = f"nets/{sha256[:16]}/net-{number}.pb.gz"
+    (home.root / file).parent.mkdir()
     (home.root / file).write_bytes(data)
     registry.add_net(
         NetRecord(

@@ -21,7 +21,7 @@ from swa.inference import Inference, Kind, make_inference
 from swa.metrics import Reliability, reliability
 from swa.net import Net
 from swa.records import Damage, RecordError
-from swa.spec import NetError, ValueKind
+from swa.spec import NetError, UnfitError, ValueKind
 
 Floats = NDArray[np.float64]
 
@@ -195,11 +195,11 @@ class _Tally:
     q_distances: list[NDArray[np.float32]] = field(default_factory=list)
 
     def answer(self, batch: Batch) -> _Answer:
-        """Ask the net; raises NetError where it says what is no number."""
+        """Ask the net; raises UnfitError where it says what is no number."""
         outputs = self.inference(batch.masks, batch.values, batch.moves, batch.offsets)
         for what, numbers in zip(("policy", "value", "moves left"), outputs, strict=True):
             if not np.isfinite(numbers).all():
-                raise NetError(
+                raise UnfitError(
                     f"the net's {what} is no number at some positions",
                     "Its weights or batch norm statistics are broken.",
                     str(self.net.path),

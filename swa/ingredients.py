@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from swa.averaging import shares, weighted_mean
 from swa.licence import licence_text, shorten_licence
 from swa.net import Net
-from swa.spec import NetError
+from swa.spec import UnfitError
 
 SAME_RUN_COSINE = 0.5
 """Between the convolutions of two nets of one run, at the least.
@@ -126,7 +126,7 @@ def _message(template: Net, used: Sequence[Net]) -> Any:
 
 
 def check_order(rule: str, nets: Sequence[Net]) -> None:
-    """Raise NetError where a rule counts on snapshots from the oldest to the newest, and has not.
+    """Raise UnfitError where a rule counts on snapshots from the oldest to the newest, and has not.
 
     ``rule`` is a name of ``swa.rules``. A shell sorts by name: 1, 10, 2. Nets that do not tell
     their training steps are passed over.
@@ -136,7 +136,7 @@ def check_order(rule: str, nets: Sequence[Net]) -> None:
     known = [net for net in nets if net.training_steps is not None]
     for one, other in pairwise(known):
         if (one.training_steps or 0) > (other.training_steps or 0):
-            raise NetError(
+            raise UnfitError(
                 f"has {other.training_steps:,} training steps, the net before it, {one.path.name}, "
                 f"{one.training_steps:,}",
                 f"For --rule {rule} name nets from the oldest to the newest.",
@@ -145,7 +145,7 @@ def check_order(rule: str, nets: Sequence[Net]) -> None:
 
 
 def check_licences(nets: Sequence[Net]) -> None:
-    """Raise NetError, naming both, where two nets tell different licences.
+    """Raise UnfitError, naming both, where two nets tell different licences.
 
     What the average of the two is under nobody but the user can say. Those that tell none, as the
     nets of lc0's trainer, go with any.
@@ -154,7 +154,7 @@ def check_licences(nets: Sequence[Net]) -> None:
     for net, text in told[1:]:
         if text != told[0][1]:
             first, other = (shorten_licence(word) for word in (told[0][1], text))
-            raise NetError(
+            raise UnfitError(
                 f"is under the licence {other!r}, {told[0][0].path} under {first!r}",
                 "Say with --licence TEXT what their average is under.",
                 str(net.path),
@@ -162,7 +162,7 @@ def check_licences(nets: Sequence[Net]) -> None:
 
 
 def check_same_kind(nets: Sequence[Net]) -> None:
-    """Raise NetError, naming file and differences, where a net is of another kind than the first.
+    """Raise UnfitError, naming file and differences, where a net is of another kind than the first.
 
     How a file hides beta in biases or leaves out gammas of one is no difference: the reader brings
     all to one form.
@@ -170,7 +170,7 @@ def check_same_kind(nets: Sequence[Net]) -> None:
     for net in nets[1:]:
         differences = _differences(net.spec, nets[0].spec)
         if differences:
-            raise NetError(
+            raise UnfitError(
                 f"does not fit {nets[0].path}: {', '.join(differences)}",
                 "Only nets of one kind have an average.",
                 str(net.path),
@@ -201,7 +201,7 @@ def _said(value: Any) -> str:
 
 
 def check_same_run(nets: Sequence[Net], *, force: bool = False) -> Similarity | None:
-    """The two least alike of nets of one kind. Raises NetError below ``SAME_RUN_COSINE``.
+    """The two least alike of nets of one kind. Raises UnfitError below ``SAME_RUN_COSINE``.
 
     With ``force`` it only says which they are; None for fewer than two nets.
     """
@@ -212,7 +212,7 @@ def check_same_run(nets: Sequence[Net], *, force: bool = False) -> Similarity | 
     one, other = (nets[place] for place in least)
     similarity = Similarity(float(found[least]), one.path, other.path)
     if similarity.cosine < SAME_RUN_COSINE and not force:
-        raise NetError(
+        raise UnfitError(
             f"is of another run than {one.path}: the cosine between their convolutions is "
             f"{similarity.cosine:.3f}, in one run it is above {SAME_RUN_COSINE}",
             "Their average would play like neither. Average snapshots of one run, or add --force.",

@@ -30,7 +30,7 @@ from swa.packed import why_not
 from swa.refresh_report import LayerShift, layer_shifts
 from swa.refresh_state import Key, check_state, load_state, save_state
 from swa.refresh_winograd import WinogradRefresh
-from swa.spec import PLANES, NetError, NetSpec, norm_of, normed_convolutions
+from swa.spec import PLANES, NetError, NetSpec, UnfitError, norm_of, normed_convolutions
 from swa.spill import Spill
 
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ def _known_layers(layers: Sequence[tuple[str, ...]], known: dict[str, Statistics
 def _check(convolution: str, statistics: Statistics) -> None:
     largest = np.finfo(np.float32).max
     if not all((np.abs(part) <= largest).all() for part in statistics):  # nor if it is NaN
-        raise NetError(f"{convolution} gives numbers that are not finite", "Refresh another net.")
+        raise UnfitError(f"{convolution} gives numbers that are not finite", "Refresh another net.")
 
 
 def _in_training_mode(

@@ -45,6 +45,10 @@ class NetError(ValueError):
         return f"{first}\n{self.remedy}" if self.remedy else first
 
 
+class UnfitError(NetError):
+    """Nets that are whole, and no good for what is wanted: no later call will find otherwise."""
+
+
 class InputFormat(IntEnum):
     """How planes are made of a position (lc0 proto/net.proto, ``InputFormat``)."""
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.commands.output import add_output_flags, write_json, write_text
+from arena.commands.watching import add_watching_flags, watching
 
 if TYPE_CHECKING:
+    from arena.config import MatchConfig
+    from arena.match import Ending
     from arena.nightly.playing import PlayMatch
-
-REPORT_EVERY = 200
-"""Pairs between two blocks of figures in a log."""
 
 EXIT_CODES = {"promote": 0, "keep": 1, "undecided": 3, None: 4}
 """By the verdict, None where there was nothing new to judge."""
@@ -29,16 +29,17 @@ EXAMPLES = """\
 exit codes:
   0    promoted: there is a new champion
   1    kept: the net did not pass
-  2    did not run: bad settings, another call at work, an error; nothing was decided
-  3    undecided: the limit of pairs came first, or something speaks against a verdict
+  2    did not run: bad settings, another call at work, an error
+  3    undecided: the limit of pairs came first, or something speaks against a
+       verdict
   4    nothing new to judge
   130  interrupted; the same command goes on
-With --exit-zero all but 2 and 130 are 0.
+With --exit-zero all but 2 and 130 are 0. On stdout is one line, for a mail.
 
 examples:
   arena nightly nightly.toml
   arena nightly nightly.toml --dry-run
-  arena nightly nightly.toml --quiet --exit-zero
+  arena nightly nightly.toml 2>> nightly.log
   arena nightly nightly.toml --wait 3600 --json
 """
 
@@ -77,6 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="end with 0 whatever was decided, for schedulers that take all else for a failure",
     )
+    add_watching_flags(parser)
     add_output_flags(parser, json_help="the decision as one JSON document on stdout")
     parser.set_defaults(execute=execute)
 
@@ -96,6 +98,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from arena.nightly.night import run_night
     from arena.nightly.reading import read_nightly
     from arena.nightly.telling import nothing_document, outcome_line
+    from arena.report.characters import printable
 
     settings = read_nightly(arguments.config)
     if arguments.dry_run:
@@ -106,16 +109,20 @@ def execute(arguments: argparse.Namespace) -> int:
 
     def tell(line: str) -> None:
         if not arguments.quiet:
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"{printable(line)}\n")
             sys.stderr.flush()
 
-    outcome = run_night(
-        settings,
-        _player(arguments, tell),
-        tell,
-        wait=arguments.wait,
-        abandon=arguments.abandon,
-    )
+    try:
+        outcome = run_night(
+            settings,
+            _player(arguments, tell),
+            tell,
+            wait=arguments.wait,
+            abandon=arguments.abandon,
+        )
+    except KeyboardInterrupt:
+        tell("stopped; the same command goes on")
+        raise
     document = (
         nothing_document(outcome.nothing or "", outcome.champion)
         if outcome.decision is None
@@ -123,8 +130,8 @@ def execute(arguments: argparse.Namespace) -> int:
     )
     if arguments.json:
         write_json(document)
-    else:
-        write_text([f"arena nightly: {outcome_line(document)}"])
+    elif not arguments.quiet:
+        write_text([printable(f"arena nightly: {outcome_line(document)}")])
     return 0 if arguments.exit_zero else EXIT_CODES[document["verdict"]]
 
 
@@ -132,33 +139,27 @@ def _player(arguments: argparse.Namespace, tell: Callable[[str], None]) -> PlayM
     """What plays the night's matches; loaded when the first of them begins."""
 
     def play(match: MatchConfig, folder: Path, report: bool, /) -> Ending:
-        from arena.console import COMPILING, PaceSource, Progress, progress
-        from arena.report.block import Heading
+        from arena.console import COMPILING, SilentProgress
         from arena.run import play as play_match
 
-        def show(heading: Heading, pace: PaceSource) -> Progress:
-            return progress(
-                heading,
-                pace,
-                report_every=REPORT_EVERY,
-                quiet=arguments.quiet or not report,
-                stream=sys.stderr,
-            )
+        show, note = watching(arguments)
 
-        def note(line: str) -> None:
-            # A race's rounds go on with the same matches again and again.
-            if report or line == COMPILING:
-                tell(line)
+        def note_compiling(line: str) -> None:
+            if line == COMPILING:
+                note(line)
 
         command = ["arena", *arguments.words]
-        played = play_match(match, command, show, note, folder, report=report)
+        if report:
+            played = play_match(match, command, show, note, folder)
+        else:  # a race goes on with the same matches round after round: no word of each
+            silent = SilentProgress()
+            played = play_match(
+                match, command, lambda *_: silent, note_compiling, folder, report=False
+            )
         if isinstance(played.trouble, KeyboardInterrupt):
             raise played.trouble
         if played.trouble is not None:  # the games count; a report can be made later
             tell(f"{folder}: its report is not whole: {played.trouble}")
         return played.ending
 
-    if TYPE_CHECKING:
-        from arena.config import MatchConfig
-        from arena.match import Ending
     return play

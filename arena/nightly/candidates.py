@@ -13,7 +13,7 @@ from arena.nightly.settings import Average, NightlySettings
 from swa.files import write_whole
 from swa.net_names import parse_name
 from swa.provenance import file_sha256
-from swa.spec import NetError
+from swa.spec import NetError, UnfitError
 
 if TYPE_CHECKING:  # they take a second to import, and most nights' calls find nothing new
     from swa.build import Notify
@@ -241,22 +241,10 @@ def _average(order: _Order, command: Sequence[str], notify: Notify) -> Entry | R
         checks = {failure.check: failure.reason for failure in error.failures}
         reason = "; ".join(f"{check}: {said}" for check, said in checks.items())
         return order.refuse(reason, {"snapshots": len(nets), "checks": checks})
-    except NetError as error:
-        if _of_the_machine(error):
-            raise
-        # Snapshots of two kinds, say: it will be the same the next time, and newer nets wait.
+    except UnfitError as error:  # it will be the same the next time, and newer nets wait
         where = f"{Path(error.path).name}: " if error.path else ""
         return order.refuse(f"{where}{error.reason}", {"snapshots": len(nets)})
     return order.entry(built.saved.sha256, asdict(built.manifest), before.passed_over)
-
-
-def _of_the_machine(error: BaseException | None) -> bool:
-    """Whether an error goes back to the system's: a file that is gone, or a disk that is full."""
-    while error is not None:
-        if isinstance(error, OSError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _same(one: Entry, other: Entry) -> bool:

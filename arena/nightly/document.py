@@ -6,6 +6,7 @@ the curves, which can be made again from its ledger.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -35,8 +36,8 @@ def decision_document(
     stages: Mapping[str, Mapping[str, Any]],
     decided: str,
 ) -> dict[str, Any]:
-    """Return the document; it can be written as JSON."""
-    return {
+    """Return the document, of nothing but what JSON has."""
+    document = {
         "format": FORMAT,
         "night": night.number,
         "folder": night.folder,
@@ -55,6 +56,8 @@ def decision_document(
         "settings": night.settings,
         "versions": versions(),
     }
+    plain: dict[str, Any] = json.loads(json.dumps(document, allow_nan=False))
+    return plain
 
 
 def _entry_figures(entry: Entry) -> dict[str, Any]:

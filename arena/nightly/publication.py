@@ -32,21 +32,28 @@ def publish(
     on_decision: Sequence[str],
     tell: Callable[[str], None],
 ) -> None:
-    """Write all that tells of a decision, run the hook, and note that it is done."""
+    """Write all that tells of a decision, run the hook, and note that it is done.
+
+    Where not even decision.json can be written the disk is full or the folder gone: all of it is
+    left to the next call.
+    """
     night = next(one for one in registry.nights() if one.number == decision.night)
     folder = home.root / night.folder
+    try:
+        _write_decision(folder, decision)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        tell(f"note: night {night.number} is decided; the next call tells of it: {reason}")
+        return
     for step in (
         lambda: registry.backup(home.backup),
-        lambda: _write_decision(folder, decision),
         lambda: _report_stages(folder),
         lambda: write_index(home.root),
     ):
         try:
             step()
         except Exception as error:  # a fault in a picture, say, must not keep a decision back
-            tell(
-                f"note: night {night.number} is decided, but what tells of it is not whole: {error}"
-            )
+            tell(f"note: night {night.number} is decided; its report is not whole: {error}")
     state: HookState = "none"
     if on_decision:
         failure = run_hook(on_decision, decision.document, home.root)

@@ -26,7 +26,7 @@ from arena.config import MatchConfig
 from arena.judgement import in_issue_order
 from arena.ledger import read_pairs
 from arena.match import Ending
-from arena.match_file import MATCH_FILE
+from arena.match_file import MATCH_FILE, read_identity
 from arena.nightly.playing import PlayMatch
 from arena.nightly.settings import NightlySettings
 from arena.report.folder import write_reports
@@ -120,9 +120,10 @@ def race(
     first wins. ``folder`` has a run folder for each encounter. ``seed`` and ``start`` say which
     openings are taken; their number is ``settings.racing.pairs`` at most.
 
-    Raises ValueError for fewer entries, RaceError for names that are the same, for a filter of
-    openings (each encounter's baseline would choose others), and where too many pairs were void;
-    KeyboardInterrupt where a match was interrupted, and whatever ``play`` raises.
+    Raises ValueError for fewer entries and for settings without a pair; RaceError for names that
+    are the same, for a filter of openings (each encounter's baseline would choose others), and
+    where too many pairs were void; KeyboardInterrupt where a match was interrupted, and whatever
+    ``play`` raises.
     """
     running = _Running(entries, settings, play, folder, seed, start)
     outcome = running.outcome()
@@ -158,6 +159,8 @@ class _Running:
             for one, other in self._folders
         }
         self._settings = settings.racing
+        if min(settings.racing.round, settings.racing.pairs) < 1:
+            raise ValueError("a race needs at least 1 pair a round")
         self._play = play
 
     def outcome(self) -> RaceOutcome:
@@ -206,8 +209,9 @@ class _Running:
         folder = self._folders[both]
         found = _shares(folder)
         if len(found) < pairs:
-            # A ledger's limit is never lowered: this one has no more than the round's pairs.
-            ending = self._play(replace(self._matches[both], pairs=pairs), folder, False)
+            # A limit is never lowered, so lines that were lost from a later round come first.
+            limit = max(pairs, _limit(folder))
+            ending = self._play(replace(self._matches[both], pairs=limit), folder, False)
             if ending is Ending.INTERRUPTED:
                 raise KeyboardInterrupt
             if ending is Ending.FAULTS:
@@ -247,6 +251,11 @@ def _without_test(
             "choose other openings\nLeave it out of [match], or set it in [gate] alone."
         )
     return match
+
+
+def _limit(folder: Path) -> int:
+    """The pairs that an encounter was last asked for."""
+    return read_identity(folder).pairs if (folder / MATCH_FILE).exists() else 0
 
 
 def _shares(folder: Path) -> list[float | None]:

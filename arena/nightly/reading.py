@@ -17,8 +17,6 @@ from typing import Any
 
 from arena.books import Dealing
 from arena.config import ConfigError, MatchConfig
-from arena.match import MatchError, sprt_of
-from arena.match_file import to_toml
 from arena.nightly.settings import (
     Average,
     BuildSettings,
@@ -29,6 +27,7 @@ from arena.nightly.settings import (
 )
 from arena.openings import DEFAULT_BOOK, read_book
 from arena.options import options, read_match_table, read_toml, settings_of
+from arena.registry.home import Home
 from swa import provenance
 from swa.build_config import BuildError
 from swa.net_names import LATEST, parse_latest
@@ -101,6 +100,8 @@ def read_nightly(path: Path) -> NightlySettings:
         return replace(settings, starts=_starts(settings))
     except (ConfigError, SettingsError) as error:
         raise ConfigError(f"{path}: {error}") from None
+    except RuntimeError as error:  # ~somebody, and there is nobody of that name
+        raise ConfigError(f"{path}: {str(error).lower()}") from None
 
 
 def _read_top(table: Mapping[str, Any], folder: Path) -> _Top:
@@ -111,24 +112,30 @@ def _read_top(table: Mapping[str, Any], folder: Path) -> _Top:
     for key in ("home", "latest"):
         if key not in table:
             raise ConfigError(f"{key} is missing: {_WANTED[key]}")
-    hook = table.get("on-decision", ())
+    hook = table.get("on-decision", [])
     if isinstance(hook, str):
         try:
             hook = shlex.split(hook)
         except ValueError as error:
             raise ConfigError(f"on-decision: {str(error).lower()}") from None
-    top = _Top(**read_fields(_Top, {**table, "on-decision": list(hook)}, "", folder))
+    top = _Top(**read_fields(_Top, {**table, "on-decision": hook}, "", folder))
     program = top.on_decision[0] if top.on_decision else ""
+    if top.on_decision and not program:
+        raise ConfigError("on-decision: the command is empty")
     if "/" in program:  # else it is looked for where the shell does
-        hook = (str(folder / Path(program).expanduser()), *top.on_decision[1:])
-        top = replace(top, on_decision=hook)
+        program = str(folder / Path(program).expanduser())
+        top = replace(top, on_decision=(program, *top.on_decision[1:]))
     if not 0 <= top.seed < 2**63:
         raise ConfigError(f"seed: must be from 0 to 2^63 - 1, not {top.seed}")
     if top.first_champion is not None and str(top.first_champion).startswith(LATEST):
         raise ConfigError("first-champion: must be the path of a net")
     if not top.sanity.excess_loss > 0:
         raise ConfigError(f"sanity.excess-loss: must be above 0, not {top.sanity.excess_loss:g}")
-    return replace(top, latest=_latest(top.latest, folder))
+    top = replace(top, latest=_latest(top.latest, folder))
+    home = Home(top.home)
+    if Path(top.latest) in (home.root, home.nets) or Path(top.latest).is_relative_to(home.nights):
+        raise ConfigError("latest: is where home keeps its own copies of nets, not a training run")
+    return top
 
 
 _WANTED = {
@@ -219,10 +226,7 @@ def _read_stage(name: str, table: Any, folder: Path) -> dict[str, Any]:
             reason = "there is no test here, all pairs are played"
         if reason is not None:
             raise ConfigError(f"[{name}]: {key}: not here: {reason}")
-    try:
-        return read_match_table(table, f"[{name}]", folder)
-    except RuntimeError as error:  # ~somebody, and there is nobody of that name
-        raise ConfigError(f"[{name}]: {str(error).lower()}") from None
+    return read_match_table(table, f"[{name}]", folder)
 
 
 def _check_stage(settings: NightlySettings, name: str, stage: Mapping[str, Any] | None) -> None:
@@ -231,8 +235,7 @@ def _check_stage(settings: NightlySettings, name: str, stage: Mapping[str, Any] 
     try:
         # Any two nets will do: none is opened.
         config = settings.match(stage, (Path("a"), Path("b")), seed=settings.seed, start=1)
-        sprt_of(config)
-    except (ConfigError, MatchError) as error:
+    except ConfigError as error:
         raise ConfigError(f"[{name}]: {error}") from None
     if name in ("quick", "gate") and config.sprt is None and config.preset is None:
         instead = "leave it out by quick = false" if name == "quick" else "see [confirm]"
@@ -346,8 +349,12 @@ def frozen_text(settings: NightlySettings) -> str:
     differently have different texts. On what device games are computed is not in it, nor the hook.
     Paths are relative to ``home``, so that the whole may be moved; of the book its sha256 counts.
 
-    Raises ConfigError where the book cannot be read.
+    Raises ConfigError where the book cannot be read, or a stage's bounds make no test: that is told
+    here and not when the file is read, as statistics take longer to import than all of that.
     """
+    from arena.match import MatchError, sprt_of
+    from arena.match_file import to_toml
+
     table: dict[str, Any] = {
         "latest": _relative(settings, Path(settings.latest)),
         "entries": settings.entries,
@@ -362,6 +369,10 @@ def frozen_text(settings: NightlySettings) -> str:
     }
     for name, stage in settings.stages.items():
         config = settings.match(stage, (Path("a"), Path("b")), seed=0, start=1)
+        try:
+            sprt_of(config)
+        except MatchError as error:
+            raise ConfigError(f"[{name}]: {error}") from None
         left_out = (*RUNTIME, *_OF_NIGHT, "openings")
         table[name] = {
             "openings-sha256": _sha256(config.openings or DEFAULT_BOOK),

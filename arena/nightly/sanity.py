@@ -16,7 +16,7 @@ from arena.nightly.candidates import Entry
 from arena.nightly.settings import NightlySettings
 from swa.files import write_whole
 from swa.provenance import file_sha256
-from swa.spec import NetError
+from swa.spec import NetError, UnfitError
 
 if TYPE_CHECKING:  # they take a second to import
     from swa.build_data import BuildData
@@ -131,7 +131,7 @@ class _Bench:
                 device=build.device,
                 threads=build.threads,
             )
-        except NetError as error:
+        except UnfitError as error:
             if error.path != str(net.path) or net.path == self._champion.path:
                 raise
             return [error.reason], {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,9 @@ from swa.provenance import file_sha256, sha256
 
 HASH_DIGITS = 16
 """Of the sha256, in the name of a kept net's folder."""
+
+LONGEST_NAME = 200
+"""Bytes of a kept net's name; while it is written it has a longer one, and 255 is all there is."""
 
 LOCK_POLL = 0.1
 """Seconds between two looks at a lock that another process has."""
@@ -55,7 +59,7 @@ class Home:
 
     @property
     def lock_file(self) -> Path:
-        """Locked by the process at work."""
+        """Says which process is at work."""
         return self.root / "lock"
 
     @property
@@ -92,7 +96,7 @@ class Home:
         digest = sha256(data)
         self.create()
         folder = self.nets / digest[:HASH_DIGITS]
-        kept = self._kept(folder) or folder / path.name
+        kept = self._kept(folder) or folder / _safe(path.name)
         try:
             if not kept.is_file() or file_sha256(kept) != digest:
                 folder.mkdir(exist_ok=True)
@@ -124,6 +128,15 @@ class Home:
         return path.absolute().relative_to(self.root.absolute()).as_posix()
 
 
+def _safe(name: str) -> str:
+    """A file's name as it is, unless a terminal, the registry or a file system may not take it."""
+    if name.isprintable() and len(name.encode()) <= LONGEST_NAME:
+        return name
+    suffix = ".pb" if name.endswith(".pb") else ".pb.gz"
+    stem = re.sub(r"[^\w.+@=-]+", "-", name.removesuffix(suffix), flags=re.ASCII)
+    return stem[: LONGEST_NAME - len(suffix)] + suffix
+
+
 def _cannot(path: Path, what: str, error: OSError) -> HomeError:
     reason = (error.strerror or str(error)).lower()
     return HomeError(f"{path}: {what}: {reason}\nMend that, then give the same command again.")
@@ -134,22 +147,23 @@ def lock(home: Home, wait: float | None = 0.0) -> Iterator[None]:
     """Be the only process at work in a home, within the context.
 
     ``wait``: seconds to wait for another process, None for as long as it takes. The lock is the
-    system's (flock) and ends with the process, however that ends; the file says who has it. Raises
-    BusyError, which names the process, and HomeError where the file cannot be made.
+    system's (flock) and ends with the process, however that ends. It is on the folder, so that
+    nobody can delete it; ``lock_file`` only says who has it. Raises BusyError, which names the
+    process, and HomeError where the home cannot be used.
     """
     home.create()
     try:
-        descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(home.root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise _cannot(home.lock_file, "cannot be locked", error) from error
+        raise _cannot(home.root, "cannot be locked", error) from error
     try:
         _acquire(home, descriptor, wait)
         began = datetime.now(UTC).isoformat(timespec="seconds")
-        _say(descriptor, json.dumps({"pid": os.getpid(), "since": began}) + "\n")
+        _say(home, json.dumps({"pid": os.getpid(), "since": began}) + "\n")
         try:
             yield
         finally:
-            _say(descriptor, "")
+            _say(home, "")
     finally:
         os.close(descriptor)
 
@@ -169,7 +183,7 @@ def _acquire(home: Home, descriptor: int, wait: float | None) -> None:
                 ) from None
             time.sleep(min(LOCK_POLL, left))
         except OSError as error:
-            raise _cannot(home.lock_file, "cannot be locked", error) from error
+            raise _cannot(home.root, "cannot be locked", error) from error
 
 
 def _holder(home: Home) -> str:
@@ -180,10 +194,7 @@ def _holder(home: Home) -> str:
         return ""  # it has not said yet
 
 
-def _say(descriptor: int, text: str) -> None:
+def _say(home: Home, text: str) -> None:
     """Write who has the lock; it is only to be shown, so a full disk does no harm."""
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0)
-    except OSError:
-        return
+    with suppress(OSError):
+        home.lock_file.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from arena.registry import schema
-from arena.registry.telling import RegistryError, backup_of, damaged, telling
+from arena.registry.telling import RegistryError, backup_of, copy_backup, damaged, telling
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for another one; no transaction takes a tenth of it."""
@@ -57,8 +57,7 @@ def _check_new(path: Path, why: str, *, create: bool) -> None:
     """Raise RegistryError where there should be something, or it may not be begun."""
     if backup_of(path).exists():
         raise RegistryError(
-            f"{path}: the registry {why}, but its backup is there\n"
-            f"Copy {backup_of(path).name} to {path.name}: it is as of the last decision."
+            f"{path}: the registry {why}, but its backup is there\n" + copy_backup(path)
         )
     if not create:
         raise RegistryError(

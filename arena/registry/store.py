@@ -267,9 +267,9 @@ class Registry:
 
     def note_file(self, path: str, size: int, mtime_ns: int, sha256: str) -> None:
         """Note which net a file was when it had this size (bytes) and time (ns)."""
-        row = {"path": str(path), "size": size, "mtime_ns": mtime_ns, "sha256": sha256}
+        row = {"path": _storable(str(path)), "size": size, "mtime_ns": mtime_ns, "sha256": sha256}
         with self._change():
-            known = next(self._rows("files", "WHERE path = ?", str(path)), None)
+            known = next(self._rows("files", "WHERE path = ?", _storable(str(path))), None)
             if known is None:
                 self._insert("files", row)
             elif known != row:
@@ -277,7 +277,7 @@ class Registry:
 
     def noted_file(self, path: str, size: int, mtime_ns: int) -> str | None:
         """The sha256 that was noted of this file, if it still has that size and time."""
-        known = next(self._rows("files", "WHERE path = ?", str(path)), None)
+        known = next(self._rows("files", "WHERE path = ?", _storable(str(path))), None)
         same = known is not None and (known["size"], known["mtime_ns"]) == (size, mtime_ns)
         return str(known["sha256"]) if known is not None and same else None
 
@@ -323,7 +323,7 @@ class Registry:
 
     def _insert(self, table: str, row: Row) -> None:
         columns = TABLES[table]
-        values = tuple(row[column] for column in columns)
+        values = tuple(_storable(row[column]) for column in columns)
         marks = ", ".join("?" * (len(columns) + 1))
         self._connection.execute(
             f"INSERT INTO {table} ({', '.join(columns)}, seal) VALUES ({marks})",
@@ -333,7 +333,7 @@ class Registry:
     def _update(self, table: str, row: Row) -> None:
         """Write a row over the one with the same key."""
         key, *rest = TABLES[table]
-        values = tuple(row[column] for column in TABLES[table])
+        values = tuple(_storable(row[column]) for column in TABLES[table])
         changes = ", ".join(f"{column} = ?" for column in (*rest, "seal"))
         self._connection.execute(
             f"UPDATE {table} SET {changes} WHERE {key} = ?",
@@ -396,3 +396,10 @@ class Registry:
 def _now() -> str:
     """The time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _storable(value: Any) -> Any:
+    """A text as SQLite takes it: of a file's name, bytes that are no UTF-8 are spelled out."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value

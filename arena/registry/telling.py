@@ -19,16 +19,21 @@ def backup_of(path: Path) -> Path:
     return path.with_suffix(BACKUP_SUFFIX)
 
 
+def copy_backup(path: Path) -> str:
+    """Say how the backup takes a registry's place; a -wal that is left would be played into it."""
+    name = path.name
+    return (
+        f"Move {name}, {name}-wal and {name}-shm away, whichever are there, and copy "
+        f"{backup_of(path).name} to {name}: it is as of the last decision."
+    )
+
+
 def damaged(path: Path, why: str) -> RegistryError:
     """Say that the file is not what was written into it."""
     why = " ".join(why.split())[:200]  # SQLite's own may have lines
-    backup = backup_of(path)
-    advice = f"There is no backup ({backup.name}); bring an older copy back."
-    if backup.exists():
-        advice = (
-            f"Move {path.name}, {path.name}-wal and {path.name}-shm away, then copy {backup.name} "
-            f"to {path.name}: it is as of the last decision."
-        )
+    advice = f"There is no backup ({backup_of(path).name}); bring an older copy back."
+    if backup_of(path).exists():
+        advice = copy_backup(path)
     return RegistryError(f"{path}: the registry is damaged: {why}\n{advice}")
 
 

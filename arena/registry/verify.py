@@ -157,7 +157,8 @@ def _match(folder: Path, match: MatchRecord, *, grows: bool) -> Iterator[Finding
         identity = read_identity(folder)
         results = {pair.number: pair.result for pair in read_pairs(folder)}
     except LedgerError as error:
-        yield _problem(match.folder, str(error).splitlines()[0].removeprefix(f"{folder}: "))
+        told = str(error).splitlines()[0]
+        yield _problem(match.folder, told.removeprefix(f"{folder}: ").removeprefix(f"{folder}/"))
         return
     if tuple(player.sha256 for player in identity.nets) != (match.baseline, match.candidate):
         yield _problem(match.folder, "is a match of other nets")
@@ -171,6 +172,7 @@ def _match(folder: Path, match: MatchRecord, *, grows: bool) -> Iterator[Finding
             f"has {found.pairs:,} pairs {_shown(found.pentanomial)}, the registry "
             f"{known.pairs:,} {_shown(known.pentanomial)}",
         )
+        return
     # Doubts about a run leave it undecided, whatever its test says.
     allowed = (judgement.verdict, Verdict.UNDECIDED)
     if not grows and identity.sprt is not None and match.verdict not in allowed:

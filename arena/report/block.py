@@ -87,11 +87,6 @@ def estimate(elo: EloEstimate, counts: Outcomes) -> str:
     return f"{plain(elo.elo)} +/- {margin}"
 
 
-def printable(text: str) -> str:
-    """Return one line without control characters, which could rewrite a terminal or a table."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()
-
-
 def counted(number: int, noun: str) -> str:
     """Return ``1 pair`` or ``1,234 pairs``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -20,7 +20,7 @@ import chess
 
 from arena.game import GameRecord, Opening, PairRecord, Remark
 from arena.ledger import GAMES_FILE, impossible_game
-from arena.report.block import printable
+from arena.report.characters import printable
 from arena.report.files import atomic_writer
 from arena.report.notation import Notation
 from arena.scores import centipawns

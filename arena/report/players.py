@@ -5,7 +5,8 @@ from __future__ import annotations
 from arena.config import SearchParams
 from arena.match_file import EngineIdentity, MatchIdentity, NetIdentity, PlayerIdentity
 from arena.players import Limits
-from arena.report.block import counted, printable
+from arena.report.block import counted
+from arena.report.characters import printable
 
 
 def effort(identity: MatchIdentity, player: PlayerIdentity) -> str:

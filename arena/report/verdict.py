@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from arena.judgement import Judgement
 from arena.match_file import MatchIdentity
-from arena.report.block import Heading, counted, plain, printable, results_block
+from arena.report.block import Heading, counted, plain, results_block
+from arena.report.characters import printable
 from arena.report.headline import WORDS, headline, headline_lines, interval
 from arena.report.players import effort_of_search, efforts
 from arena.stats.sprt import Method, Sprt, Verdict

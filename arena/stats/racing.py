@@ -22,11 +22,11 @@ Where no player is at least equal to each of the others (a circle) there is no b
 sense, and nothing is promised. Who is left when the openings run out is no more than whoever scored
 best: the race bounds the chance to drop the best, not the chance to miss it.
 
-The capital is the mean over ``STAKES``, each a factor of two from the next: one of them is within a
-factor of the square root of 2 of the stake that grows the fastest, and then has at least 5/6 of its
-growth, to second order, where that is above 1/5. Stakes are for differences that a few hundred
-openings can show at all. The capital does not depend on the order of the openings. Openings drawn
-without replacement shift the mean of x as the book runs out; that is neglected, as it is in
+The capital is the mean over ``STAKES``, each twice the one before, or nearly. To second order a
+stake of r times the best one grows 2 r - r^2 times as fast; so one of them has at least 8/9 of the
+growth of the best stake, where that is from 3/16 to 2. Smaller ones are for differences that a few
+hundred openings cannot show. The capital does not depend on the order of the openings. Openings
+drawn without replacement shift the mean of x as the book runs out; that is neglected, as it is in
 ``arena.stats.betting``.
 
 Sources: O. Maron and A. W. Moore, "Hoeffding races: accelerating model selection search for

@@ -29,7 +29,7 @@ def net(name: str, /, **changed: Any) -> NetRecord:
     values: dict[str, Any] = {
         "sha256": sha(name),
         "name": name,
-        "file": f"nets/{sha(name)[:16]}-{name}.pb.gz",
+        "file": f"nets/{sha(name)[:16]}/{name}.pb.gz",
         "kind": "raw",
         "bytes": len(payload(name)),
         "architecture": "1x4",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from scripted_games import ScriptedGames, Watcher, chance, write_book
 from arena.books import Book
 from arena.config import MatchConfig
 from arena.faults import VoidPair, note_void
-from arena.ledger import Ledger, read_pairs, read_pairs_in_issue_order
+from arena.ledger import GAMES_FILE, Ledger, read_pairs, read_pairs_in_issue_order
 from arena.match import Ending, deck_of, match_identity, run_match
 from arena.match_file import NetIdentity
 from arena.nightly.race import RaceError, RaceOutcome, race
@@ -97,20 +99,31 @@ def book(tmp_path: Path) -> Book:
     return write_book(tmp_path)
 
 
+def without_reports(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("arena.nightly.race.write_reports", lambda folder: None)
+    patch.setattr("arena.nightly.race.write_tournament", lambda folder: None)
+
+
 @pytest.fixture
 def no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arena.nightly.race.write_reports", lambda folder: None)
-    monkeypatch.setattr("arena.nightly.race.write_tournament", lambda folder: None)
+    without_reports(monkeypatch)
 
 
 ENTRIES = [Net(name) for name in STRENGTHS]
 
 
-def run_race(
-    tmp_path: Path, players: Players, folder: str = "race", entries: Sequence[Net] = ENTRIES
-) -> RaceOutcome:
+def run_race(tmp_path: Path, players: Players, *, entries: Sequence[Net] = ENTRIES) -> RaceOutcome:
     settings = settings_of(tmp_path, players.book)
-    return race(entries, settings, players, tmp_path / folder, seed=7, start=11)
+    return race(entries, settings, players, tmp_path / "race", seed=7, start=11)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RaceOutcome:
+    """A race that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        without_reports(patch)
+        return run_race(folder, Players(write_book(folder)))
 
 
 def test_the_hopeless_leave_first_and_play_no_more(
@@ -137,12 +150,11 @@ def test_the_hopeless_leave_first_and_play_no_more(
 
 
 def test_all_play_from_the_same_openings_from_the_place_that_was_asked_for(
-    tmp_path: Path, book: Book, no_reports: None
+    whole: RaceOutcome, book: Book
 ) -> None:
-    outcome = run_race(tmp_path, Players(book))
     openings = [
         [pair.opening for pair in read_pairs_in_issue_order(meeting.folder)]
-        for meeting in outcome.meetings
+        for meeting in whole.meetings
     ]
     longest = max(openings, key=len)
     assert all(mine == longest[: len(mine)] for mine in openings)
@@ -152,12 +164,11 @@ def test_all_play_from_the_same_openings_from_the_place_that_was_asked_for(
     assert longest == [deck.opening(10 + number) for number in range(len(longest))]
 
 
-def test_the_outcome_is_that_of_the_pure_race(tmp_path: Path, book: Book, no_reports: None) -> None:
+def test_the_outcome_is_that_of_the_pure_race(whole: RaceOutcome) -> None:
     """Worked out again from the ledgers, opening by opening."""
-    outcome = run_race(tmp_path, Players(book))
     names = list(STRENGTHS)
     shares = np.full((100, 4, 4), np.nan)
-    for meeting in outcome.meetings:
+    for meeting in whole.meetings:
         one, other = names.index(meeting.baseline), names.index(meeting.candidate)
         for pair in read_pairs(meeting.folder):
             shares[pair.number, other, one] = pair.candidate_points / 2
@@ -172,18 +183,17 @@ def test_the_outcome_is_that_of_the_pure_race(tmp_path: Path, book: Book, no_rep
             pure = pure.cut()
             if len(pure.survivors) == 1:
                 break
-    assert [(one.name, one.pairs, one.evidence) for one in outcome.dropped] == dropped
-    assert {one.name: one.score for one in outcome.left} == {
+    assert [(one.name, one.pairs, one.evidence) for one in whole.dropped] == dropped
+    assert {one.name: one.score for one in whole.left} == {
         names[one]: score for one, score in pure.scores.items()
     }
-    assert outcome.winner == names[pure.leader]
+    assert whole.winner == names[pure.leader]
 
 
-@pytest.mark.parametrize("stop_after", [1, 47, 120, 150])
+@pytest.mark.parametrize("stop_after", [1, 47, 120])
 def test_an_interrupt_changes_nothing(
-    tmp_path: Path, book: Book, no_reports: None, stop_after: int
+    tmp_path: Path, book: Book, no_reports: None, whole: RaceOutcome, stop_after: int
 ) -> None:
-    whole = run_race(tmp_path, Players(book), "whole")
     with pytest.raises(KeyboardInterrupt):  # of a match's last pair: in the one after it
         run_race(tmp_path, Players(book, stop_after=stop_after))
     again = run_race(tmp_path, Players(book))
@@ -196,9 +206,8 @@ def test_an_interrupt_changes_nothing(
 
 
 def test_one_interrupt_after_another_comes_to_an_end(
-    tmp_path: Path, book: Book, no_reports: None
+    tmp_path: Path, book: Book, no_reports: None, whole: RaceOutcome
 ) -> None:
-    whole = run_race(tmp_path, Players(book), "whole")
     for interrupts in itertools.count():
         try:
             outcome = run_race(tmp_path, Players(book, stop_after=30))
@@ -213,11 +222,27 @@ def test_one_interrupt_after_another_comes_to_an_end(
     )
 
 
-def test_a_race_that_is_over_plays_nothing(tmp_path: Path, book: Book, no_reports: None) -> None:
-    first = run_race(tmp_path, Players(book))
+def test_a_race_that_is_over_plays_nothing(
+    book: Book, no_reports: None, whole: RaceOutcome
+) -> None:
     players = Players(book)
-    assert run_race(tmp_path, players) == first
+    assert run_race(whole.meetings[0].folder.parents[1], players) == whole
     assert players.calls == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.33, 0.995])
+def test_lines_that_were_lost_are_played_again(
+    tmp_path: Path, book: Book, no_reports: None, whole: RaceOutcome, share: float
+) -> None:
+    """Of the encounter that went on to the end, so that pairs of all rounds are missing."""
+    shutil.copytree(whole.meetings[0].folder.parent, tmp_path / "race")
+    lost = max(whole.meetings, key=lambda meeting: meeting.pairs)
+    games = tmp_path / "race" / lost.folder.name / GAMES_FILE
+    os.truncate(games, int(share * games.stat().st_size))
+    players = Players(book)
+    again = run_race(tmp_path, players)
+    assert (again.winner, again.dropped, again.left) == (whole.winner, whole.dropped, whole.left)
+    assert {name for name, _, _ in players.calls} == {lost.folder.name}
 
 
 def test_its_reports_are_written_once(tmp_path: Path, book: Book) -> None:
@@ -254,10 +279,10 @@ def test_a_player_that_stops_early_is_an_error(tmp_path: Path, book: Book) -> No
 
 
 def test_doubts_are_handed_on(tmp_path: Path, book: Book, no_reports: None) -> None:
-    run_race(tmp_path, Players(book))
+    run_race(tmp_path, Players(book), entries=[ENTRIES[0], ENTRIES[3]])
     for number in range(20):
         note_void(tmp_path / "race" / "ema-vs-raw", VoidPair(number, 1, "no memory", "now"))
-    (doubt,) = run_race(tmp_path, Players(book)).doubts
+    (doubt,) = run_race(tmp_path, Players(book), entries=[ENTRIES[0], ENTRIES[3]]).doubts
     assert doubt.startswith("ema-vs-raw: ")
 
 
@@ -271,6 +296,9 @@ def test_what_makes_no_race_is_refused_before_a_game(tmp_path: Path, book: Book)
     sifted = replace(settings, race={**settings.race, "opening_filter": (0.1, 0.5)})
     with pytest.raises(RaceError, match="opening-filter"):
         race(ENTRIES, sifted, players, tmp_path / "race", seed=7)
+    for racing in (RaceSettings(round=0), RaceSettings(pairs=0), RaceSettings(error=1.0)):
+        with pytest.raises(ValueError, match=r"1 pair|between 0 and 1"):
+            race(ENTRIES, replace(settings, racing=racing), players, tmp_path / "race", seed=7)
     assert players.calls == []
     assert not (tmp_path / "race").exists()
 

@@ -122,7 +122,9 @@ def test_one_that_is_gone_is_not_begun_anew_beside_its_backup(
     copy.registry.unlink()
     if left is not None:
         copy.registry.write_bytes(left)
-    with pytest.raises(RegistryError, match=r"its backup is there\nCopy registry\.backup\.sqlite"):
+    with pytest.raises(
+        RegistryError, match=r"its backup is there\nMove .* and copy registry\.backup"
+    ):
         Registry.open(copy.registry, create=True)
     shutil.copy(copy.backup, copy.registry)
     with Registry.open(copy.registry) as registry:
@@ -151,7 +153,7 @@ def test_a_row_that_was_changed_by_hand_is_refused(copy: Home) -> None:
 def test_a_backup_replaces_a_damaged_registry(copy: Home) -> None:
     expected = everything(copy.registry)
     copy.registry.write_bytes(copy.registry.read_bytes()[:5000])
-    with pytest.raises(RegistryError, match=r"then copy registry\.backup\.sqlite"):
+    with pytest.raises(RegistryError, match=r"and copy registry\.backup\.sqlite"):
         Registry.open(copy.registry)
     for leftover in schema.side_files(copy.registry):
         leftover.unlink(missing_ok=True)

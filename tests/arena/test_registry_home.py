@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from registry_records import first, judge, keep, payload, sha
+from registry_records import net as record
 
 from arena.registry.champion import (
     ChampionError,
@@ -39,14 +40,14 @@ def test_a_net_is_kept_once_with_its_manifest_and_mended_if_damaged(
     net.write_bytes(payload("gen-7"))
     net.with_name("gen-7.pb.gz.json").write_text("{}")
     kept = home.keep_net(net)
-    assert kept == home.nets / f"{sha('gen-7')[:16]}-gen-7.pb.gz"
+    assert kept == home.nets / sha("gen-7")[:16] / "gen-7.pb.gz"
     assert kept.read_bytes() == payload("gen-7")
     assert kept.with_name(f"{kept.name}.json").read_text() == "{}"
     renamed = net.rename(tmp_path / "the same.pb.gz")
     assert home.keep_net(renamed) == home.keep_net(kept) == kept
     kept.write_bytes(b"damaged")
     assert home.keep_net(renamed).read_bytes() == payload("gen-7")
-    assert home.relative(kept) == f"nets/{kept.name}"
+    assert home.relative(kept) == f"nets/{sha('gen-7')[:16]}/gen-7.pb.gz"
 
 
 def test_a_net_that_is_gone_is_told(home: Home, tmp_path: Path) -> None:
@@ -54,6 +55,21 @@ def test_a_net_that_is_gone_is_told(home: Home, tmp_path: Path) -> None:
         home.keep_net(tmp_path / "gone.pb.gz")
     with pytest.raises(HomeError, match="the net cannot be read: is a directory"):
         home.keep_net(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["é 日.pb.gz", "\udcff\n.pb", "x" * 250, "-.pb.gz"])
+def test_a_net_of_any_name_is_kept_and_remembered(home: Home, tmp_path: Path, name: str) -> None:
+    net = tmp_path / name
+    net.write_bytes(payload("strange"))
+    kept = home.keep_net(net)
+    assert kept.name.isprintable()
+    assert kept.name == name or len(name) > 200 or not name.isprintable()
+    with Registry.open(home.registry) as registry:
+        strange = record("strange", file=home.relative(kept), name=name, source=str(net))
+        registry.add_net(strange)
+        assert (home.root / registry.net(sha("strange")).file).read_bytes() == payload("strange")
+        registry.note_file(str(net), 1, 2, sha("strange"))
+        assert registry.noted_file(str(net), 1, 2) == sha("strange")
 
 
 def test_a_copy_that_the_disk_spoils_is_not_taken(
@@ -142,7 +158,7 @@ def test_a_kept_net_that_is_damaged_does_not_become_champion(home: Home) -> None
 def test_writing_into_the_champion_s_file_leaves_the_kept_net_alone(home: Home) -> None:
     with home.champion.open("r+b") as file:
         file.write(b"XXXX")
-    (kept,) = home.nets.iterdir()
+    (kept,) = home.nets.glob("*/*")
     assert kept.read_bytes() == payload("first")
 
 
@@ -178,6 +194,7 @@ def test_a_lock_is_one_process_s_until_it_ends_however_that_ends(home: Home) -> 
         with pytest.raises(BusyError) as error, lock(home):
             pass
         assert f"(process {holder.pid}, since 2" in str(error.value)
+        home.lock_file.unlink()  # as people do with locks
         with pytest.raises(BusyError), lock(home, 0.3):
             pass
         holder.send_signal(signal.SIGKILL)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -319,6 +320,15 @@ class Season:
     @property
     def home(self) -> Path:
         return self.settings.home
+
+    def copied(self, folder: Path) -> Season:
+        """Return the same season in a folder of its own."""
+        shutil.copytree(self.folder, folder)
+        file = folder / "nightly.toml"
+        file.write_text(file.read_text().replace(str(self.folder), str(folder)))
+        run = replace(self.run, folder=folder / "training")
+        vars(run)["_common"] = self.run._common  # takes a second
+        return Season(folder, run, replace(self.play, run=run), read_nightly(file), self.first)
 
     def train(self, night: int) -> None:
         """Write the snapshot that a night is to find, from 1."""

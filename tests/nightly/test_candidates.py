@@ -352,6 +352,14 @@ def test_a_snapshot_that_goes_while_it_is_read_is_an_error(
     assert ingredients(only(averages(job))) == ["run-1", "run-3", "run-4"]
 
 
+def test_a_device_that_is_not_there_is_an_error(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swa.refresh.is_available", lambda device: False)
+    with pytest.raises(NetError, match="device 'cuda' is not available here"):
+        averages(job, 'device = "cuda"\n')
+    monkeypatch.undo()
+    only(averages(job))
+
+
 def test_a_full_disk_is_an_error(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

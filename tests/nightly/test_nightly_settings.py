@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
@@ -144,6 +146,12 @@ def test_latest_may_be_spelled_as_elsewhere(tmp_path: Path, word: str) -> None:
         (LEAST.replace("nets", ""), "latest: must be a folder"),
         (LEAST.replace("raw", "all"), "entries: must be one of raw, swa, better"),
         (LEAST + 'on-decision = "a \'b"', "on-decision: no closing quotation"),
+        (LEAST + "on-decision = 3", "on-decision: must be a text, not 3"),
+        (LEAST + 'on-decision = [""]', "on-decision: the command is empty"),
+        (LEAST + 'on-decision = "~nobody-of-this-name/x"', "could not determine home directory"),
+        (LEAST.replace("nets", "~nobody-of-this-name"), "could not determine home directory"),
+        (LEAST.replace("nets", "home/nets"), "latest: is where home keeps its own copies"),
+        (LEAST.replace("nets", "home"), "latest: is where home keeps its own copies"),
         (LEAST + 'first-champion = "latest:x"', "first-champion: must be the path of a net"),
         (LEAST + "gate = true", "gate: must be a table, not True"),
         (LEAST + "match = 3", "match: must be a table, not 3"),
@@ -154,7 +162,6 @@ def test_latest_may_be_spelled_as_elsewhere(tmp_path: Path, word: str) -> None:
         (LEAST + "[gate]\nvisits = 2.5", "[gate]: visits: must be a whole number, not 2.5"),
         (LEAST + "[gate]\nvisits = 0", "[gate]: --visits 0: a move needs at least 1 visit"),
         (LEAST + "[gate]\nsprt = [5, 5]", "[gate]: --sprt 5 5: ELO0 must be below ELO1"),
-        (LEAST + "[gate]\nsprt = [0, 1e9]", "[gate]: --sprt: "),
         (LEAST + "[gate]\nno-sprt = true", "[gate]: no-sprt: this stage decides by its test"),
         (LEAST + "[quick]\nno-sprt = true", "[quick]: no-sprt: this stage decides by its test"),
         (LEAST + "[gate]\npairs = 0", "[gate]: --pairs 0: a match needs at least 1 pair"),
@@ -188,7 +195,7 @@ def test_latest_may_be_spelled_as_elsewhere(tmp_path: Path, word: str) -> None:
         ),
         (LEAST + '[match]\nopenings = "gone.epd"', "[match]: openings: "),
         (LEAST + '[match]\nopenings = "\\u0000.epd"', "[match]: openings: "),
-        (LEAST + '[match]\nopenings = "~nobody-of-this-name/b.epd"', "[match]: "),
+        (LEAST + '[match]\nopenings = "~nobody-of-this-name/b.epd"', "could not determine home"),
         (LEAST + "[gate]\npairs = 6_000", "pairs: 6,200 in all (quick 200, gate 6,000), and the"),
     ],
 )
@@ -205,10 +212,9 @@ def test_no_file_and_no_toml(tmp_path: Path) -> None:
 def test_every_option_is_known_to_stages_or_refused_with_a_reason(tmp_path: Path) -> None:
     """A setting that is added to ``arena run`` is one of the gate's without further ado."""
     for option in options(MatchConfig):
-        for key in filter(None, (option.key, option.off_key)):
-            said = refusal(tmp_path, LEAST + f"[gate]\n{key} = [[]]\n")
-            assert "unknown key" not in said
-            assert key in said
+        said = refusal(tmp_path, LEAST + f"[gate]\n{option.key} = [[]]\n")
+        assert "unknown key" not in said
+        assert option.key in said
 
 
 # --- openings ---
@@ -317,6 +323,21 @@ def test_another_book_of_the_same_name_is_another_night(tmp_path: Path) -> None:
     os.remove(tmp_path / "book.epd")
     with pytest.raises(ConfigError, match="cannot read the book of openings: no such file"):
         frozen_text(settings)
+
+
+def test_bounds_that_make_no_test_are_refused_before_a_night_begins(tmp_path: Path) -> None:
+    settings = read(tmp_path, LEAST + "[gate]\nsprt = [0, 1e9]")
+    with pytest.raises(ConfigError, match=r"^\[gate\]: --sprt: elo1 is 1000000000\.0"):
+        frozen_text(settings)
+
+
+def test_reading_imports_nothing_that_takes_time() -> None:
+    """A call that finds nothing new is over at once."""
+    program = "import sys, arena.nightly.reading, arena.nightly.candidates, arena.nightly.sanity\n"
+    slow = "{'scipy', 'torch', 'numba', 'rich', 'matplotlib', 'google.protobuf'}"
+    program += f"print(sorted({slow} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_it_is_toml_whatever_texts_are_in_it(tmp_path: Path) -> None:

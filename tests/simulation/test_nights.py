@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,3 +159,30 @@ def test_falls_are_counted_from_the_highest() -> None:
     assert seasons.fallen == pytest.approx(-entries[0, 0] * seasons.worse)
     assert seasons.deepest == pytest.approx(seasons.fallen)
     assert seasons.champions[:, -1] == pytest.approx(-seasons.fallen)
+
+
+def test_the_experiment_is_written_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent.parent / "scripts"))
+    import experiment_nights as script
+
+    names = [job.name for jobs in script.SECTIONS.values() for job in jobs()]
+    assert len(set(names)) == len(names)
+    for section, word in (
+        ("races", "2 entries, the first 0 ahead, 0.85 drawn"),
+        ("races", "3 entries, the first 50"),
+        ("nights", "its pairs counted, 2"),
+        ("seasons", "20 Elo"),
+    ):
+        words = ["--only", section, "--match", word, "--runs", "2", "--out", str(tmp_path)]
+        assert script.main(words) == 0
+    cells = json.loads((tmp_path / "results.json").read_text())
+    assert {section: len(rows) for section, rows in cells.items()} == {
+        "races": 3,
+        "nights": 1,
+        "seasons": 1,
+    }
+    assert list(cells) == list(script.SECTIONS)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.count("\n## ") == 3
+    assert "2 races a cell" in text
+    assert "| every entry 20 Elo below the champion |" in text

@@ -48,6 +48,19 @@ def test_a_player_that_always_loses_is_dropped_at_the_opening_that_the_capital_s
     assert race.cut().survivors == (1,)
 
 
+@pytest.mark.parametrize("best", np.geomspace(3 / 16, 2.0, 60))
+def test_one_of_the_stakes_is_good_enough(best: float) -> None:
+    """Bets of even odds such that ``best`` is the stake of the fastest growth, which is known."""
+    size = 0.02  # what an opening wins or loses: small, so that the second order is all there is
+    wins = (1.0 + best * size) / 2.0
+
+    def growth(stake: float) -> float:
+        return wins * math.log1p(stake * size) + (1.0 - wins) * math.log1p(-stake * size)
+
+    assert growth(best) >= max(growth(0.99 * best), growth(1.01 * best))
+    assert max(map(growth, STAKES)) >= 0.999 * 8 / 9 * growth(best)
+
+
 def test_evidence_is_the_highest_that_the_capital_has_been() -> None:
     race = Race.start(2, 0.1)
     for share in (0.0, 0.25, 1.0, 1.0):

@@ -15,7 +15,7 @@ from pathlib import Path
 from arena.faults import FAULTS_FILE
 from arena.ledger import GAMES_FILE
 from arena.match_file import MATCH_FILE, LedgerError, MatchIdentity, read_identity, to_table
-from arena.report.block import printable
+from arena.report.characters import printable
 from arena.report.index.checked import count_of, finite, mapping, moment, one_of
 from arena.report.index.nights import VERDICTS, night_above, promotes
 from arena.report.ratings.field import runs_inside

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from arena.report.block import printable
+from arena.report.characters import printable
 from arena.report.files import atomic_writer
 from arena.report.folder import ReportError
 from arena.report.index.checked import finite, mapping

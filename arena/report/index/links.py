@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from arena.report.block import printable
+from arena.report.characters import printable
 
 REPORTS = ("report.html", "report.md")
 """What a link to a report leads to, the first that is there."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.match_file import MATCH_FILE, MatchIdentity
-from arena.report.block import printable
+from arena.report.characters import printable
 from arena.report.index.checked import count_of, mapping, moment, one_of
 
 NIGHT_FILE = "night.toml"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arena.report.block import percent, printable
+from arena.report.block import percent
+from arena.report.characters import printable
 from arena.report.pictures.axes import heading
 from arena.report.pictures.words import some
 from arena.report.schema import SessionSpeed, Summary

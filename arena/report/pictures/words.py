@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TypeVar
 
-from arena.report.block import number, percent, printable
+from arena.report.block import number, percent
+from arena.report.characters import printable
 from arena.report.schema import Summary
 
 T = TypeVar("T")

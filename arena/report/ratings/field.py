@@ -20,7 +20,8 @@ from typing import Any
 from arena.game import PairRecord
 from arena.match_file import MATCH_FILE, MatchIdentity, PlayerIdentity, to_table
 from arena.report.adjudication import conditions
-from arena.report.block import counted, printable
+from arena.report.block import counted
+from arena.report.characters import printable
 from arena.report.players import own_settings
 from arena.report.run import read_run
 from arena.stats.pentanomial import PairCounts

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from arena.match_file import MATCH_FILE
-from arena.report.block import counted, number, percent, printable
+from arena.report.block import counted, number, percent
+from arena.report.characters import printable
 from arena.report.files import atomic_writer
 from arena.report.folder import ReportError
 from arena.report.index.links import report_link, shown_path

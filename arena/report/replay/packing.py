@@ -32,7 +32,7 @@ from arena.kernel.movegen import MAX_MOVES
 from arena.kernel.position import POSITION, Position
 from arena.kernel.ranks import rank_moves
 from arena.ledger import GAMES_FILE, impossible_game
-from arena.report.block import printable
+from arena.report.characters import printable
 from arena.report.run import Run
 from arena.report.schema import DecidingPosition, Summary
 

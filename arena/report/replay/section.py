@@ -17,7 +17,7 @@ import chess.svg
 from markupsafe import Markup
 
 from arena.game import PairRecord
-from arena.report.block import printable
+from arena.report.characters import printable
 from arena.report.replay.packing import hundredths, packed_games
 from arena.report.run import Run
 from arena.report.schema import DecidingPosition, Summary
