@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-nightly stockfish chromium check format bench book experiment-stats experiment-nights experiment-swa nets clean
+.PHONY: help demo demo-nightly test test-slow test-nightly stockfish chromium check format bench book experiment-stats experiment-nights experiment-swa nets clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -19,6 +19,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## average snapshots, play the average to a verdict, show where the report is
 	$(BIN)/python scripts/demo.py
+
+demo-nightly: $(READY)  ## three nights of arena nightly on the nets that ship
+	$(BIN)/python scripts/demo_nightly.py
 
 test: $(READY) stockfish chromium  ## the tests, without the slow ones
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
