@@ -288,7 +288,7 @@ def _seasons_table(rows: list[Row]) -> str:
 
     runs = " and ".join(f"{number:,}" for number in sorted({row["runs"] for row in rows}))
     most = max(row["fallen"] for row in rows)
-    note = f"\n{runs} seasons each; where champions fell the most, by {most:.1f} Elo on average.\n"
+    note = f"{runs} seasons each; where champions fell the most, by {most:.1f} Elo on average.\n"
     return (
         note
         + "\n"
