@@ -226,7 +226,9 @@ class SeasonPlay:
 
     def __call__(self, match: MatchConfig, folder: Path, report: bool, /) -> Ending:
         """Play a match of two nets, or go on with it, and report if asked to."""
+        end = time.monotonic() + 300.0
         while self.hold is not None and not self.hold.exists():
+            assert time.monotonic() < end, "nobody says go"
             time.sleep(0.005)
         seats = [FoundNet(player, load_net(player.path)) for player in _nets(match)]
         assert match.openings is not None
