@@ -242,7 +242,7 @@ def _refuse_unsupported(net: Any, header: NetworkFormat) -> None:
         raise NetError("relative position encodings (encoder.mha.rpe_q)", _NOT_YET)
     for field, number, names, supported in (
         ("network", header.network, NETWORKS, (3, 4)),
-        ("input", header.input, INPUT_FORMATS, (1,)),
+        ("input", header.input, INPUT_FORMATS, tuple(InputFormat)),
         ("policy", header.policy, POLICIES, (1, 2)),
         ("value", header.value, VALUES, (1, 2)),
         ("moves_left", header.moves_left, MOVES_LEFT, (0, 1)),
