@@ -178,11 +178,12 @@ most. Intervals are exact ones of 95 %.
 """
 
 RACES = f"""
-## The race drops the best in at most {ERROR:.0%}
+## The race drops the best in at most {100 * ERROR:g} %
 
-Where all entries are equal each of them is a best one; that is the case in which a given one is
-dropped most often. The bound holds for any number of entries, and whatever their results on an
-opening have to do with each other.
+Where all entries are equal each of them is a best one, and the hardest to keep: against none of the
+others does it expect more than half of the points. The table has how often a given one is dropped.
+The bound holds for any number of entries, and whatever their results on an opening have to do with
+each other.
 """
 
 AHEAD = """
@@ -237,7 +238,7 @@ def _share(seen: int, of: int) -> str:
 
 def _races_table(rows: list[Row]) -> str:
     conditions = list(dict.fromkeys((row["draw_rate"], row["taste"]) for row in rows))
-    head = [f"{draws:.0%} drawn, tastes {taste:g}" for draws, taste in conditions]
+    head = [f"{100 * draws:g} % drawn, tastes {taste:g}" for draws, taste in conditions]
     lines: dict[int, list[str]] = {}
     for row in sorted(rows, key=lambda row: conditions.index((row["draw_rate"], row["taste"]))):
         cells = lines.setdefault(row["entries"], [str(row["entries"])])
@@ -285,30 +286,37 @@ def _seasons_table(rows: list[Row]) -> str:
     def bound(row: Row) -> str:
         return f"{GATE.alpha * NIGHTS * row['below']:.2f}" if row["below"] is not None else "-"
 
-    return _table(
-        [
-            "season",
-            "promotions",
-            "of worse nets, of all nights",
-            "mean fall",
-            "bound",
-            "99 % fall by at most",
-            "deepest below the best",
-            "champion at the end",
-        ],
-        (
+    runs = " and ".join(f"{number:,}" for number in sorted({row["runs"] for row in rows}))
+    most = max(row["fallen"] for row in rows)
+    note = f"{runs} seasons each; where champions fell the most, by {most:.1f} Elo on average.\n"
+    return (
+        note
+        + "\n"
+        + _table(
             [
-                row["kind"],
-                f"{row['promotions']:.2f}",
-                _share(row["worse"], row["runs"] * NIGHTS),
-                f"{row['fallen']:.2f}",
-                bound(row),
-                f"{row['fallen_99']:.1f}",
-                f"{row['deepest']:.1f}",
-                f"{row['end']:+.1f}",
-            ]
-            for row in rows
-        ),
+                "season",
+                "promotions",
+                "of worse nets, of all nights",
+                "mean fall",
+                "bound",
+                "99 % fall by at most",
+                "deepest below the best",
+                "champion at the end",
+            ],
+            (
+                [
+                    row["kind"],
+                    f"{row['promotions']:.2f}",
+                    _share(row["worse"], row["runs"] * NIGHTS),
+                    f"{row['fallen']:.2f}",
+                    bound(row),
+                    f"{row['fallen_99']:.1f}",
+                    f"{row['deepest']:.1f}",
+                    f"{row['end']:+.1f}",
+                ]
+                for row in rows
+            ),
+        )
     )
 
 

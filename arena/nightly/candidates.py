@@ -109,7 +109,7 @@ def build_averages(
     The other snapshots are those of its series with fewer steps, as many as there are. ``kept`` is
     a copy that is read in place of ``latest``, which may be gone by now. What was built here from
     this net before is not built again, and what was refused is not tried again; a build that was
-    interrupted goes on. An average that comes out as an earlier one did is refused: nobody plays
+    interrupted goes on. An average that comes out as another entry is refused: nobody plays
     himself. ``command`` goes into the manifests.
 
     Raises NetError, RecordError, BuildError and DeviceError where nets or data are not there or
@@ -127,9 +127,9 @@ def build_averages(
         order = _Order(settings, average, latest, source, sha256, folder)
         entry = _average(order, command, notify)
         if isinstance(entry, Entry):
-            twins = [one for one in found if isinstance(one, Entry) and _same(one, entry)]
-            if twins:
-                reason = f"it is the same net as {twins[0].name}: too few snapshots to differ"
+            twin = _twin(entry, found, source if settings.entries == "better" else None)
+            if twin is not None:
+                reason = f"it is the same net as {twin}: its snapshots do not differ enough"
                 entry = Refusal(average.name, reason, {"snapshots": _snapshots(entry)})
         found.append(entry)
     return found
@@ -247,9 +247,15 @@ def _average(order: _Order, command: Sequence[str], notify: Notify) -> Entry | R
     return order.entry(built.saved.sha256, asdict(built.manifest), before.passed_over)
 
 
-def _same(one: Entry, other: Entry) -> bool:
-    """Whether two averages are the same net, whatever their files are called."""
-    return _payload(one) == _payload(other)
+def _twin(entry: Entry, others: Sequence[Entry | Refusal], raw: Path | None) -> str | None:
+    """The name of an entry that is the same net, whatever its file is called; None without one."""
+    from swa.net import load_net, same_weights
+
+    for other in others:
+        if isinstance(other, Entry) and _payload(other) == _payload(entry):
+            return other.name
+    same = raw is not None and same_weights(load_net(raw), load_net(entry.path))
+    return RAW if same else None
 
 
 def _payload(entry: Entry) -> str:

@@ -42,7 +42,7 @@ QUICK = {"visits": 10, "sprt": (-60.0, 0.0), "beta": 0.01, "pairs": 200}
 dropped with a chance of ``beta`` at most; passing it wrongly costs time and decides nothing."""
 
 CONFIRM = {"pairs": 500}
-"""An Elo to about 20 either way, and with all other defaults the shipped book suffices."""
+"""An interval of some 15 to 20 Elo either way; the book that ships has enough for all defaults."""
 
 RUNTIME = frozenset({"parallel", "device", "evaluator", "nncache", "part", "out"})
 """Settings of a match that do not decide its result (those behind ``MatchConfig.search``)."""

@@ -59,6 +59,13 @@ def _check_new(path: Path, why: str, *, create: bool) -> None:
         raise RegistryError(
             f"{path}: the registry {why}, but its backup is there\n" + copy_backup(path)
         )
+    played = path.parent / "nights"
+    if create and played.is_dir() and any(played.iterdir()):
+        # To begin anew would go on with the matches of other nights as if they were its own.
+        raise RegistryError(
+            f"{path}: the registry {why}, but nights were played here ({played})\n"
+            "Bring it back, or choose another home."
+        )
     if not create:
         raise RegistryError(
             f"{path}: there is no registry: the file {why}\n"

@@ -32,6 +32,13 @@ def seal_of(table: str, values: tuple[Any, ...]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+def storable(value: Any) -> Any:
+    """A text as SQLite takes it: of a file's name, bytes that are no UTF-8 are spelled out."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
 def _text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False)
 

@@ -8,6 +8,7 @@ not see. So every row has a seal, a hash of its values, and no row is believed w
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -170,8 +171,7 @@ class Registry:
             self._refuse_open_night()
             self._require_champion(champion)
             number = self._last("nights", "number") + 1
-            word = re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII).strip(".-")[:LONGEST_NAME]
-            folder = f"nights/{number:04d}-{word or 'night'}"
+            folder = self._fresh_folder(number, name)
             began = _now()
             night = NightRecord(
                 number, folder, "open", latest, champion, settings, began, None, None
@@ -267,9 +267,14 @@ class Registry:
 
     def note_file(self, path: str, size: int, mtime_ns: int, sha256: str) -> None:
         """Note which net a file was when it had this size (bytes) and time (ns)."""
-        row = {"path": _storable(str(path)), "size": size, "mtime_ns": mtime_ns, "sha256": sha256}
+        row = {
+            "path": rows.storable(str(path)),
+            "size": size,
+            "mtime_ns": mtime_ns,
+            "sha256": sha256,
+        }
         with self._change():
-            known = next(self._rows("files", "WHERE path = ?", _storable(str(path))), None)
+            known = next(self._rows("files", "WHERE path = ?", rows.storable(str(path))), None)
             if known is None:
                 self._insert("files", row)
             elif known != row:
@@ -277,7 +282,7 @@ class Registry:
 
     def noted_file(self, path: str, size: int, mtime_ns: int) -> str | None:
         """The sha256 that was noted of this file, if it still has that size and time."""
-        known = next(self._rows("files", "WHERE path = ?", _storable(str(path))), None)
+        known = next(self._rows("files", "WHERE path = ?", rows.storable(str(path))), None)
         same = known is not None and (known["size"], known["mtime_ns"]) == (size, mtime_ns)
         return str(known["sha256"]) if known is not None and same else None
 
@@ -323,7 +328,7 @@ class Registry:
 
     def _insert(self, table: str, row: Row) -> None:
         columns = TABLES[table]
-        values = tuple(_storable(row[column]) for column in columns)
+        values = tuple(rows.storable(row[column]) for column in columns)
         marks = ", ".join("?" * (len(columns) + 1))
         self._connection.execute(
             f"INSERT INTO {table} ({', '.join(columns)}, seal) VALUES ({marks})",
@@ -333,7 +338,7 @@ class Registry:
     def _update(self, table: str, row: Row) -> None:
         """Write a row over the one with the same key."""
         key, *rest = TABLES[table]
-        values = tuple(_storable(row[column]) for column in TABLES[table])
+        values = tuple(rows.storable(row[column]) for column in TABLES[table])
         changes = ", ".join(f"{column} = ?" for column in (*rest, "seal"))
         self._connection.execute(
             f"UPDATE {table} SET {changes} WHERE {key} = ?",
@@ -343,6 +348,14 @@ class Registry:
     def _last(self, table: str, column: str) -> int:
         found: Any = self._connection.execute(f"SELECT max({column}) FROM {table}").fetchone()[0]
         return int(found or 0)
+
+    def _fresh_folder(self, number: int, name: str) -> str:
+        """A folder for a night: not one that a night left which a restored backup has forgotten."""
+        word = re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII).strip(".-")[:LONGEST_NAME]
+        first = f"nights/{number:04d}-{word or 'night'}"
+        again = (f"{first}-{time}" for time in itertools.count(2))
+        folders = itertools.chain([first], again)
+        return next(one for one in folders if not (self.path.parent / one).exists())
 
     def _crown(self, sha256: str, how: How, night: int | None) -> Reign:
         number = self._last("reigns", "number") + 1
@@ -396,10 +409,3 @@ class Registry:
 def _now() -> str:
     """The time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _storable(value: Any) -> Any:
-    """A text as SQLite takes it: of a file's name, bytes that are no UTF-8 are spelled out."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value

@@ -131,6 +131,27 @@ def test_one_that_is_gone_is_not_begun_anew_beside_its_backup(
         assert len(registry.decisions()) == 12
 
 
+def test_a_home_with_nights_gets_no_new_registry(copy: Home) -> None:
+    copy.registry.unlink()
+    copy.backup.unlink()
+    (copy.nights / "0001-net").mkdir()
+    with pytest.raises(RegistryError, match="is missing, but nights were played here"):
+        Registry.open(copy.registry, create=True)
+    assert not copy.registry.exists()
+
+
+def test_a_night_that_a_restored_backup_does_not_know_is_left_alone(copy: Home) -> None:
+    with Registry.open(copy.registry) as registry:
+        keep(copy, registry, "lost")
+        lost = begin(registry, "lost")
+    (copy.root / lost.folder).mkdir()
+    shutil.copy(copy.backup, copy.registry)
+    with Registry.open(copy.registry) as registry:
+        keep(copy, registry, "lost")
+        night = begin(registry, "lost")
+    assert (lost.folder, night.folder) == ("nights/0013-lost", "nights/0013-lost-2")
+
+
 def test_one_without_its_wal_file_is_refused(copy: Home, tmp_path: Path) -> None:
     with Registry.open(copy.registry) as registry:
         with Registry.open(copy.registry):  # a reader, so that nothing moves to the main file

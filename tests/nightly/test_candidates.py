@@ -249,8 +249,19 @@ def test_averages_that_come_out_alike_are_one(job: Path) -> None:
     first, second = averages(job, more)
     assert isinstance(first, Entry)
     assert second == Refusal(
-        "long", "it is the same net as swa: too few snapshots to differ", {"snapshots": 4}
+        "long", "it is the same net as swa: its snapshots do not differ enough", {"snapshots": 4}
     )
+
+
+def test_an_average_that_is_the_newest_net_does_not_race_against_it(job: Path) -> None:
+    for number in (1, 2, 3):
+        shutil.copyfile(job / "run" / "run-4.pb", job / "run" / f"run-{number}.pb")
+    more = 'refresh = "none"\n'
+    settings = read(job, more)
+    assert isinstance(only(averages(job, more)), Entry)  # alone it may play
+    both = replace(settings, entries="better")
+    found = build_averages(both, job / "run" / "run-4.pb", job / "night", lambda _: None)
+    assert refused(found).reason.startswith("it is the same net as raw: ")
 
 
 # --- refused for good ---

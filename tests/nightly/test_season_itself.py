@@ -96,7 +96,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
 def test_all_positions_of_the_book_can_be_played_and_none_is_there_twice(tmp_path: Path) -> None:
     epds = write_book(tmp_path, 20_000).read_text().splitlines()
     assert len(epds) == len(set(epds)) == 11_232
-    for epd in epds[::50]:
+    for epd in epds[::150]:
         opening = Opening(f"{epd} 0 1")
         for result in ("1-0", "0-1", "1/2-1/2"):
             games = game_with(result, opening, candidate_white=True)
