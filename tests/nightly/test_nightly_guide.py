@@ -288,6 +288,13 @@ def test_the_units_take_no_answer_for_a_failure() -> None:
     assert {0, *map(int, codes.split())} == set(EXIT_CODES.values())
 
 
+def test_the_workflow_in_the_text_is_in_the_file() -> None:
+    lines = (EXAMPLES / "workflow.yml").read_text(encoding="utf-8").splitlines()
+    known = {line.strip().removeprefix("- ") for line in lines}
+    (block,) = blocks("yaml")
+    assert {line.strip().removeprefix("- ") for line in block.splitlines()} <= known
+
+
 def test_the_workflow_is_yaml() -> None:
     yaml = pytest.importorskip("yaml")
     workflow = yaml.safe_load((EXAMPLES / "workflow.yml").read_text(encoding="utf-8"))
