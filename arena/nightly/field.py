@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.nightly.candidates import RAW, Entry, Refusal, build_averages
-from arena.nightly.keeping import keep_net
 from arena.nightly.sanity import SanityRecord, check_sanity
 from arena.nightly.settings import NightlySettings
 from arena.registry.home import Home
+from arena.registry.keeping import keep
 from arena.registry.records import NightRecord
 from arena.registry.store import Registry
 
@@ -54,7 +54,7 @@ def prepare_field(
                 refused.append(built)
                 tell(f"{built.name} is refused: {built.reason}")
             else:
-                record = keep_net(home, built.path, "average", built.manifest)
+                record = keep(home, built.path, "average")
                 registry.add_net(record)
                 entries.append(replace(built, path=home.root / record.file))
     sanity = check_sanity(

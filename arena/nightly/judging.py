@@ -70,8 +70,9 @@ class _Judge:
         elif doubts := self._figures.get("race", {}).get("doubts"):
             reason = f"the race cannot be trusted: {'; '.join(doubts)}"
             conclusion = Conclusion(Verdict.UNDECIDED, reason)
-        elif candidate.sha256 == champion.sha256:
-            conclusion = Conclusion(Verdict.KEEP, f"{candidate.name} is the champion itself")
+        elif self._same(candidate, champion):
+            reason = f"{candidate.name} is the same net as the champion, {champion.name}"
+            conclusion = Conclusion(Verdict.KEEP, reason)
         else:
             conclusion = self._meet(candidate, champion)
         decided = now()
@@ -202,6 +203,14 @@ class _Judge:
                 finished=run.sessions[-1].ended if run.sessions else None,
             )
         )
+
+    def _same(self, one: NetRecord, other: NetRecord) -> bool:
+        """Whether two files hold one net, which cannot play itself."""
+        if one.sha256 == other.sha256:
+            return True
+        from swa.net import load_net, same_weights
+
+        return same_weights(*(load_net(self._home.root / net.file) for net in (one, other)))
 
     def _net(self, sha256: str) -> NetRecord:
         record = self._registry.net(sha256)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.nightly.candidates import Newest, newest
-from arena.nightly.keeping import keep_net
 from arena.nightly.reading import frozen_text
 from arena.nightly.settings import NightlySettings
-from arena.registry.champion import check_champion, settle_champion
+from arena.registry.champion import change_champion, check_champion, settle_champion
 from arena.registry.home import Home, lock
+from arena.registry.keeping import keep
 from arena.registry.records import DecisionRecord, NetRecord, NightRecord
 from arena.registry.store import Registry
 from arena.sessions import now
@@ -128,9 +128,10 @@ class _Call:
                 f"{self._home.root}: there is no champion yet\n"
                 "Name the net that has to be beaten first: first-champion = NET."
             )
-        record = keep_net(self._home, first, "given")
+        record = keep(self._home, first, "given")
         self._registry.add_net(record)
-        self._registry.crown(record.sha256, "first")
+        change_champion(self._home, self._registry, record.sha256, "first")
+        self._registry.backup(self._home.backup)
         self._tell(f"{record.name} is the first champion")
 
     def _publish_what_is_due(self) -> None:
@@ -166,7 +167,7 @@ class _Call:
         return None
 
     def _begin(self, found: Newest) -> NightRecord:
-        record = keep_net(self._home, found.path, "raw")
+        record = keep(self._home, found.path, "raw")
         if record.sha256 != found.sha256:
             raise NightError(
                 f"{found.path}: has changed while it was read\nThe same command tries it again."

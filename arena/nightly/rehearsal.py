@@ -24,7 +24,7 @@ DRAW_RATE = 0.5
 
 def rehearse(settings: NightlySettings) -> Iterator[str]:
     """Yield what a call would do, line by line."""
-    home = Home(settings.home)
+    home, frozen = Home(settings.home), frozen_text(settings)
     if not home.registry.exists():
         first = settings.first_champion
         yield f"{home.root}: a new home" + (f"; {first} becomes champion" if first else "")
@@ -38,7 +38,7 @@ def rehearse(settings: NightlySettings) -> Iterator[str]:
             found = newest(settings, registry.noted_file)
             yield f"newest net: {found.path}"
             open_night = registry.open_night()
-            if open_night is not None and open_night.settings == frozen_text(settings):
+            if open_night is not None and open_night.settings == frozen:
                 yield f"night {open_night.number} goes on"
             else:
                 reason = why_nothing(registry, found)

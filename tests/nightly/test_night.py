@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from arena.nightly.reading import read_nightly
 from arena.nightly.rehearsal import rehearse
 from arena.registry.champion import ChampionError
 from arena.registry.home import BusyError, Home, HomeError, lock
-from arena.registry.records import NightRecord
+from arena.registry.records import NetRecord, NightRecord
 from arena.registry.store import Registry
 from arena.registry.telling import RegistryError
 from arena.registry.verify import verify
@@ -129,6 +130,17 @@ def test_the_champion_itself_is_nothing_new(tmp_path: Path) -> None:
     outcome = night(season, play=_refuses_to_play)
     assert outcome.nothing == "run-3000.pb.gz is the champion"
     assert champion(season) == outcome.champion.sha256
+    assert nothing_disagrees(season)
+
+
+def test_the_champion_in_another_packing_does_not_play_itself(season: Season) -> None:
+    first = season.settings.first_champion
+    assert first is not None
+    season.run.path(4).write_bytes(gzip.compress(gzip.decompress(first.read_bytes()), 1))
+    outcome = night(season, play=_refuses_to_play)
+    assert outcome.decision is not None
+    assert outcome.decision.verdict is Verdict.KEEP
+    assert outcome.decision.reason == "run-4000 is the same net as the champion, run-3000"
     assert nothing_disagrees(season)
 
 
@@ -359,17 +371,15 @@ def test_the_newest_net_may_disappear_once_its_night_has_begun(season: Season) -
 def test_a_net_that_disappears_while_it_is_read_is_told(
     season: Season, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arena.nightly import keeping
+    from arena.registry.keeping import keep
 
-    keep = keeping.keep_net
-
-    def late(home: Home, path: Path, *rest: Any) -> Any:
+    def late(home: Home, path: Path, *rest: Any) -> NetRecord:
         if path == season.run.path(4):
             path.unlink()
         return keep(home, path, *rest)
 
-    monkeypatch.setattr("arena.nightly.night.keep_net", late)
-    with pytest.raises(Exception, match=r"run-4000\.pb\.gz: the net cannot be read"):
+    monkeypatch.setattr("arena.nightly.night.keep", late)
+    with pytest.raises(Exception, match=r"run-4000\.pb\.gz: cannot"):
         night(season)
     assert nights(season) == []
     assert night(season).nothing == "run-3000.pb.gz is the champion"
