@@ -23,6 +23,7 @@ from arena.nightly.settings import NightlySettings
 from arena.registry.champion import change_champion, check_champion, settle_champion
 from arena.registry.home import Home, lock
 from arena.registry.keeping import keep
+from arena.registry.opening import sync_folder
 from arena.registry.records import DecisionRecord, NetRecord, NightRecord
 from arena.registry.store import Registry
 from arena.sessions import now
@@ -94,11 +95,9 @@ class _Call:
         settle_champion(self._home, self._registry)
         check_champion(self._home, self._registry)
         self._publish_what_is_due()
-        found = newest(self._settings, self._registry.noted_file)
-        for line in found.passed_over:
-            self._tell(f"passed over {line}")
-        night = self._open_night(found, abandon=abandon)
+        night = self._open_night(abandon=abandon)
         if night is None:
+            found = self._newest()
             reason = why_nothing(self._registry, found)
             if reason is not None:
                 self._registry.note_file(str(found.path), found.size, found.mtime_ns, found.sha256)
@@ -110,8 +109,8 @@ class _Call:
 
     def _compare_clocks(self) -> None:
         """Say it where the clock is behind what was noted; the order of events does not need it."""
-        nights = self._registry.nights()[-1:]
-        last = max((night.ended or night.began for night in nights), default=None)
+        night = self._registry.last_night()
+        last = None if night is None else night.ended or night.began
         if last is not None and now() < last:
             self._tell(
                 f"note: the clock says {now()}, the registry has something of {last}: times that "
@@ -145,7 +144,13 @@ class _Call:
 
     # --- what there is to judge ---
 
-    def _open_night(self, found: Newest, *, abandon: bool) -> NightRecord | None:
+    def _newest(self) -> Newest:
+        found = newest(self._settings, self._registry.noted_file)
+        for line in found.passed_over:
+            self._tell(f"passed over {line}")
+        return found
+
+    def _open_night(self, *, abandon: bool) -> NightRecord | None:
         """Return the night to go on with; one that cannot be is abandoned, saying why."""
         night = self._registry.open_night()
         if night is None:
@@ -157,7 +162,7 @@ class _Call:
             reason = "the settings have changed since it began"
         elif night.champion != self._champion().sha256:
             reason = "there is another champion since it began"
-        elif found.sha256 != night.latest and not self._registry.matches(night.number):
+        elif not self._has_played(night) and self._newest().sha256 != night.latest:
             reason = "there is a newer net, and no game had been played"
         if reason is None:
             self._tell(f"going on with night {night.number}")
@@ -166,6 +171,15 @@ class _Call:
         self._tell(f"night {night.number} is abandoned: {reason}")
         return None
 
+    def _has_played(self, night: NightRecord) -> bool:
+        """Whether a pair of a night was finished; the registry knows of whole stages alone."""
+        from arena.ledger import GAMES_FILE
+
+        ledgers = (self._home.root / night.folder).rglob(GAMES_FILE)
+        return bool(self._registry.matches(night.number)) or any(
+            ledger.stat().st_size for ledger in ledgers
+        )
+
     def _begin(self, found: Newest) -> NightRecord:
         record = keep(self._home, found.path, "raw")
         if record.sha256 != found.sha256:
@@ -173,6 +187,7 @@ class _Call:
                 f"{found.path}: has changed while it was read\nThe same command tries it again."
             )
         self._registry.add_net(record)
+        self._registry.found_net(record.sha256, record.source)  # the snapshots before it are there
         night = self._registry.begin_night(
             latest=record.sha256,
             champion=self._champion().sha256,
@@ -190,6 +205,7 @@ class _Call:
 
         folder = self._home.root / night.folder
         folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
         write_whole(folder / SETTINGS_FILE, night.settings.encode())
         decision = judge(night, self._settings, self._home, self._registry, self._play, self._tell)
         self._registry.decide(decision)

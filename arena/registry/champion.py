@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arena.registry.home import Home
+from arena.registry.opening import sync_folder
 from arena.registry.records import How, NetRecord, Reign
 from arena.registry.store import Registry
 from arena.registry.telling import RegistryError
@@ -75,6 +76,8 @@ def put_champion(home: Home, net: NetRecord) -> None:
             leftover.unlink(missing_ok=True)
         if _file_sha256(home.champion) != net.sha256:
             write_whole(home.champion, data)
+        else:  # by a call that may have died before its name was on the disk
+            sync_folder(home.root)
     except OSError as error:
         raise ChampionError(
             f"{home.champion}: cannot be written: {_reason(error)}\n"
@@ -96,7 +99,10 @@ def change_champion(home: Home, registry: Registry, sha256: str, how: How) -> No
         return
     if _file_sha256(home.champion) != sha256:
         check_champion(home, registry)
-    _kept(home, registry.find_net(sha256))
+    net = registry.net(sha256)
+    if net is None:
+        raise RegistryError(f"{home.registry}: knows no net {sha256[:12]}...")
+    _kept(home, net)
     registry.crown(sha256, how if registry.reigns() else "first")
     settle_champion(home, registry)
 
