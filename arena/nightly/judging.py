@@ -166,8 +166,8 @@ class _Judge:
             if not whole:
                 write_reports(folder, ("json",))
         self._require_nets(run, *(net.sha256 for net in nets))
-        found, wanted = run.identity, (sprt_of(config), config.pairs, config.seed)
-        if (found.sprt, found.pairs, found.seed) != wanted:
+        found, wanted = run.identity, (sprt_of(config), config.pairs, config.seed, config.search)
+        if (found.sprt, found.pairs, found.seed, found.search) != wanted:
             raise self._another(run, "was played by other settings")
         self._record(stage, run)
         self._figures[stage] = match_figures(run, self._home)

@@ -268,7 +268,7 @@ def _shares(folder: Path) -> list[float | None]:
 
 
 def report_race(folder: Path, outcome: RaceOutcome) -> None:
-    """Write what is not there yet: reports of the encounters in ``folder``, then of all together."""
+    """Write what is not there yet: reports of the encounters in a folder, then of all together."""
     if (folder / LAST_WRITTEN).exists():
         return
     for meeting in outcome.meetings:
