@@ -61,12 +61,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--wait",
         type=_seconds,
-        nargs="?",
-        const=None,
         default=0.0,
         metavar="SECONDS",
-        help="wait for another call that is at work, without a number for as long as it takes "
-        "(default: say so and end with 2)",
+        help="wait so long for another call that is at work, or forever (default: 0: say so and "
+        "end with 2)",
     )
     parser.add_argument(
         "--abandon",
@@ -83,7 +81,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(execute=execute)
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str) -> float | None:
+    if text == "forever":
+        return None
     try:
         seconds = float(text)
     except ValueError:
