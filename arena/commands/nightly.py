@@ -72,6 +72,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="give up the night that was interrupted, with what it had found, and begin anew",
     )
     parser.add_argument(
+        "--again",
+        action="store_true",
+        help="judge the newest net even if it was judged before: each test errs with its alpha",
+    )
+    parser.add_argument(
         "--exit-zero",
         action="store_true",
         help="end with 0 whatever was decided, for schedulers that take all else for a failure",
@@ -119,6 +124,7 @@ def execute(arguments: argparse.Namespace) -> int:
             tell,
             wait=arguments.wait,
             abandon=arguments.abandon,
+            again=arguments.again,
         )
     except KeyboardInterrupt:
         tell("stopped; the same command goes on")

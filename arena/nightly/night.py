@@ -59,12 +59,14 @@ def run_night(
     *,
     wait: float | None = 0.0,
     abandon: bool = False,
+    again: bool = False,
 ) -> NightOutcome:
     """Do what is due: end what was interrupted, then judge the newest net.
 
     ``play`` plays a match in a folder; ``tell`` takes single lines about what is going on.
     ``wait``: seconds to wait for another call that is at work, None for as long as it takes.
-    ``abandon``: give up the night that is open, if one is.
+    ``abandon``: give up the night that is open, if one is. ``again``: judge the newest net even if
+    it was judged before.
 
     Raises BusyError where another call is at work, RegistryError, ChampionError, NightError, and
     whatever building and playing raise, KeyboardInterrupt too: the night then stays open, and the
@@ -72,7 +74,7 @@ def run_night(
     """
     home = Home(settings.home)
     with lock(home, wait), Registry.open(home.registry, create=True) as registry:
-        return _Call(settings, home, registry, play, tell).run(abandon=abandon)
+        return _Call(settings, home, registry, play, tell).run(abandon=abandon, again=again)
 
 
 class _Call:
@@ -89,7 +91,7 @@ class _Call:
         self._settings, self._home, self._registry = settings, home, registry
         self._play, self._tell = play, tell
 
-    def run(self, *, abandon: bool) -> NightOutcome:
+    def run(self, *, abandon: bool, again: bool) -> NightOutcome:
         self._compare_clocks()
         self._crown_the_first()
         settle_champion(self._home, self._registry)
@@ -98,7 +100,7 @@ class _Call:
         night = self._open_night(abandon=abandon)
         if night is None:
             found = self._newest()
-            reason = why_nothing(self._registry, found)
+            reason = why_nothing(self._registry, found, again=again)
             if reason is not None:
                 self._registry.note_file(str(found.path), found.size, found.mtime_ns, found.sha256)
                 return NightOutcome(None, reason, None, self._champion())
@@ -221,10 +223,10 @@ class _Call:
         return record
 
 
-def why_nothing(registry: Registry, found: Newest) -> str | None:
-    """Say why the newest net is nothing to judge; None where it is."""
+def why_nothing(registry: Registry, found: Newest, *, again: bool = False) -> str | None:
+    """Say why the newest net is nothing to judge; None where it is. ``again``: once more."""
     judged = registry.judged(found.sha256)
-    if judged is not None:
+    if judged is not None and not again:
         return f"{found.path.name} was judged in night {judged.night}: {judged.verdict}"
     reign = registry.champion()
     if reign is not None and found.sha256 == reign.sha256:
@@ -233,6 +235,9 @@ def why_nothing(registry: Registry, found: Newest) -> str | None:
 
 
 def night_seed(seed: int, night: int) -> int:
-    """Return the seed of all matches of a night: another one each night, in [0, 2^63)."""
+    """Return the seed of all matches of a night: another one each night, in [0, 2^53).
+
+    So many every reader of JSON can tell apart.
+    """
     digest = hashlib.sha256(f"night {night} of {seed}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    return int.from_bytes(digest[:8], "big") >> 11

@@ -7,6 +7,7 @@ place by rename, then the reign begins. Wherever that breaks off, the next call 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,20 +50,24 @@ def check_champion(home: Home, registry: Registry) -> None:
         if not reigns or all(reign.pending for reign in reigns):
             return
         raise ChampionError(
-            f"{home.champion}: the champion's file is gone\n"
-            "Put it back with arena registry champion --restore."
+            f"{home.champion}: the champion's file is gone\nPut it back: {_by_hand(home)} --restore"
         )
     if not allowed:
         raise ChampionError(
             f"{home.champion}: is there, but the registry knows no champion\n"
-            "Make it the champion with arena registry champion --set NET, or move it away."
+            f"Move it away, or make a net champion: {_by_hand(home)} --set NET"
         )
     if found not in allowed:
         raise ChampionError(
             f"{home.champion}: is not the registry's champion: sha256 {found[:12]}..., not "
-            f"{allowed[0][:12]}...: somebody has changed it\nPut the champion back with arena "
-            "registry champion --restore, or make this one champion with --set NET."
+            f"{allowed[0][:12]}...: somebody has changed it\nPut the champion back: "
+            f"{_by_hand(home)} --restore\nor make this one champion (--set {home.champion.name})."
         )
+
+
+def _by_hand(home: Home) -> str:
+    """The command that changes a champion, as far as it is always the same."""
+    return f"arena registry champion --home {shlex.quote(str(home.root))}"
 
 
 def put_champion(home: Home, net: NetRecord) -> None:
@@ -121,7 +126,7 @@ def roll_back(home: Home, registry: Registry) -> None:
     if before is None:
         raise RegistryError(
             f"{home.registry}: there was no champion before this one to go back to\n"
-            "Name another one with arena registry champion --set NET."
+            f"Name another one: {_by_hand(home)} --set NET"
         )
     change_champion(home, registry, before.sha256, "rollback")
 
@@ -135,7 +140,7 @@ def restore_champion(home: Home, registry: Registry) -> Path | None:
     reign = registry.pending() or registry.champion()
     if reign is None:
         raise RegistryError(
-            f"{home.registry}: knows no champion\nName one with arena registry champion --set NET."
+            f"{home.registry}: knows no champion\nName one: {_by_hand(home)} --set NET"
         )
     aside = None
     known = {one.sha256 for one in (registry.pending(), registry.champion()) if one is not None}

@@ -409,7 +409,7 @@ class Registry:
         if pending is not None:
             raise RegistryError(
                 f"{self.path}: a change of champion is not ended yet ({pending.sha256[:12]}...)\n"
-                "Give arena nightly, or arena registry champion --restore, first: it ends it."
+                "Give arena nightly first, or arena registry champion --restore: either ends it."
             )
 
     def _require_champion(self, sha256: str) -> None:
