@@ -70,6 +70,12 @@ class Net:
     min_version: tuple[int, int, int]  # oldest lc0 that reads it
     training_steps: int | None
     message: Message = field(repr=False)
+    lc0_transpose: bool = False
+    """Whether it learned moves as lc0 has them since 0.32.0 where the board is transposed.
+
+    No file tells, so it is for the one who loads the net to say (``swa.policy_map``,
+    ``LC0_TRANSFORMED``); only nets of canonical input formats can have.
+    """
 
     @property
     def parameters(self) -> int:
