@@ -9,6 +9,7 @@ old files included.
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,6 +87,10 @@ VALUES = {0: "VALUE_UNKNOWN", 1: "VALUE_CLASSICAL", 2: "VALUE_WDL", 3: "VALUE_PA
 MOVES_LEFT = {0: "MOVES_LEFT_NONE", 1: "MOVES_LEFT_V1"}
 ACTIVATIONS = {0: "DEFAULT_ACTIVATION_RELU", 1: "DEFAULT_ACTIVATION_MISH"}
 
+_ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
+"""How an ONNX model begins (onnx/onnx.proto): its version as a varint, then another field. A net
+begins with the fixed32 of its magic number."""
+
 _DAMAGED = "The file is damaged or incomplete: download or copy it again."
 _NOT_YET = "This kind of net is not supported yet."
 
@@ -130,6 +135,12 @@ def unpack(data: bytes) -> bytes:
         )
     if payload[:7] == b"version" and b"git-lfs" in payload[:64]:
         raise NetError("a git-lfs pointer, not the net itself", "Fetch it with `git lfs pull`.")
+    if _ONNX.match(payload):
+        raise NetError(
+            "an ONNX model, not a net file",
+            "Batch norm is folded away in ONNX, and what the layers are is not told: use the "
+            ".pb.gz it was made from.",
+        )
     if payload[:1] in (b"<", b"{"):
         raise NetError("a web page or JSON, not a net", "The download failed: fetch it again.")
     return payload
