@@ -8,9 +8,11 @@ program's source into the file; both give other files with every version.
 
 from __future__ import annotations
 
+from swa.model.heads import attention_places
+from swa.onnx_export.attention import add_body, add_policy
 from swa.onnx_export.graph import Graph
 from swa.policy_map import CONV_POLICY
-from swa.spec import NetSpec, PolicyKind, ValueKind
+from swa.spec import POLICY_MOVES, NetError, NetSpec, PolicyKind, ValueKind
 
 INPUT = "/input/planes"
 POLICY, WDL, VALUE, MOVES_LEFT = "/output/policy", "/output/wdl", "/output/value", "/output/mlh"
@@ -19,15 +21,19 @@ POLICY, WDL, VALUE, MOVES_LEFT = "/output/policy", "/output/wdl", "/output/value
 
 def add_net(graph: Graph, spec: NetSpec) -> dict[str, int]:
     """Append the whole net; its outputs with the numbers that each has a position."""
-    x = _tower(graph, spec)
-    outputs = {_policy(graph, spec, x): len(CONV_POLICY)}
-    value = _dense_head(graph, spec, "value", x)
+    x = _tower(graph, spec) if spec.filters else INPUT
+    if spec.attention:
+        x = add_body(graph, spec, spec.attention, x)
+    outputs = {_policy(graph, spec, x): POLICY_MOVES}
+    head = f"values.{spec.value_head}" if spec.values else "value"
+    value = _dense_head(graph, spec, head, spec.value.channels, x)
     if spec.value.kind is ValueKind.WDL:
         outputs[graph.node("Softmax", WDL, value, axis=1)] = spec.value.outputs
     else:
         outputs[graph.node("Tanh", VALUE, value)] = spec.value.outputs
     if spec.moves_left:
-        outputs[graph.node("Relu", MOVES_LEFT, _dense_head(graph, spec, "moves_left", x))] = 1
+        plies = _dense_head(graph, spec, "moves_left", spec.moves_left.channels, x)
+        outputs[graph.node("Relu", MOVES_LEFT, plies)] = 1
     return outputs
 
 
@@ -57,19 +63,32 @@ def _squeeze_excitation(graph: Graph, spec: NetSpec, unit: str, x: str) -> str:
 
 
 def _policy(graph: Graph, spec: NetSpec, x: str) -> str:
-    if spec.policy.kind is PolicyKind.CLASSICAL:
-        x = graph.activate(graph.convolution("policy.conv", x), spec.activation)
-        x = graph.dense("policy.dense", graph.node("Flatten", "/policy/flatten", x))
+    """The head that plays. Raises NetError for a kind that has no operators here."""
+    head = f"policies.{spec.policy_head}" if spec.policies else "policy"
+    kind = spec.policy.kind
+    if kind is PolicyKind.CLASSICAL:
+        x = graph.activate(graph.convolution(f"{head}.conv", x), spec.activation)
+        x = graph.dense(f"{head}.dense", graph.node("Flatten", f"/{head}/flatten", x))
         return graph.node("Identity", POLICY, x)
-    x = graph.activate(graph.convolution("policy.conv1", x), spec.activation)
-    x = graph.convolution("policy.conv2", x)
-    places = graph.integers("/policy/places", CONV_POLICY.tolist())
-    x = graph.node("Flatten", "/policy/flatten", x)
-    return graph.node("Gather", POLICY, x, places, axis=1)
+    if kind is PolicyKind.CONVOLUTION:
+        x = graph.activate(graph.convolution(f"{head}.conv1", x), spec.activation)
+        x = graph.node("Flatten", f"/{head}/flatten", graph.convolution(f"{head}.conv2", x))
+        places = CONV_POLICY
+    elif kind is PolicyKind.ATTENTION:
+        x, places = add_policy(graph, spec, head, x), attention_places()
+    else:
+        raise NetError(f"no ONNX operators are known here for a policy of the kind {kind}")
+    return graph.node("Gather", POLICY, x, graph.constant(f"/{head}/places", places), axis=1)
 
 
-def _dense_head(graph: Graph, spec: NetSpec, head: str, x: str) -> str:
+def _dense_head(graph: Graph, spec: NetSpec, head: str, channels: int, x: str) -> str:
     """Value or moves left, before the last activation."""
-    x = graph.activate(graph.convolution(f"{head}.conv", x), spec.activation)
-    x = graph.dense(f"{head}.dense1", graph.node("Flatten", f"/{head}/flatten", x))
-    return graph.dense(f"{head}.dense2", graph.activate(x, spec.activation))
+    if spec.attention:
+        # Square by square, where a convolution's are channel by channel.
+        x = graph.activate(graph.dense(f"{head}.embedding", x), spec.activation)
+        x = graph.boards(f"/{head}/flatten", x, channels)
+    else:
+        x = graph.activate(graph.convolution(f"{head}.conv", x), spec.activation)
+        x = graph.node("Flatten", f"/{head}/flatten", x)
+    x = graph.activate(graph.dense(f"{head}.dense1", x), spec.activation)
+    return graph.dense(f"{head}.dense2", x)
