@@ -21,6 +21,7 @@ from swa.batchnorm import DEAD_VARIANCE
 from swa.files import write_whole
 from swa.layer_codec import ENCODING_NUMBERS
 from swa.licence import encoded_licence, licence_text
+from swa.net_header import NETWORKS
 from swa.spec import (
     NetError,
     NetSpec,
@@ -80,8 +81,15 @@ class Net:
         )
 
 
-def load_net(path: str | Path) -> Net:
-    """Read a net file. Raises NetError, naming the file, for anything that is no usable net."""
+def load_net(
+    path: str | Path, *, policy_head: str | None = None, value_head: str | None = None
+) -> Net:
+    """Read a net file, to be played by these of its heads.
+
+    Where none is named they are lc0's, "vanilla" and "winner", which are also the names of single
+    heads. Raises NetError, naming the file, for anything that is no usable net, and for a head that
+    the net has not.
+    """
     path = Path(path)
     try:
         status = path.stat()
@@ -89,7 +97,7 @@ def load_net(path: str | Path) -> Net:
             raise NetError("larger than any net", "Nets are lc0's .pb.gz or .pb files.")
         data = path.read_bytes()
         payload = weights_file.unpack(data)
-        contents = weights_file.parse(payload)
+        contents = weights_file.parse(payload, policy_head=policy_head, value_head=value_head)
     except NetError as error:
         raise NetError(error.reason, error.remedy, str(path)) from error
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -122,7 +130,7 @@ def new_net(spec: NetSpec, weights: Mapping[str, NDArray[np.float32]], name: str
         path=Path(),
         sha256="",
         format="pb.gz",
-        network=weights_file.NETWORKS[message.format.network_format.network],
+        network=NETWORKS[message.format.network_format.network],
         encoding="linear16",
         min_version=(wanted.major, wanted.minor, wanted.patch),
         training_steps=None,
@@ -245,7 +253,9 @@ def save_net(
 def _read_back(data: bytes, spec: NetSpec) -> weights_file.WeightsFile:
     """What a reader will see; raises NetError where that is no such net, so it is not written."""
     try:
-        found = weights_file.parse(weights_file.unpack(data))
+        found = weights_file.parse(
+            weights_file.unpack(data), policy_head=spec.policy_head, value_head=spec.value_head
+        )
     except NetError as error:
         reason = f"the net could not be read again, so it is not written: {error.reason}"
         raise NetError(reason, "Try --encoding float32.") from error
