@@ -108,7 +108,7 @@ def test_every_row_is_asked_for(rows: dict[str, Rows]) -> None:
         ]
 
 
-@pytest.mark.parametrize("choice", map(param, CHOICES))
+@pytest.mark.parametrize("choice", [param(choice) for choice in CHOICES])
 def test_analyze_says_what_lc0_says(
     zoo: Path,
     rows: dict[str, Rows],
