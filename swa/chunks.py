@@ -29,11 +29,13 @@ from swa.records import (
     Damage,
     RecordError,
     Records,
+    bytes_reversed,
     parse,
     to_v6,
     validate,
     version_of,
 )
+from swa.spec import InputFormat
 
 MAX_RECORDS = 2**14
 """Records in a file. lc0's games are far shorter; trainingdata-tool puts 4096 into one file."""
@@ -41,6 +43,14 @@ MAX_RECORDS = 2**14
 MAX_UNPACKED = MAX_RECORDS * LAYOUTS[7].itemsize
 """Bytes of a file, unpacked: 138 MB."""
 
+_START_BOARD = bytes_reversed(
+    np.array(
+        # P N B R Q K of the mover, then of the other one, and no repetition.
+        [0xFF00, 0x42, 0x24, 0x81, 0x08, 0x10]
+        + [0xFF << 48, 0x42 << 56, 0x24 << 56, 0x81 << 56, 0x08 << 56, 0x10 << 56, 0],
+        np.uint64,
+    )
+)
 _PIECE = 2**16  # bytes that are read at a time
 _LEVEL = 6  # of compression, as lc0 writes; 9 takes five times as long for 6 % less
 _GZIP = b"\x1f\x8b"
@@ -120,12 +130,15 @@ def games_of(chunk: Chunk) -> Iterator[Chunk]:
     """The games in a file, in order: one if lc0 wrote it; trainingdata-tool puts dozens into one.
 
     A game begins where there is a board and none before it: the start position's history is empty
-    (lc0 src/neural/encoder.cc, ``FillEmptyHistory::FEN_ONLY``). Positions that were left out of a
-    game do not cut it. Games that begin elsewhere have their first board for a history, and are
-    not told from the game before.
+    (lc0 src/neural/encoder.cc, ``FillEmptyHistory::FEN_ONLY``). In canonical input formats it is
+    after every capture, too; there the board must be the start position's. Positions that were left
+    out of a game do not cut it. Games that begin elsewhere have their first board for a history,
+    and are not told from the game before.
     """
     boards = chunk.records["planes"].reshape(-1, planes.HISTORY, planes.PLANES_PER_POSITION)
     now, before = (boards[:, back, : planes.REPETITION].any(axis=1) for back in (0, 1))
+    canonical = chunk.records["input_format"] >= InputFormat.WITH_CANONICALIZATION
+    now &= ~canonical | (boards[:, 0] == _START_BOARD).all(axis=1)
     starts = np.flatnonzero(now & ~before)
     ends = [*starts[starts > 0].tolist(), len(chunk.records)]
     for first, end in zip([0, *ends], ends, strict=False):

@@ -50,14 +50,13 @@ _ACTIVATIONS = {Activation.RELU: RELU, Activation.MISH: MISH}
 
 
 def why_not(spec: NetSpec) -> str:
-    """Why this forward pass does not cover a net; empty if it does.
-
-    It knows convolutions and the dense layers behind them, no attention.
-    """
-    if spec.attention is not None:
+    """Why this forward pass does not cover a net; empty if it does."""
+    if spec.attention:
         return "it has an attention body"
     if spec.policy.kind is PolicyKind.ATTENTION:
-        return "its policy head is one of attention"
+        return "it has an attention policy"
+    if spec.policies or spec.values:
+        return "it has several heads"
     numbers = PLANES * TAPS * padded(spec.filters)
     if spec.policy.kind is PolicyKind.CLASSICAL:
         numbers += POLICY_MOVES * SQUARES * padded(spec.policy.channels)

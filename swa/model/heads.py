@@ -74,7 +74,8 @@ def attention_places() -> NDArray[np.int64]:
     plain = origins * SQUARES + targets
     files = (origins % 8) * 8 + targets % 8
     promoting = SQUARES * SQUARES + files * _PROMOTION_PIECES + pieces - 1
-    return np.where(pieces == NO_PROMOTION, plain, promoting)
+    places: NDArray[np.int64] = np.where(pieces == NO_PROMOTION, plain, promoting)
+    return places
 
 
 def first_layer(spec: NetSpec, policy: PolicySpec) -> nn.Linear:

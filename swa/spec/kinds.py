@@ -39,9 +39,24 @@ class UnfitError(NetError):
 
 
 class InputFormat(IntEnum):
-    """How planes are made of a position (lc0 proto/net.proto, ``InputFormat``)."""
+    """How planes are made of a position, and moves of its policy (lc0 proto/net.proto).
+
+    All are 112 planes, eight boards of thirteen and eight more (``swa.planes``); what differs, lc0
+    src/neural/encoder.cc. The numbers are lc0's, and those from 128 on are for armageddon.
+    """
 
     CLASSICAL_112_PLANE = 1
+    WITH_CASTLING_PLANE = 2
+    WITH_CANONICALIZATION = 3
+    WITH_CANONICALIZATION_HECTOPLIES = 4
+    WITH_CANONICALIZATION_V2 = 5
+    WITH_CANONICALIZATION_HECTOPLIES_ARMAGEDDON = 132
+    WITH_CANONICALIZATION_V2_ARMAGEDDON = 133
+
+    @property
+    def lc0_name(self) -> str:
+        """As lc0 spells it: ``INPUT_112_WITH_CASTLING_PLANE``."""
+        return f"INPUT_{'' if self is InputFormat.CLASSICAL_112_PLANE else '112_'}{self.name}"
 
     @property
     def knows_chess960(self) -> bool:
@@ -51,6 +66,31 @@ class InputFormat(IntEnum):
         ``EncodePositionForNN``: planes 104 to 107).
         """
         return self > InputFormat.CLASSICAL_112_PLANE
+
+    @property
+    def canonical(self) -> bool:
+        """Whether positions that are images of each other look the same to the net.
+
+        The board is turned so that the mover's king stands in one part of it, and so are the moves
+        (``swa.policy_map.TRANSFORMED``); history ends where no position before can come again, and
+        the en passant square is told in place of the colour.
+        """
+        return self >= InputFormat.WITH_CANONICALIZATION
+
+    @property
+    def hectoplies(self) -> bool:
+        """Whether plies since the last capture or pawn move are told in hundreds."""
+        return self >= InputFormat.WITH_CANONICALIZATION_HECTOPLIES
+
+    @property
+    def repeats_only(self) -> bool:
+        """Whether of earlier positions only those are told that had occurred before."""
+        return self.name.startswith("WITH_CANONICALIZATION_V2")
+
+    @property
+    def armageddon(self) -> bool:
+        """Whether a canonical format tells the colour, for a game in which draws are one's loss."""
+        return self.name.endswith("_ARMAGEDDON")
 
 
 class Activation(StrEnum):
