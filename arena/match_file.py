@@ -29,7 +29,7 @@ from arena.adjudication_rules import (
 )
 from arena.config import SearchParams
 from arena.player_words import OPTION, shown, time_control
-from arena.players import NO_LIMITS, Limits, Setting
+from arena.players import MAIN_HEADS, NO_LIMITS, Heads, Limits, Setting
 from arena.stats.sprt import Sprt
 
 MATCH_FILE = "match.toml"
@@ -82,7 +82,7 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NetIdentity:
-    """A net of the match. Its sha256 decides, and what it has of its own; the name is only shown.
+    """A net of the match. Its sha256, its heads and what it has of its own decide, not the name.
 
     ``own``: the settings of its search that differ from the match's, in SearchParams's order.
     """
@@ -92,6 +92,7 @@ class NetIdentity:
     sha256: str
     own: tuple[tuple[str, Setting], ...] = ()
     limits: Limits = NO_LIMITS
+    heads: Heads = MAIN_HEADS
 
     @property
     def key(self) -> str:
@@ -102,7 +103,12 @@ class NetIdentity:
     def settings(self) -> dict[str, str]:
         """What it has of its own, as it is written: ``{"visits": "200", "tc": "10+0.1"}``."""
         own = {name.replace("_", "-"): shown(value) for name, value in self.own}
-        return own | self.limits.words
+        return self.heads.words | own | self.limits.words
+
+    @property
+    def evaluated(self) -> tuple[str, Heads]:
+        """What tells its evaluations from those of every other net."""
+        return self.sha256, self.heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +343,10 @@ def _players_table(identity: MatchIdentity) -> Table:
             for key, value in asdict(player.limits).items()
             if key in player.limits.words
         }
-        if isinstance(player, NetIdentity) and player.own:
-            values["search"] = dict(player.own)
+        if isinstance(player, NetIdentity):
+            values |= player.heads.words
+            if player.own:
+                values["search"] = dict(player.own)
         kind = "nets" if isinstance(player, NetIdentity) else "engines"
         table.setdefault(kind, {})[player.role] = values
     return table
@@ -437,11 +445,13 @@ _CLOCKS = {"st": float, "tc": str, "timemargin": int}
 
 def _net(role: Role, table: Table) -> NetIdentity:
     where = f"nets.{role}"
-    values = _checked(table, _TEXTS, where, {**_CLOCKS, "search": dict})
+    optional = {**dict.fromkeys(Heads._fields, str), **_CLOCKS, "search": dict}
+    values = _checked(table, _TEXTS, where, optional)
+    heads = Heads(**{name: values.pop(name) for name in Heads._fields if name in values})
     types = _types_of(SearchParams)
     own = _checked(values.pop("search", {}), {}, f"{where}.search", types)
     in_order = tuple((name, own[name]) for name in types if name in own)
-    return NetIdentity(role, own=in_order, limits=_limits(values), **values)
+    return NetIdentity(role, own=in_order, limits=_limits(values), heads=heads, **values)
 
 
 def _engine(role: Role, table: Table) -> EngineIdentity:
