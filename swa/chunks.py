@@ -24,17 +24,8 @@ import numpy as np
 
 from swa import planes
 from swa.files import write_whole
-from swa.records import (
-    LAYOUTS,
-    Damage,
-    RecordError,
-    Records,
-    bytes_reversed,
-    parse,
-    to_v6,
-    validate,
-    version_of,
-)
+from swa.legacy_records import is_cut, parse, version_of
+from swa.records import LAYOUTS, Damage, RecordError, Records, bytes_reversed, to_v6, validate
 from swa.spec import InputFormat
 
 MAX_RECORDS = 2**14
@@ -339,8 +330,7 @@ def _bare(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
         if size > MAX_UNPACKED:
             raise _too_long()
     data = b"".join(parts)
-    version = version_of(data)
-    return data, version is not None and size % LAYOUTS[version].itemsize != 0
+    return data, is_cut(data)
 
 
 def _too_long() -> RecordError:

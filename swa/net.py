@@ -16,11 +16,12 @@ import numpy as np
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from swa import provenance, weights_file, weights_writer
+from swa import provenance, text_file, weights_file, weights_writer
 from swa.batchnorm import DEAD_VARIANCE
 from swa.files import write_whole
 from swa.layer_codec import ENCODING_NUMBERS
 from swa.licence import encoded_licence, licence_text
+from swa.net_header import NETWORKS
 from swa.spec import (
     NetError,
     NetSpec,
@@ -40,6 +41,7 @@ __all__ = [
     "batch_norm_health",
     "check_no_input",
     "check_output",
+    "check_place",
     "load_net",
     "new_net",
     "pack_net",
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 _SUFFIXES = (".pb.gz", ".pb")
+_TEXT_SUFFIXES = (".txt.gz", ".txt")  # that are read, never written
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,12 +62,12 @@ class Net:
 
     spec: NetSpec
     weights: Mapping[str, NDArray[np.float32]]
-    name: str  # the file's name without .pb.gz
+    name: str  # the file's name without .pb.gz or .txt.gz
     path: Path
     sha256: str  # of the file's bytes; empty for a net that was not read from a file
-    format: str  # "pb.gz" or "pb"
+    format: str  # "pb.gz" or "pb"; "txt.gz" or "txt" of a net of 2018
     network: str  # the header's own word: "NETWORK_SE_WITH_HEADFORMAT"
-    encoding: str  # "linear16", "float16", "bfloat16", "float32" or "mixed"
+    encoding: str  # "linear16", "float16", "bfloat16", "float32" or "mixed"; "text"
     min_version: tuple[int, int, int]  # oldest lc0 that reads it
     training_steps: int | None
     message: Message = field(repr=False)
@@ -85,8 +88,15 @@ class Net:
         )
 
 
-def load_net(path: str | Path) -> Net:
-    """Read a net file. Raises NetError, naming the file, for anything that is no usable net."""
+def load_net(
+    path: str | Path, *, policy_head: str | None = None, value_head: str | None = None
+) -> Net:
+    """Read a net file, to be played by these of its heads.
+
+    Where none is named they are lc0's, "vanilla" and "winner", which are also the names of single
+    heads. Raises NetError, naming the file, for anything that is no usable net, and for a head that
+    the net has not.
+    """
     path = Path(path)
     try:
         status = path.stat()
@@ -94,7 +104,9 @@ def load_net(path: str | Path) -> Net:
             raise NetError("larger than any net", "Nets are lc0's .pb.gz or .pb files.")
         data = path.read_bytes()
         payload = weights_file.unpack(data)
-        contents = weights_file.parse(payload)
+        if text_file.is_text(payload):
+            return _text_net(payload, path, data, policy_head, value_head)
+        contents = weights_file.parse(payload, policy_head=policy_head, value_head=value_head)
     except NetError as error:
         raise NetError(error.reason, error.remedy, str(path)) from error
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -116,6 +128,21 @@ def load_net(path: str | Path) -> Net:
     )
 
 
+def _text_net(
+    payload: bytes, path: Path, data: bytes, policy_head: str | None, value_head: str | None
+) -> Net:
+    """A net of 2018, ready to be written as lc0's newer files are."""
+    contents = text_file.parse(payload)
+    spec = contents.spec.with_heads(policy_head, value_head)  # it has but one of each
+    return replace(
+        new_net(spec, contents.weights, _name(path)),
+        path=path,
+        sha256=provenance.sha256(data),
+        format="txt" if payload is data else "txt.gz",
+        encoding="text",
+    )
+
+
 def new_net(spec: NetSpec, weights: Mapping[str, NDArray[np.float32]], name: str = "new") -> Net:
     """A net that does not come from a file, with lc0's header for its kind."""
     message = weights_writer.empty_message(spec)
@@ -127,7 +154,7 @@ def new_net(spec: NetSpec, weights: Mapping[str, NDArray[np.float32]], name: str
         path=Path(),
         sha256="",
         format="pb.gz",
-        network=weights_file.NETWORKS[message.format.network_format.network],
+        network=NETWORKS[message.format.network_format.network],
         encoding="linear16",
         min_version=(wanted.major, wanted.minor, wanted.patch),
         training_steps=None,
@@ -250,7 +277,9 @@ def save_net(
 def _read_back(data: bytes, spec: NetSpec) -> weights_file.WeightsFile:
     """What a reader will see; raises NetError where that is no such net, so it is not written."""
     try:
-        found = weights_file.parse(weights_file.unpack(data))
+        found = weights_file.parse(
+            weights_file.unpack(data), policy_head=spec.policy_head, value_head=spec.value_head
+        )
     except NetError as error:
         reason = f"the net could not be read again, so it is not written: {error.reason}"
         raise NetError(reason, "Try --encoding float32.") from error
@@ -268,6 +297,12 @@ def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = F
     name = path.name.lower()
     if not name.endswith(_SUFFIXES) or name in _SUFFIXES or "\0" in str(path):
         raise NetError("not the name of a net", "Name it .pb.gz or .pb.", str(path))
+    check_place(path, inputs=inputs, overwrite=overwrite)
+    return name.endswith(".gz")
+
+
+def check_place(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
+    """Raise NetError where no net can be written, for the reasons of ``check_output`` but names."""
     if not path.parent.is_dir():
         raise NetError("cannot write the net: there is no such folder", "", str(path))
     if os.path.exists(path):
@@ -277,7 +312,6 @@ def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = F
             raise NetError("is there already", remedy, str(path))
         if not path.is_file():
             raise NetError("cannot write the net: is no file", "", str(path))
-    return name.endswith(".gz")
 
 
 def check_no_input(path: Path, inputs: Iterable[Path]) -> None:
@@ -287,7 +321,7 @@ def check_no_input(path: Path, inputs: Iterable[Path]) -> None:
 
 
 def _name(path: Path) -> str:
-    for suffix in _SUFFIXES:
+    for suffix in (*_SUFFIXES, *_TEXT_SUFFIXES):
         if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
             return path.name[: -len(suffix)]
     return path.name

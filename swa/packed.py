@@ -51,6 +51,12 @@ _ACTIVATIONS = {Activation.RELU: RELU, Activation.MISH: MISH}
 
 def why_not(spec: NetSpec) -> str:
     """Why this forward pass does not cover a net; empty if it does."""
+    if spec.attention:
+        return "it has an attention body"
+    if spec.policy.kind is PolicyKind.ATTENTION:
+        return "it has an attention policy"
+    if spec.policies or spec.values:
+        return "it has several heads"
     numbers = PLANES * TAPS * padded(spec.filters)
     if spec.policy.kind is PolicyKind.CLASSICAL:
         numbers += POLICY_MOVES * SQUARES * padded(spec.policy.channels)

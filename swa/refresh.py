@@ -141,7 +141,7 @@ def refresh(
     for arrays of another shape or type.
     """
     if not spec.batch_norm:
-        raise NetError("has no batch norm to refresh", "Refresh the net it was folded from.")
+        raise NetError("has no batch norm to refresh", _why_none(spec))
     if method not in get_args(Method):
         raise ValueError(f"method {method!r} is none of {', '.join(get_args(Method))}")
     if batch is not None and batch < 1:
@@ -170,6 +170,12 @@ def refresh(
     return Refreshed(
         with_statistics(weights, found), found, Report(method, *choice, positions, shifts)
     )
+
+
+def _why_none(spec: NetSpec) -> str:
+    if not spec.filters:
+        return "An attention body without a tower has none: its average is complete as it is."
+    return "Refresh the net it was folded from."
 
 
 class _Choice(NamedTuple):
@@ -241,7 +247,9 @@ def _layer_by_layer(
     """Layer after layer on the statistics of those before; and how many positions there were."""
     names = normed_convolutions(spec)
     tower = 1 + 2 * spec.blocks
-    layers = [*((name,) for name in names[:tower]), names[tower:]]
+    layers = [*((name,) for name in names[:tower])]
+    if names[tower:]:  # the heads; those of squares have none
+        layers.append(names[tower:])
     sizes: list[int] = []
     for masks, values in _windows(planes, engine.window):
         if progress_file.path is not None:

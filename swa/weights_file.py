@@ -9,31 +9,28 @@ old files included.
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from swa.layer_codec import ENCODINGS, decode, encoding_of, size_of
+from swa.net_description import describe
+from swa.net_header import DAMAGED, NETWORKS, NOT_SUPPORTED, network_format, refuse_unsupported
 from swa.net_proto import NetMessage
 from swa.spec import (
     BATCH_NORM_EPSILON,
-    PLANES,
-    Activation,
-    InputFormat,
-    MovesLeftSpec,
+    POLICY_HEAD,
+    VALUE_HEAD,
     NetError,
     NetSpec,
     Parameter,
-    PolicyKind,
-    PolicySpec,
-    ValueKind,
-    ValueSpec,
     norm_of,
     parameters,
 )
@@ -55,50 +52,9 @@ MAX_EXPANSION = 64
 
 _FREE_EXPANSION = 2**26  # so that small files of constant weights pass
 
-INPUT_FORMATS = {
-    0: "INPUT_UNKNOWN",
-    1: "INPUT_CLASSICAL_112_PLANE",
-    2: "INPUT_112_WITH_CASTLING_PLANE",
-    3: "INPUT_112_WITH_CANONICALIZATION",
-    4: "INPUT_112_WITH_CANONICALIZATION_HECTOPLIES",
-    5: "INPUT_112_WITH_CANONICALIZATION_V2",
-    132: "INPUT_112_WITH_CANONICALIZATION_HECTOPLIES_ARMAGEDDON",
-    133: "INPUT_112_WITH_CANONICALIZATION_V2_ARMAGEDDON",
-}
-NETWORKS = {
-    0: "NETWORK_UNKNOWN",
-    1: "NETWORK_CLASSICAL",
-    2: "NETWORK_SE",
-    3: "NETWORK_CLASSICAL_WITH_HEADFORMAT",
-    4: "NETWORK_SE_WITH_HEADFORMAT",
-    5: "NETWORK_ONNX",
-    6: "NETWORK_ATTENTIONBODY_WITH_HEADFORMAT",
-    7: "NETWORK_ATTENTIONBODY_WITH_MULTIHEADFORMAT",
-    134: "NETWORK_AB_LEGACY_WITH_MULTIHEADFORMAT",
-}
-POLICIES = {
-    0: "POLICY_UNKNOWN",
-    1: "POLICY_CLASSICAL",
-    2: "POLICY_CONVOLUTION",
-    3: "POLICY_ATTENTION",
-}
-VALUES = {0: "VALUE_UNKNOWN", 1: "VALUE_CLASSICAL", 2: "VALUE_WDL", 3: "VALUE_PARAM"}
-MOVES_LEFT = {0: "MOVES_LEFT_NONE", 1: "MOVES_LEFT_V1"}
-ACTIVATIONS = {0: "DEFAULT_ACTIVATION_RELU", 1: "DEFAULT_ACTIVATION_MISH"}
-
-_DAMAGED = "The file is damaged or incomplete: download or copy it again."
-_NOT_YET = "This kind of net is not supported yet."
-
-
-class NetworkFormat(NamedTuple):
-    """The header's numbers, after lc0's repairs of old files."""
-
-    input: int
-    network: int
-    policy: int
-    value: int
-    moves_left: int
-    activation: int
+_ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
+"""How an ONNX model begins (onnx/onnx.proto): its version as a varint, then another field. A net
+begins with the fixed32 of its magic number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,18 +74,19 @@ def unpack(data: bytes) -> bytes:
     """The protobuf bytes of a file's bytes, gzipped or not.
 
     As in lc0 (zlib's gzread), what follows a complete gzip member without being one is ignored.
-    Raises NetError for a damaged file, a text file, or one that unpacks beyond all measure.
+    Raises NetError for a damaged file, a web page, or one that unpacks beyond all measure.
     """
     if not data:
-        raise NetError("the file is empty", _DAMAGED)
+        raise NetError("the file is empty", DAMAGED)
     payload = _gunzip(data) if data[:2] == b"\x1f\x8b" else data
-    if payload[:2] in (b"1\n", b"2\n", b"3\n", b"4\n"):
-        raise NetError(
-            f"a text net (version {chr(payload[0])}) of the time before lc0's protobuf files",
-            _NOT_YET,
-        )
     if payload[:7] == b"version" and b"git-lfs" in payload[:64]:
         raise NetError("a git-lfs pointer, not the net itself", "Fetch it with `git lfs pull`.")
+    if _ONNX.match(payload):
+        raise NetError(
+            "an ONNX model, not a net file",
+            "Batch norm is folded away in ONNX, and what the layers are is not told: use the "
+            ".pb.gz it was made from.",
+        )
     if payload[:1] in (b"<", b"{"):
         raise NetError("a web page or JSON, not a net", "The download failed: fetch it again.")
     return payload
@@ -143,24 +100,29 @@ def _gunzip(data: bytes) -> bytes:
         try:
             payload += member.decompress(data, limit - len(payload) + 1)
         except zlib.error as error:
-            raise NetError(f"gzip cannot unpack it ({error})", _DAMAGED) from error
+            raise NetError(f"gzip cannot unpack it ({error})", DAMAGED) from error
         if len(payload) > limit:
             raise NetError(
                 f"unpacks to more than {limit:,} bytes",
                 "No net does: this looks like a decompression bomb.",
             )
         if not member.eof:
-            raise NetError("the file is truncated: the gzip stream has no end", _DAMAGED)
+            raise NetError("the file is truncated: the gzip stream has no end", DAMAGED)
         data = member.unused_data
     return bytes(payload)
 
 
-def parse(payload: bytes) -> WeightsFile:
-    """A net from its protobuf bytes. Raises NetError for everything that is not a usable net."""
+def parse(
+    payload: bytes, *, policy_head: str | None = None, value_head: str | None = None
+) -> WeightsFile:
+    """A net from its protobuf bytes, to be played by these heads; lc0's defaults where not said.
+
+    Raises NetError for everything that is not a usable net, and for a head that it has not.
+    """
     try:
         net: Any = NetMessage.FromString(payload)
     except DecodeError as error:
-        raise NetError("not a net: the protobuf cannot be parsed", _DAMAGED) from error
+        raise NetError("not a net: the protobuf cannot be parsed", DAMAGED) from error
     if net.magic != MAGIC:
         raise NetError(
             f"not a net: bad header (magic {net.magic:#x} instead of {MAGIC:#x})",
@@ -168,8 +130,9 @@ def parse(payload: bytes) -> WeightsFile:
         )
     version = _min_version(net)
     header = network_format(net)
-    _refuse_unsupported(net, header)
-    spec = _spec(net.weights, header)
+    refuse_unsupported(net, header)
+    spec = describe(net.weights, header)
+    spec = spec.with_heads(policy_head or POLICY_HEAD, value_head or VALUE_HEAD)
     weights, encodings = _read_weights(net.weights, spec)
     return WeightsFile(
         spec=spec,
@@ -202,106 +165,9 @@ def _min_version(net: Any) -> tuple[int, int, int]:
         raise NetError(
             f"unsupported encoding: format.weights_encoding is {net.format.weights_encoding}, "
             f"and min_version {dotted} allows LINEAR16 (1) only",
-            _DAMAGED,
+            DAMAGED,
         )
     return version
-
-
-def network_format(net: Any) -> NetworkFormat:
-    """What the header says, with lc0's repairs (lc0 src/neural/loader.cc, FixOlderWeightsFile)."""
-    said = net.format.network_format
-    header = NetworkFormat(
-        input=said.input,
-        network=said.network,
-        policy=said.policy,
-        value=said.value,
-        moves_left=said.moves_left,
-        activation=said.default_activation,
-    )
-    if not net.format.HasField("network_format"):
-        return header._replace(input=1, network=3, policy=1, value=1)
-    if header.network in (1, 2):
-        return header._replace(network=header.network + 2, policy=1, value=1)
-    if header.network == 4 and net.weights.encoder:
-        return header._replace(network=6)
-    if header.network == 134:
-        return header._replace(network=7)
-    return header
-
-
-def _refuse_unsupported(net: Any, header: NetworkFormat) -> None:
-    """Raise NetError for a kind of net that is not read here, naming the field that says so."""
-    if header.network == 5 or (net.HasField("onnx_model") and not net.HasField("weights")):
-        raise NetError(
-            "an ONNX net (network_format.network NETWORK_ONNX, onnx_model)",
-            "Batch norm is folded away in ONNX: use the .pb.gz it was made from.",
-        )
-    if not net.HasField("weights"):
-        raise NetError("no policy, value or any other weights: the file has none", _DAMAGED)
-    if any(layer.mha.HasField("rpe_q") for layer in net.weights.encoder):
-        raise NetError("relative position encodings (encoder.mha.rpe_q)", _NOT_YET)
-    for field, number, names, supported in (
-        ("network", header.network, NETWORKS, (3, 4)),
-        ("input", header.input, INPUT_FORMATS, tuple(InputFormat)),
-        ("policy", header.policy, POLICIES, (1, 2)),
-        ("value", header.value, VALUES, (1, 2)),
-        ("moves_left", header.moves_left, MOVES_LEFT, (0, 1)),
-        ("default_activation", header.activation, ACTIVATIONS, (0, 1)),
-    ):
-        if number not in supported:
-            known = number in names and number != 0
-            name = names.get(number, "a number unknown to lc0 0.33")
-            raise NetError(
-                f"network_format.{field} is {number} ({name})", _NOT_YET if known else _DAMAGED
-            )
-    for field in ("policy_heads", "value_heads"):
-        if net.weights.HasField(field):
-            raise NetError(f"several heads (weights.{field}) on a convolutional tower", _NOT_YET)
-
-
-def _spec(weights: Any, header: NetworkFormat) -> NetSpec:
-    """The architecture: kinds of heads from the header, sizes from the lengths of the layers."""
-    filters = _outputs(weights, "input.weights", PLANES * 9)
-    has_se = [block.HasField("se") for block in weights.residual]  # not the header: as lc0 does
-    if any(has_se) and not all(has_se):
-        raise NetError(
-            f"residual.{has_se.index(False)} has no SE unit, other blocks have one", _NOT_YET
-        )
-    if header.policy == 1:
-        policy = PolicySpec(PolicyKind.CLASSICAL, _outputs(weights, "policy.weights", filters))
-    else:
-        policy = PolicySpec(PolicyKind.CONVOLUTION, filters)
-    moves_left = None
-    if header.moves_left:
-        channels = _outputs(weights, "moves_left.weights", filters)
-        moves_left = MovesLeftSpec(channels, _outputs(weights, "ip1_mov_w", 64 * channels))
-    channels = _outputs(weights, "value.weights", filters)
-    return NetSpec(
-        blocks=len(weights.residual),
-        filters=filters,
-        se=_outputs(weights, "residual.0.se.w1", filters) if any(has_se) else 0,
-        policy=policy,
-        value=ValueSpec(
-            kind=ValueKind.WDL if header.value == 2 else ValueKind.CLASSICAL,
-            channels=channels,
-            hidden=_outputs(weights, "ip1_val_w", 64 * channels),
-        ),
-        moves_left=moves_left,
-        activation=Activation.MISH if header.activation == 1 else Activation.RELU,
-        input_format=InputFormat(header.input),
-        batch_norm=size_of(weights, "input.bn_means") > 0,
-    )
-
-
-def _outputs(weights: Any, field: str, inputs: int) -> int:
-    """Outputs of a layer that has ``inputs`` values for each."""
-    size = size_of(weights, field)
-    outputs, rest = divmod(size, inputs)
-    if not size:
-        raise NetError(f"{field} is missing: the net has no such weights", _DAMAGED)
-    if rest:
-        raise NetError(f"{field} has {size} values, no multiple of {inputs}", _DAMAGED)
-    return outputs
 
 
 def _read_weights(weights: Any, spec: NetSpec) -> tuple[dict[str, NDArray[np.float32]], set[str]]:
@@ -318,12 +184,12 @@ def _read_weights(weights: Any, spec: NetSpec) -> tuple[dict[str, NDArray[np.flo
             fill = 1.0 if row.field.endswith("bn_gammas") else 0.0
             arrays[row.name] = np.full(row.shape, fill, np.float32)
         elif size == 0:
-            raise NetError(f"{row.field} is missing: the net has no such weights", _DAMAGED)
+            raise NetError(f"{row.field} is missing: the net has no such weights", DAMAGED)
         else:
             shape = " x ".join(map(str, row.shape))
             raise NetError(
                 f"{row.field} has {size} values where {shape} = {wanted} fit the other layers",
-                _DAMAGED,
+                DAMAGED,
             )
     for row in parameters(spec):
         if len(row.shape) == 4:
@@ -345,16 +211,18 @@ def _settle_batch_norm(
     norm = norm_of(convolution.name.removesuffix(".weight"))
     if f"{norm}.variance" not in arrays:
         if size_of(weights, f"{field}.bn_means"):
-            raise NetError(f"{field} has batch norm where the rest of the net has none", _NOT_YET)
+            raise NetError(
+                f"{field} has batch norm where the rest of the net has none", NOT_SUPPORTED
+            )
         return
     deviation = arrays[f"{norm}.variance"].astype(np.float64) + BATCH_NORM_EPSILON
     if (deviation <= 0).any():
-        raise NetError(f"{field}.bn_stddivs holds a negative variance", _DAMAGED)
+        raise NetError(f"{field}.bn_stddivs holds a negative variance", DAMAGED)
     size, wanted = size_of(weights, f"{field}.biases"), convolution.shape[0]
     if not size:
         return
     if size != wanted:
-        raise NetError(f"{field}.biases has {size} values instead of {wanted}", _DAMAGED)
+        raise NetError(f"{field}.biases has {size} values instead of {wanted}", DAMAGED)
     bias = decode(weights, f"{field}.biases").astype(np.float64)
     if size_of(weights, f"{field}.bn_betas"):
         part, settled = "mean", arrays[f"{norm}.mean"] - bias
@@ -363,4 +231,4 @@ def _settle_batch_norm(
     with np.errstate(over="ignore"):
         arrays[f"{norm}.{part}"] = settled.astype(np.float32)
     if not np.isfinite(arrays[f"{norm}.{part}"]).all():
-        raise NetError(f"{field}.biases is too large for its batch norm", _DAMAGED)
+        raise NetError(f"{field}.biases is too large for its batch norm", DAMAGED)

@@ -30,10 +30,13 @@ from swa.layer_codec import (
     layer_at,
     size_of,
 )
+from swa.net_header import ACTIVATIONS
 from swa.net_proto import NetMessage
 from swa.spec import (
     BATCH_NORM_EPSILON,
+    POLICY_FIELDS,
     Activation,
+    Embedding,
     NetError,
     NetSpec,
     Parameter,
@@ -52,11 +55,30 @@ BASE_VERSION = (0, 21, 0)
 MISH_VERSION = (0, 29, 0)
 """The first lc0 that knows mish (tf/net.py)."""
 
+ATTENTION_VERSION = (0, 30, 0)
+"""The first lc0 that knows attention bodies (tf/net.py)."""
+
+INPUT_VERSIONS = {
+    2: (0, 25, 0),
+    3: (0, 25, 0),
+    4: (0, 26, 0),
+    132: (0, 26, 0),
+    5: (0, 27, 0),
+    133: (0, 27, 0),
+}
+"""The first lc0 that knows an input format (tf/net.py); the others are as old as format 1."""
+
 ENCODINGS_VERSION = (0, 33, 0)
 """The first lc0 that reads a layer's own encoding (lc0 src/neural/loader.cc)."""
 
 GZIP_LEVEL = 6
 """Of 9; the last three make a net 0.4 % smaller and take nine times as long (maia-1300)."""
+
+_POLICY_NUMBERS = {
+    PolicyKind.CLASSICAL: 1,
+    PolicyKind.CONVOLUTION: 2,
+    PolicyKind.ATTENTION: 3,
+}
 
 _NO_TIME_NO_NAME = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # RFC 1952: deflate, unknown system
 
@@ -76,25 +98,62 @@ class LayerLoss:
 
 
 def empty_message(spec: NetSpec) -> Any:
-    """The header of a new net: no weights yet. For nets that do not come from a file."""
+    """The header of a new net, and room for its layers. For nets that do not come from a file."""
     net: Any = NetMessage(magic=MAGIC)
     net.format.weights_encoding = 1
     header = net.format.network_format
     header.input = int(spec.input_format)
     header.output = 2 if spec.value.kind is ValueKind.WDL else 1
     header.network = 4 if spec.se else 3
-    header.policy = 1 if spec.policy.kind is PolicyKind.CLASSICAL else 2
+    header.policy = _POLICY_NUMBERS[spec.policy.kind]
     header.value = 2 if spec.value.kind is ValueKind.WDL else 1
     if spec.moves_left:
         header.moves_left = 1
     if spec.activation is Activation.MISH:
         header.default_activation = 1
     _raise_version(net, MISH_VERSION if spec.activation is Activation.MISH else BASE_VERSION)
-    for _ in range(spec.blocks):
-        block = net.weights.residual.add()
-        if spec.se:
-            block.se.SetInParent()
+    _raise_version(net, INPUT_VERSIONS.get(int(spec.input_format), BASE_VERSION))
+    if spec.attention:
+        header.network = 7 if spec.policies or spec.values else 6
+        header.ffn_activation = _activation_number(spec.attention.ffn_activation)
+        header.smolgen_activation = _activation_number(spec.attention.smolgen_activation)
+        header.input_embedding = 2 if spec.attention.embedding is Embedding.DENSE else 1
+        _raise_version(net, ATTENTION_VERSION)
+        net.weights.headcount = spec.attention.encoder.heads
+    _count_policy_heads(net.weights, spec)
+    for row in parameters(spec):
+        _make_room(net.weights, row.field)
     return net
+
+
+def _activation_number(activation: Activation) -> int:
+    names = {name: number for number, name in ACTIVATIONS.items()}
+    return names[f"ACTIVATION_{activation.name}"]
+
+
+def _count_policy_heads(weights: Any, spec: NetSpec) -> None:
+    """Say how many attention heads the encoders of policies have."""
+    heads = [(weights.policy_heads, POLICY_FIELDS[name], one) for name, one in spec.policies]
+    for owner, field, policy in heads:
+        head = getattr(owner, field)
+        head.SetInParent()
+        if policy.encoder:
+            head.pol_headcount = policy.encoder.heads
+    if not heads and spec.policy.encoder:
+        weights.pol_headcount = spec.policy.encoder.heads
+
+
+def _make_room(weights: Any, field: str) -> None:
+    """Add the messages that a field is in: blocks, encoders, heads."""
+    here, steps = weights, field.split(".")
+    for step in steps[:-1]:
+        if step.isdigit():
+            while len(here) <= int(step):
+                here.add()
+            here = here[int(step)]
+        else:
+            here = getattr(here, step)
+    here.SetInParent()
 
 
 def with_weights(message: Message, spec: NetSpec, weights: Weights, encoding: str | None) -> Any:

@@ -60,7 +60,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs="+",
         type=Path,
         required=True,
-        help="training records, V3 to V7: folders, .gz files of a game each, tars of these",
+        help="training records, V1 to V7: folders, .gz files of a game each, tars of these",
     )
     parser.add_argument(
         "--positions", metavar="N", type=whole_number, help="take the first N only (default: all)"
