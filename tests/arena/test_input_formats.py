@@ -32,13 +32,20 @@ from arena.training_records import UNKNOWN, SearchedPosition, game_records
 from swa.batches import read_batches
 from swa.chunks import Chunk, ReadCounts, games_of, pack_chunk, read_records
 from swa.net import Net, NetError, load_net, new_net
-from swa.policy_map import LC0_TRANSFORMED, TRANSFORMED
+from swa.policy_map import (
+    FLIP_FILES,
+    LC0_TRANSFORMED,
+    MIRROR_RANKS,
+    TRANSFORMED,
+    TRANSPOSE,
+    turned,
+)
 from swa.records import BLACK, TRANSFORM, black_to_move, planes_of, targets_of
 from swa.spec import InputFormat
 
 FORMATS = list(InputFormat)
 CANONICAL = [each for each in FORMATS if each.canonical]
-ENDGAME = "8/8/1k6/8/3Q4/8/r7/6K1 w - - 2 20"
+ENDGAME = "8/8/1k6/8/4Q3/8/r7/6K1 w - - 2 20"
 """Kings in all quarters soon, and no pawns: every transform comes to pass."""
 
 
@@ -105,10 +112,8 @@ def test_torch_and_winograd_turn_moves_alike(lc0_transpose: bool) -> None:
 @pytest.mark.parametrize("transform", range(8))
 def test_a_search_of_an_image_is_the_image_of_the_search(transform: int) -> None:
     """Visits and values of a position without pawns do not depend on how its board is turned."""
-    from swa.policy_map import turned
-
     net = WinogradEvaluator(tiny(InputFormat.WITH_CANONICALIZATION_HECTOPLIES))
-    board, image = chess.Board("8/8/1k6/8/3Q1n2/8/r7/6K1 w - - 0 1"), chess.Board(None)
+    board, image = chess.Board("8/8/1k6/8/4Qn2/8/r7/6K1 w - - 0 1"), chess.Board(None)
     squares = {square: int(turned(np.array([square]), transform)[0]) for square in chess.SQUARES}
     for square, piece in board.piece_map().items():
         image.set_piece_at(squares[square], piece)
@@ -130,7 +135,7 @@ def test_games_are_the_same_with_and_without_a_cache(input_format: InputFormat) 
         Player(evaluator.name, evaluator, SearchParams(visits=12))
         for evaluator in (nets[0], WinogradEvaluator(nets[1]))
     ]
-    tasks = tasks_of([Opening(ENDGAME), Opening("7k/8/8/3q4/8/2R5/K7/8 b - - 0 1")])
+    tasks = tasks_of([Opening(ENDGAME), Opening("7k/8/8/3q4/8/2R5/8/K7 b - - 0 1")])
     tasks = [replace(task, most_plies=40) for task in tasks]
     games = played(BatchedSearch(both, 4, lanes=1), tasks)
     assert games == played(BatchedSearch(both, 1, cache_positions=1000), tasks)
@@ -212,7 +217,7 @@ def test_records_say_what_the_net_sees(
 
 
 def test_a_search_s_moves_are_turned_with_the_board() -> None:
-    first = chess.Board(ENDGAME)
+    first = chess.Board("7k/8/8/K7/8/8/3R4/8 w - - 2 20")
     legal = [index_of(first, move) for move in first.legal_moves]
     policy = np.arange(1, len(legal) + 1, dtype=np.float32)
     policy /= policy.sum()
@@ -229,20 +234,20 @@ def test_a_search_s_moves_are_turned_with_the_board() -> None:
     move = next(iter(first.legal_moves))
     (record,) = records = game_records(first, [move], "1/2-1/2", [search], encoding=encoding)
     transform = record["invariance_info"] & TRANSFORM
-    assert transform == 0b110 or transform
+    assert transform == FLIP_FILES | MIRROR_RANKS | TRANSPOSE
     images = TRANSFORMED[transform, legal]
     np.testing.assert_array_equal(targets_of(records).policy[0, images], policy)
     assert record["best_idx"] == images[3]
     wrong = replace(search, best_move=TRANSFORMED[transform, legal[3]])
-    if wrong.best_move not in legal:
-        with pytest.raises(ValueError, match="not legal"):
-            game_records(first, [move], "1/2-1/2", [wrong], encoding=encoding)
+    assert wrong.best_move not in legal
+    with pytest.raises(ValueError, match="not legal"):
+        game_records(first, [move], "1/2-1/2", [wrong], encoding=encoding)
 
 
 @pytest.mark.parametrize("input_format", CANONICAL)
 def test_a_capture_does_not_begin_a_game(input_format: InputFormat) -> None:
     """History is empty after it; only the start position begins one of several in a file."""
-    moves = ["e2e4", "d7d5", "e4d5", "d8d5", "b1c3", "d5a5", "c3b1", "a5d8"]
+    moves = ["e2e4", "d7d5", "e4d5", "d8d5", "b1c3", "d5d8", "c3b1", "c8d7"]
     one = game_records(chess.Board(), moves, "1-0", encoding=Encoding(input_format))
     whole = Chunk(Path("x"), "", 6, np.concatenate([one, one, one[:3]]))
     assert [len(game.records) for game in games_of(whole)] == [8, 8, 3]
@@ -261,10 +266,14 @@ def test_records_of_another_format_are_left_out_with_the_reason(tmp_path: Path) 
     assert "INPUT_112_WITH_CANONICALIZATION_HECTOPLIES" in str(error)
 
 
-def test_formats_are_lc0_s() -> None:
-    from swa.weights_file import INPUT_FORMATS
-
+def test_formats_are_named_as_in_lc0s_net_proto() -> None:
+    canonical = "INPUT_112_WITH_CANONICALIZATION"
     assert {int(each): each.lc0_name for each in FORMATS} == {
-        number: name for number, name in INPUT_FORMATS.items() if number
+        1: "INPUT_CLASSICAL_112_PLANE",
+        2: "INPUT_112_WITH_CASTLING_PLANE",
+        3: canonical,
+        4: f"{canonical}_HECTOPLIES",
+        5: f"{canonical}_V2",
+        132: f"{canonical}_HECTOPLIES_ARMAGEDDON",
+        133: f"{canonical}_V2_ARMAGEDDON",
     }
-    assert TINY.input_format is InputFormat.CLASSICAL_112_PLANE
