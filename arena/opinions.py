@@ -278,10 +278,12 @@ def poll(
         encoding.input_format: positions_of(by_number, places, len(decided), encoding)
         for encoding in map(encoding_of, (asked.baseline, asked.candidate))
     }
-    both = tuple(
-        say(evaluator, seen[encoding_of(evaluator).input_format].leaves, between)
+    asked_about = (
+        (evaluator, seen[encoding_of(evaluator).input_format].leaves)
         for evaluator in (asked.baseline, asked.candidate)
     )
+    baseline_says, candidate_says = (say(*question, between) for question in asked_about)
+    both = baseline_says, candidate_says
     leaves, words = next(iter(seen.values()))
     found = apart(*both, leaves.offsets)
     points, begin = [], 0
@@ -353,8 +355,11 @@ def ask_again(note: Note) -> Callable[[Run], Run]:
     """
 
     def extend(run: Run) -> Run:
-        _refuse(run.identity)
-        nets = [load_net(path) for path in find_nets(run)]
+        played = _nets_of(run.identity)
+        nets = [
+            load_net(path, **player.heads.asked)
+            for path, player in zip(find_nets(run), played, strict=True)
+        ]
         choices = [choose_evaluator(net.spec) for net in nets]
         baseline, candidate = map(make_evaluator, nets, choices)
         asked = Asked(baseline, candidate, words_of(choices))
@@ -424,16 +429,20 @@ def words_of(choices: Iterable[Choice]) -> str:
     return ", ".join(dict.fromkeys(map(str, choices)))
 
 
-def _refuse(identity: MatchIdentity) -> None:
+def _nets_of(identity: MatchIdentity) -> list[NetIdentity]:
+    """Both players, of which opinions can be asked. Raises OpinionsError where they are no nets."""
+    nets: list[NetIdentity] = []
     for player in identity.nets:
         if not isinstance(player, NetIdentity):
             raise OpinionsError(
                 f"{player.name} is an engine: only nets can be asked about positions\n"
                 "Leave out --opinions."
             )
-    baseline, candidate = identity.nets
-    if baseline.sha256 == candidate.sha256:
+        nets.append(player)
+    baseline, candidate = nets
+    if baseline.evaluated == candidate.evaluated:
         raise OpinionsError(
             f"{baseline.name} and {candidate.name} are the same net, which agrees with itself\n"
             "Leave out --opinions."
         )
+    return nets
