@@ -344,7 +344,7 @@ def _players_table(identity: MatchIdentity) -> Table:
             if key in player.limits.words
         }
         if isinstance(player, NetIdentity):
-            values |= player.heads.words
+            values |= player.heads.asked
             if player.own:
                 values["search"] = dict(player.own)
         kind = "nets" if isinstance(player, NetIdentity) else "engines"
@@ -445,7 +445,8 @@ _CLOCKS = {"st": float, "tc": str, "timemargin": int}
 
 def _net(role: Role, table: Table) -> NetIdentity:
     where = f"nets.{role}"
-    optional = {**dict.fromkeys(Heads._fields, str), **_CLOCKS, "search": dict}
+    heads_types = {name: type(value) for name, value in Heads._field_defaults.items()}
+    optional = {**heads_types, **_CLOCKS, "search": dict}
     values = _checked(table, _TEXTS, where, optional)
     heads = Heads(**{name: values.pop(name) for name in Heads._fields if name in values})
     types = _types_of(SearchParams)

@@ -165,10 +165,17 @@ def lone_net(word: str, folder: Path | None = None, where: str = "--net") -> Net
 
 
 def _heads(pairs: Mapping[str, str], where: str) -> Heads:
-    given = {key.replace("-", "_"): pairs[key] for key in _HEADS if key in pairs}
-    for key, head in given.items():
-        if not re.fullmatch(r"[\w.-]+", head):
-            raise ConfigError(f"{where}: {key.replace('_', '-')}: {head!r} is no name of a head")
+    given: dict[str, Any] = {}
+    for key in _HEADS:
+        if key not in pairs:
+            continue
+        name = key.replace("-", "_")
+        if isinstance(Heads._field_defaults[name], bool):
+            given[name] = _value(bool, pairs[key], f"{where}: {key}")
+        elif re.fullmatch(r"[\w.-]+", pairs[key]):
+            given[name] = pairs[key]
+        else:
+            raise ConfigError(f"{where}: {key}: {pairs[key]!r} is no name of a head")
     return Heads(**given)
 
 

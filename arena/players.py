@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Setting = bool | int | float | str
 
@@ -92,14 +92,16 @@ NO_LIMITS = Limits()
 class Heads(NamedTuple):
     """Which of a net's heads play, by lc0's names of them and with its defaults.
 
-    lc0 src/neural/shared_params.cc, its options policy-head and value-head.
+    lc0 src/neural/shared_params.cc, its options policy-head and value-head. With them how a policy
+    is read: see ``swa.net.Net`` for ``lc0_transpose``.
     """
 
     policy_head: str = "vanilla"
     value_head: str = "winner"
+    lc0_transpose: bool = False
 
     @property
-    def asked(self) -> dict[str, str]:
+    def asked(self) -> dict[str, Any]:
         """Those that are not the default, as ``swa.net.load_net`` takes them."""
         defaults = self._field_defaults
         return {name: head for name, head in self._asdict().items() if head != defaults[name]}
@@ -107,7 +109,10 @@ class Heads(NamedTuple):
     @property
     def words(self) -> dict[str, str]:
         """The same as they are written: ``{"value-head": "q"}``."""
-        return {name.replace("_", "-"): head for name, head in self.asked.items()}
+        return {
+            name.replace("_", "-"): "true" if head is True else head
+            for name, head in self.asked.items()
+        }
 
 
 MAIN_HEADS = Heads()
