@@ -41,6 +41,7 @@ __all__ = [
     "batch_norm_health",
     "check_no_input",
     "check_output",
+    "check_place",
     "load_net",
     "new_net",
     "pack_net",
@@ -70,6 +71,12 @@ class Net:
     min_version: tuple[int, int, int]  # oldest lc0 that reads it
     training_steps: int | None
     message: Message = field(repr=False)
+    lc0_transpose: bool = False
+    """Whether it learned moves as lc0 has them since 0.32.0 where the board is transposed.
+
+    No file tells, so it is for the one who loads the net to say (``swa.policy_map``,
+    ``LC0_TRANSFORMED``); only nets of canonical input formats can have.
+    """
 
     @property
     def parameters(self) -> int:
@@ -98,8 +105,7 @@ def load_net(
         data = path.read_bytes()
         payload = weights_file.unpack(data)
         if text_file.is_text(payload):
-            net = _text_net(payload, path, data)
-            return replace(net, spec=net.spec.with_heads(policy_head, value_head))
+            return _text_net(payload, path, data, policy_head, value_head)
         contents = weights_file.parse(payload, policy_head=policy_head, value_head=value_head)
     except NetError as error:
         raise NetError(error.reason, error.remedy, str(path)) from error
@@ -122,11 +128,14 @@ def load_net(
     )
 
 
-def _text_net(payload: bytes, path: Path, data: bytes) -> Net:
+def _text_net(
+    payload: bytes, path: Path, data: bytes, policy_head: str | None, value_head: str | None
+) -> Net:
     """A net of 2018, ready to be written as lc0's newer files are."""
     contents = text_file.parse(payload)
+    spec = contents.spec.with_heads(policy_head, value_head)  # it has but one of each
     return replace(
-        new_net(contents.spec, contents.weights, _name(path)),
+        new_net(spec, contents.weights, _name(path)),
         path=path,
         sha256=provenance.sha256(data),
         format="txt" if payload is data else "txt.gz",
@@ -288,6 +297,12 @@ def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = F
     name = path.name.lower()
     if not name.endswith(_SUFFIXES) or name in _SUFFIXES or "\0" in str(path):
         raise NetError("not the name of a net", "Name it .pb.gz or .pb.", str(path))
+    check_place(path, inputs=inputs, overwrite=overwrite)
+    return name.endswith(".gz")
+
+
+def check_place(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
+    """Raise NetError where no net can be written, for the reasons of ``check_output`` but names."""
     if not path.parent.is_dir():
         raise NetError("cannot write the net: there is no such folder", "", str(path))
     if os.path.exists(path):
@@ -297,7 +312,6 @@ def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = F
             raise NetError("is there already", remedy, str(path))
         if not path.is_file():
             raise NetError("cannot write the net: is no file", "", str(path))
-    return name.endswith(".gz")
 
 
 def check_no_input(path: Path, inputs: Iterable[Path]) -> None:

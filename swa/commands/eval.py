@@ -116,6 +116,7 @@ def execute(arguments: argparse.Namespace) -> int:
         every=arguments.every,
         read=read,
         counts=counts,
+        input_format=nets[0].spec.input_format,
     )
     with _progress() as progress:
         evaluation = evaluate(
