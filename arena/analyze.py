@@ -17,7 +17,14 @@ from arena.kernel import games, turns
 from arena.kernel.position import Position
 from arena.kernel.puct import best_place, draw_score_of, move_at
 from arena.kernel.tree import ROOT, move_of, prior_of
-from arena.search_settings import Player, SearchSettings, open_questions, prober_of, put_answers
+from arena.search_settings import (
+    Player,
+    SearchSettings,
+    open_questions,
+    prober_of,
+    put_answers,
+    questions_for,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class Analysis:
         self._asked = positions
         self._settings = SearchSettings.of([player])
         self._flight = in_flight.InFlight.allocate(len(positions), self._settings.most_visits)
-        self._questions = in_flight.Questions.allocate(1, len(positions))
+        self._questions = questions_for([player.evaluator], len(positions))
         self._prober = prober_of([player])
         self._positions = [
             self._start(number, fen, moves) for number, (fen, moves) in enumerate(positions)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from arena.evaluator import Evaluation, Evaluator, Leaves
+from arena.evaluator import NOT_TURNED, Evaluation, Evaluator, Leaves, encoding_of
 from arena.kernel.cache import Memory, look_up, remember
 
 
@@ -34,6 +34,7 @@ class CachedEvaluator:
             raise ValueError(f"a cache needs room for a position, not {positions}")
         self.name = inner.name
         self.has_moves_left = inner.has_moves_left
+        self.encoding = encoding_of(inner)
         self.lookups = 0
         self.hits = 0
         self._inner = inner
@@ -70,6 +71,7 @@ class CachedEvaluator:
                 moves=leaves.moves[unknown_moves],
                 offsets=np.append(0, np.cumsum(moves[rows])),
                 keys=leaves.keys.take(rows, axis=0),
+                transforms=leaves.transforms[unknown] if leaves.transforms.size else NOT_TURNED,
             )
         )
         evaluation.logits[unknown_moves] = answers.logits

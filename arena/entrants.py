@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from arena.config import SearchParams
 from arena.match import MatchError
 from arena.match_file import NetIdentity, PlayerIdentity, Role
-from arena.players import NetPlayer
+from arena.players import Heads, NetPlayer
 from swa.net import Net, same_weights
 
 if TYPE_CHECKING:  # python-chess's engines take a moment to import
@@ -43,6 +43,11 @@ class FoundNet:
         return self.net.sha256
 
     @property
+    def evaluated(self) -> tuple[str, Heads]:
+        """What tells its evaluations from those of every other net."""
+        return self.net.sha256, self.player.heads
+
+    @property
     def chess960(self) -> bool:
         """Whether it can tell which rooks may castle."""
         return self.net.spec.input_format.knows_chess960
@@ -54,7 +59,7 @@ class FoundNet:
     def identity(self, role: Role, name: str) -> NetIdentity:
         """Return what match.toml says of it."""
         player = self.player
-        return NetIdentity(role, name, self.net.sha256, player.own, player.limits)
+        return NetIdentity(role, name, self.net.sha256, player.own, player.limits, player.heads)
 
 
 Found: TypeAlias = "FoundNet | FoundEngine"
@@ -69,6 +74,7 @@ def no_difference(one: Found, other: Found, search: SearchParams) -> bool:
         return (
             one.search(search) == other.search(search)
             and one.player.limits == other.player.limits
+            and one.player.heads == other.player.heads
             and same_weights(one.net, other.net)
         )
     return one.identity("baseline", "").key == other.identity("baseline", "").key

@@ -3,7 +3,8 @@
 Search knows nets only as an ``Evaluator``, so a real net, a cache and the stand-ins of tests and
 benchmarks (``arena.stand_ins``) are the same to it. Positions come packed, moves of all boards one
 after the other, and only the legal moves' logits go back: a batch is a few arrays, whatever its
-size.
+size. Positions are packed as the net wants to see them, which ``encoding_of`` tells; moves are the
+mover's, and a net that sees a board turned turns them by itself.
 
 B = positions of a batch, M = legal moves of all of them.
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.encoding import CLASSICAL, Encoding
 from swa.cores import usable_cores
 from swa.devices import first_device, is_available, may_have_accelerator
 from swa.forward import Forward
@@ -37,6 +39,10 @@ class DeviceError(ValueError):
     """A device that is not there, or one that cannot evaluate as asked."""
 
 
+NOT_TURNED = np.zeros(0, np.uint8)
+"""The ``transforms`` of a batch in which no board is turned."""
+
+
 class Leaves(NamedTuple):
     """Positions that wait for a net, seen from the mover."""
 
@@ -45,12 +51,26 @@ class Leaves(NamedTuple):
     moves: NDArray[np.uint16]  # [M] policy indices of the legal moves, board after board
     offsets: NDArray[np.int64]  # [B + 1] board b has moves[offsets[b] : offsets[b + 1]]
     keys: NDArray[np.uint64]  # [B, 2] hash of everything above that a net sees; for caches
+    transforms: NDArray[np.uint8] = NOT_TURNED  # [B] by which ``masks`` are turned, ``moves`` not
 
     def first(self, count: int) -> Leaves:
         """The first ``count`` positions, or all where there are fewer."""
         offsets = self.offsets[: count + 1]
         moves = self.moves[: offsets[-1]]
-        return Leaves(self.masks[:count], self.values[:count], moves, offsets, self.keys[:count])
+        return Leaves(
+            self.masks[:count],
+            self.values[:count],
+            moves,
+            offsets,
+            self.keys[:count],
+            self.transforms[:count],
+        )
+
+    def moves_for(self, encoding: Encoding) -> NDArray[np.uint16]:
+        """``moves`` [M] as a net of this encoding knows them."""
+        if not self.transforms.any():
+            return self.moves
+        return encoding.turned(self.moves, np.repeat(self.transforms, np.diff(self.offsets)))
 
 
 class Evaluation(NamedTuple):
@@ -69,7 +89,8 @@ class Evaluator(Protocol):
     """A net, or what stands for one.
 
     ``evaluate`` may be called from several threads at once. A position's evaluation does not depend
-    on the others in its batch; torch's does in its last digits.
+    on the others in its batch; torch's does in its last digits. One that wants positions packed in
+    another way than input format 1 has an ``encoding``, see ``encoding_of``.
     """
 
     @property
@@ -82,6 +103,12 @@ class Evaluator(Protocol):
 
     def evaluate(self, leaves: Leaves) -> Evaluation:
         """Evaluate a batch of at least one position."""
+
+
+def encoding_of(evaluator: Evaluator) -> Encoding:
+    """How positions are packed for an evaluator: as it says, or as input format 1."""
+    encoding: Encoding = getattr(evaluator, "encoding", CLASSICAL)
+    return encoding
 
 
 class WinogradEvaluator:
@@ -100,6 +127,7 @@ class WinogradEvaluator:
         """
         self.name = net.name
         self.has_moves_left = net.spec.moves_left is not None
+        self.encoding = Encoding(net.spec.input_format, net.lc0_transpose)
         self._threads = threads
         self._forward = Forward(net.spec, net.weights)
 
@@ -109,7 +137,7 @@ class WinogradEvaluator:
         outputs = self._forward(
             np.ascontiguousarray(leaves.masks, np.uint64),
             np.ascontiguousarray(leaves.values, np.float32),
-            np.ascontiguousarray(leaves.moves, np.uint16),
+            np.ascontiguousarray(leaves.moves_for(self.encoding), np.uint16),
             np.ascontiguousarray(leaves.offsets, np.int64),
             self._threads,
         )
@@ -142,6 +170,7 @@ class TorchEvaluator:
         in_turn = self._device.type not in ("cpu", "cuda")
         self._turn: AbstractContextManager[object] = Lock() if in_turn else nullcontext()
         self.has_moves_left = net.spec.moves_left is not None
+        self.encoding = Encoding(net.spec.input_format, net.lc0_transpose)
         self._module = for_play(net.spec, net.weights, self._device, self._dtype)
         if self._device.type == "cuda" and dtype == "float32":
             # TensorFloat-32 keeps 10 bits of the mantissa; float32 shall mean float32.
@@ -163,7 +192,7 @@ class TorchEvaluator:
         boards, count = len(leaves.offsets) - 1, len(leaves.moves)
         # Moves as places in the flattened policy [B * 1858]; int32 halves the copy to a device.
         rows = np.repeat(np.arange(boards, dtype=np.int32), np.diff(leaves.offsets))
-        places = rows * np.int32(POLICY_MOVES) + leaves.moves
+        places = rows * np.int32(POLICY_MOVES) + leaves.moves_for(self.encoding)
         with self._turn, torch.inference_mode():
             # Masks go as bytes: not every device has unsigned integers of 64 bits.
             found = answers(

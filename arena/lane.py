@@ -35,6 +35,7 @@ from arena.search_settings import (
     open_questions,
     prober_of,
     put_answers,
+    questions_for,
 )
 from swa.jit import compiled_for
 
@@ -139,7 +140,7 @@ class Lane:
         self._keep_searches = keep_searches
         self._judge_of = judge_of
         evaluators = self._settings.evaluators
-        self._questions = in_flight.Questions.allocate(max(1, len(evaluators)), slots)
+        self._questions = questions_for(evaluators, slots)
         self._tasks = tasks
         self._playing: dict[int, _Playing] = {}
         self._numbers = numbers if numbers is not None else itertools.count()

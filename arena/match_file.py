@@ -8,12 +8,13 @@ be raised, and the file then says which it was before.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -28,7 +29,7 @@ from arena.adjudication_rules import (
 )
 from arena.config import SearchParams
 from arena.player_words import OPTION, shown, time_control
-from arena.players import NO_LIMITS, Limits, Setting
+from arena.players import MAIN_HEADS, NO_LIMITS, Heads, Limits, Setting
 from arena.stats.sprt import Sprt
 
 MATCH_FILE = "match.toml"
@@ -71,6 +72,9 @@ HEADER = "# What decides this match; written once by arena, and not to be change
 
 Table = dict[str, Any]
 
+_types_of: Callable[[Any], dict[str, Any]] = functools.cache(get_type_hints)
+"""Reading annotations takes most of the time that a match.toml takes."""
+
 
 class LedgerError(Exception):
     """A run folder that cannot be read, written or resumed: what, why, what to do."""
@@ -78,7 +82,7 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NetIdentity:
-    """A net of the match. Its sha256 decides, and what it has of its own; the name is only shown.
+    """A net of the match. Its sha256, its heads and what it has of its own decide, not the name.
 
     ``own``: the settings of its search that differ from the match's, in SearchParams's order.
     """
@@ -88,6 +92,7 @@ class NetIdentity:
     sha256: str
     own: tuple[tuple[str, Setting], ...] = ()
     limits: Limits = NO_LIMITS
+    heads: Heads = MAIN_HEADS
 
     @property
     def key(self) -> str:
@@ -98,7 +103,12 @@ class NetIdentity:
     def settings(self) -> dict[str, str]:
         """What it has of its own, as it is written: ``{"visits": "200", "tc": "10+0.1"}``."""
         own = {name.replace("_", "-"): shown(value) for name, value in self.own}
-        return own | self.limits.words
+        return self.heads.words | own | self.limits.words
+
+    @property
+    def evaluated(self) -> tuple[str, Heads]:
+        """What tells its evaluations from those of every other net."""
+        return self.sha256, self.heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,8 +343,10 @@ def _players_table(identity: MatchIdentity) -> Table:
             for key, value in asdict(player.limits).items()
             if key in player.limits.words
         }
-        if isinstance(player, NetIdentity) and player.own:
-            values["search"] = dict(player.own)
+        if isinstance(player, NetIdentity):
+            values |= player.heads.words
+            if player.own:
+                values["search"] = dict(player.own)
         kind = "nets" if isinstance(player, NetIdentity) else "engines"
         table.setdefault(kind, {})[player.role] = values
     return table
@@ -433,11 +445,13 @@ _CLOCKS = {"st": float, "tc": str, "timemargin": int}
 
 def _net(role: Role, table: Table) -> NetIdentity:
     where = f"nets.{role}"
-    values = _checked(table, _TEXTS, where, {**_CLOCKS, "search": dict})
-    types = get_type_hints(SearchParams)
+    optional = {**dict.fromkeys(Heads._fields, str), **_CLOCKS, "search": dict}
+    values = _checked(table, _TEXTS, where, optional)
+    heads = Heads(**{name: values.pop(name) for name in Heads._fields if name in values})
+    types = _types_of(SearchParams)
     own = _checked(values.pop("search", {}), {}, f"{where}.search", types)
     in_order = tuple((name, own[name]) for name in types if name in own)
-    return NetIdentity(role, own=in_order, limits=_limits(values), **values)
+    return NetIdentity(role, own=in_order, limits=_limits(values), heads=heads, **values)
 
 
 def _engine(role: Role, table: Table) -> EngineIdentity:
@@ -455,14 +469,14 @@ def _engine(role: Role, table: Table) -> EngineIdentity:
 
 def _limits(values: Table) -> Limits:
     """Take the limits out of a player's values."""
-    found = {name: values.pop(name) for name in get_type_hints(Limits) if name in values}
+    found = {name: values.pop(name) for name in _types_of(Limits) if name in values}
     if "tc" in found and (clock := time_control(text := found["tc"])) is None:
         raise ValueError(f"tc {text!r} is no time control")
     return Limits(**(found | ({"tc": clock} if "tc" in found else {})))
 
 
 def _values_of(kind: type[Any], table: object, where: str) -> Table:
-    hints = get_type_hints(kind)
+    hints = _types_of(kind)
     return _checked(table, {item.name: hints[item.name] for item in fields(kind)}, where)
 
 

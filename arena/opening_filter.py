@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from arena.boards import line_from_game
-from arena.evaluator import EvaluationError, Evaluator, Leaves
+from arena.encoding import CLASSICAL, Encoding
+from arena.evaluator import EvaluationError, Evaluator, Leaves, encoding_of
 from arena.game import Opening
-from arena.kernel.encode import pack_planes
+from arena.kernel.formats import pack_input
 from arena.kernel.movegen import MAX_MOVES, legal_moves
 from swa.spec import PLANES
 
@@ -36,7 +37,7 @@ class OpeningFilter:
 
         Raises EvaluationError where the net's answer is not a number.
         """
-        wdl = self._evaluator.evaluate(leaves_of(openings)).wdl
+        wdl = self._evaluator.evaluate(leaves_of(openings, encoding_of(self._evaluator))).wdl
         q = np.abs(wdl[:, 0] - wdl[:, 2])
         if not np.isfinite(q).all():
             raise EvaluationError(
@@ -47,15 +48,21 @@ class OpeningFilter:
         return passed
 
 
-def leaves_of(openings: Sequence[Opening]) -> Leaves:
-    """The positions after the openings' moves, without keys: they are for no cache."""
+def leaves_of(openings: Sequence[Opening], encoding: Encoding = CLASSICAL) -> Leaves:
+    """The positions after the openings' moves as nets of an encoding see them.
+
+    They have no keys: they are for no cache.
+    """
     count = len(openings)
     masks = np.zeros((count, PLANES), np.uint64)
     values = np.zeros((count, PLANES), np.float32)
+    transforms, input_format = np.zeros(count, np.uint8), int(encoding.input_format)
     moves = []
     for row, opening in enumerate(openings):
         line = line_from_game(opening.board(), opening.moves, len(opening.moves) + 1)
-        pack_planes(line.positions, line.last, line.fill, masks[row], values[row])
+        transforms[row] = pack_input(
+            line.positions, line.last, line.fill, input_format, masks[row], values[row]
+        )
         found = np.empty(MAX_MOVES, np.uint16)
         moves.append(found[: legal_moves(line.positions[line.last], found)])
     return Leaves(
@@ -64,4 +71,5 @@ def leaves_of(openings: Sequence[Opening]) -> Leaves:
         moves=np.concatenate(moves),
         offsets=np.cumsum([0, *map(len, moves)], dtype=np.int64),
         keys=np.zeros((count, 2), np.uint64),
+        transforms=transforms,
     )

@@ -19,16 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.boards import replay, uci
+from arena.encoding import CLASSICAL, Encoding
 from arena.evaluator import (
     Choice,
     EvaluationError,
     Evaluator,
     Leaves,
     choose_evaluator,
+    encoding_of,
     make_evaluator,
 )
 from arena.game import PairRecord, game_seed
-from arena.kernel.encode import pack_planes
+from arena.kernel.formats import pack_input
 from arena.kernel.movegen import MAX_MOVES, legal_moves
 from arena.match_file import MatchIdentity, NetIdentity
 from arena.net_search import find_nets
@@ -159,15 +161,19 @@ class _Positions(NamedTuple):
 
 
 def positions_of(
-    pairs: Mapping[int, PairRecord], places: Sequence[Place], named: int = 0
+    pairs: Mapping[int, PairRecord],
+    places: Sequence[Place],
+    named: int = 0,
+    encoding: Encoding = CLASSICAL,
 ) -> _Positions:
-    """Replay games up to the places; nets see eight positions of a game.
+    """Replay games up to the places, as nets of an encoding see them.
 
     ``pairs`` are by number from 1. Of the last ``named`` places moves are spelled as well.
     Raises MoveError, PositionError or ValueError for games that are no chess.
     """
     count = len(places)
     masks, values = np.zeros((count, PLANES), np.uint64), np.zeros((count, PLANES), np.float32)
+    transforms, input_format = np.zeros(count, np.uint8), int(encoding.input_format)
     moves: list[npt.NDArray[np.uint16]] = [np.empty(0, np.uint16)] * count
     words: list[list[str]] = [[]] * count
     rows: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -180,7 +186,9 @@ def positions_of(
         played, _ = replay(pair.opening.board(), line[:last], last + 1)
         for row in of_game:
             at = places[row].ply - 1
-            pack_planes(played.positions, at, played.fill, masks[row], values[row])
+            transforms[row] = pack_input(
+                played.positions, at, played.fill, input_format, masks[row], values[row]
+            )
             found = np.empty(MAX_MOVES, np.uint16)
             position = played.positions[at]
             moves[row] = found[: legal_moves(position, found)].copy()
@@ -188,7 +196,8 @@ def positions_of(
                 words[row] = [uci(position, int(move)) for move in moves[row]]
     offsets = np.cumsum([0, *map(len, moves)], dtype=np.int64)
     keys = np.zeros((count, 2), np.uint64)  # they are for no cache
-    return _Positions(Leaves(masks, values, np.concatenate(moves), offsets, keys), words)
+    leaves = Leaves(masks, values, np.concatenate(moves), offsets, keys, transforms)
+    return _Positions(leaves, words)
 
 
 class Said(NamedTuple):
@@ -227,6 +236,7 @@ def _part(leaves: Leaves, first: int, end: int) -> Leaves:
         leaves.moves[offsets[0] : offsets[-1]],
         offsets - offsets[0],
         leaves.keys[first:end],
+        leaves.transforms[first:end],
     )
 
 
@@ -264,8 +274,17 @@ def poll(
     if not places:
         return [], []
     by_number = {pair.number + 1: pair for pair in pairs}
-    leaves, words = positions_of(by_number, places, named=len(decided))
-    both = say(asked.baseline, leaves, between), say(asked.candidate, leaves, between)
+    seen = {
+        encoding.input_format: positions_of(by_number, places, len(decided), encoding)
+        for encoding in map(encoding_of, (asked.baseline, asked.candidate))
+    }
+    asked_about = (
+        (evaluator, seen[encoding_of(evaluator).input_format].leaves)
+        for evaluator in (asked.baseline, asked.candidate)
+    )
+    baseline_says, candidate_says = (say(*question, between) for question in asked_about)
+    both = baseline_says, candidate_says
+    leaves, words = next(iter(seen.values()))
     found = apart(*both, leaves.offsets)
     points, begin = [], 0
     for part in ranges:
@@ -336,8 +355,11 @@ def ask_again(note: Note) -> Callable[[Run], Run]:
     """
 
     def extend(run: Run) -> Run:
-        _refuse(run.identity)
-        nets = [load_net(path) for path in find_nets(run)]
+        played = _nets_of(run.identity)
+        nets = [
+            load_net(path, **player.heads.asked)
+            for path, player in zip(find_nets(run), played, strict=True)
+        ]
         choices = [choose_evaluator(net.spec) for net in nets]
         baseline, candidate = map(make_evaluator, nets, choices)
         asked = Asked(baseline, candidate, words_of(choices))
@@ -407,16 +429,20 @@ def words_of(choices: Iterable[Choice]) -> str:
     return ", ".join(dict.fromkeys(map(str, choices)))
 
 
-def _refuse(identity: MatchIdentity) -> None:
+def _nets_of(identity: MatchIdentity) -> list[NetIdentity]:
+    """Both players, of which opinions can be asked. Raises OpinionsError where they are no nets."""
+    nets: list[NetIdentity] = []
     for player in identity.nets:
         if not isinstance(player, NetIdentity):
             raise OpinionsError(
                 f"{player.name} is an engine: only nets can be asked about positions\n"
                 "Leave out --opinions."
             )
-    baseline, candidate = identity.nets
-    if baseline.sha256 == candidate.sha256:
+        nets.append(player)
+    baseline, candidate = nets
+    if baseline.evaluated == candidate.evaluated:
         raise OpinionsError(
             f"{baseline.name} and {candidate.name} are the same net, which agrees with itself\n"
             "Leave out --opinions."
         )
+    return nets

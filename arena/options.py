@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from arena.adjudication_rules import DrawRule, ResignRule, rule_of, rule_of_table
 from arena.config import ConfigError, MatchConfig, Part
-from arena.player_words import parse_engine, parse_net, read_table
+from arena.player_words import lone_net, parse_engine, parse_net, read_table
 from arena.players import EnginePlayer, Entrant, NetPlayer
 from swa.cores import usable_cores
 from swa.net_names import within
@@ -271,11 +271,20 @@ def part_of_match(text: str) -> Part:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def net_alone(text: str) -> NetPlayer:
+    """Return the net that a flag was given, for argparse."""
+    try:
+        return lone_net(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--net: ")) from None
+
+
 _FLAG_VALUES: dict[Any, Callable[[str], Any]] = {
     int: whole_number,
     float: finite_number,
     Path: Path,
     Part: part_of_match,
+    NetPlayer: net_alone,
 }
 
 
@@ -432,7 +441,13 @@ def _read_rule(kind: type[Any], value: Any, where: str) -> Any:
     raise ConfigError(f'{where}: must be a text, such as "movecount=8", or a table, not {value!r}')
 
 
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    Path: "a path",
+    NetPlayer: "the path of a net",
+}
 
 
 def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
@@ -461,6 +476,8 @@ def _read_value(wanted: Any, value: Any, where: str, folder: Path) -> Any:
         return _read_rule(wanted, value, where)
     if wanted is Path and isinstance(value, str):
         return within(folder, value)
+    if wanted is NetPlayer and isinstance(value, str):
+        return lone_net(value, folder, where)
     if wanted is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
     if wanted in (bool, int) and type(value) is wanted:

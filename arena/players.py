@@ -89,6 +89,30 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+class Heads(NamedTuple):
+    """Which of a net's heads play, by lc0's names of them and with its defaults.
+
+    lc0 src/neural/shared_params.cc, its options policy-head and value-head.
+    """
+
+    policy_head: str = "vanilla"
+    value_head: str = "winner"
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Those that are not the default, as ``swa.net.load_net`` takes them."""
+        defaults = self._field_defaults
+        return {name: head for name, head in self._asdict().items() if head != defaults[name]}
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The same as they are written: ``{"value-head": "q"}``."""
+        return {name.replace("_", "-"): head for name, head in self.asked.items()}
+
+
+MAIN_HEADS = Heads()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetPlayer:
     """A net; ``own`` are the settings of its search that are not the match's, in their order.
@@ -98,6 +122,7 @@ class NetPlayer:
 
     path: Path
     name: str | None = None  # None: the file's
+    heads: Heads = MAIN_HEADS
     own: tuple[tuple[str, Setting], ...] = ()
     limits: Limits = NO_LIMITS
 

@@ -37,7 +37,7 @@ from arena.net_facts import swa_facts
 from arena.opening_filter import OpeningFilter
 from arena.openings import Deck, default_book, read_book
 from arena.opinions import Asked, after_match, words_of
-from arena.players import Entrant, NetPlayer
+from arena.players import Entrant, Heads, NetPlayer
 from arena.report.block import Heading
 from arena.report.folder import write_reports
 from arena.report.purpose import purpose_lines
@@ -71,6 +71,9 @@ LANES = 2
 OPENINGS_TRIED = 500
 """How many are parsed before anything is written: most broken books are found out within a second.
 The others are while the match begins; thousands of openings take too long to wait for."""
+
+Choices = Mapping[tuple[str, Heads], Choice]
+"""What evaluates each net, by ``FoundNet.evaluated``, in the order of the players."""
 
 ProgressOf = Callable[[Heading, PaceSource], AbstractContextManager[MatchObserver]]
 
@@ -131,8 +134,11 @@ def play(
     deck.require(identity.pairs)
     deck.opening(min(identity.pairs, OPENINGS_TRIED) - 1)
     choices = {
-        net.sha256: choose_evaluator(net.spec, config.evaluator, config.device, config.dtype)
-        for net in nets
+        seat.evaluated: choose_evaluator(
+            seat.net.spec, config.evaluator, config.device, config.dtype
+        )
+        for seat in seated
+        if isinstance(seat, FoundNet)
     }
     folder = folder or config.out or next_folder(identity)
     with tables or nullcontext(), _open_run_folder(folder, identity) as ledger:
@@ -165,7 +171,7 @@ def play(
     ending, state = outcome.ending, outcome.state
     if not report:
         return Played(read_run(folder), ending, state)
-    asked = _asked(players, nets, choices) if ending is not Ending.INTERRUPTED else None
+    asked = _asked(players, choices) if ending is not Ending.INTERRUPTED else None
     try:
         run, summary = write_reports(folder, extend=after_match(asked, note))
     except LedgerError:
@@ -192,15 +198,13 @@ def _beginning(
         )
 
 
-def _asked(
-    players: Sequence[Player | Visitor], nets: Sequence[Net], choices: Mapping[str, Choice]
-) -> Asked | None:
+def _asked(players: Sequence[Player | Visitor], choices: Choices) -> Asked | None:
     """Whom a report may ask about positions; None unless two nets have played."""
     evaluators = [player.evaluator for player in players if isinstance(player, Player)]
-    if len(evaluators) < 2 or nets[0].sha256 == nets[1].sha256:
+    if len(evaluators) < 2 or len(choices) < 2:
         return None
     baseline, candidate = evaluators
-    return Asked(baseline, candidate, words_of(choices[net.sha256] for net in nets))
+    return Asked(baseline, candidate, words_of(choices.values()))
 
 
 def _refuse_rules_on_wdl(rules: AdjudicationRules, seated: Sequence[Found]) -> None:
@@ -282,7 +286,7 @@ def file_name(name: str) -> str:
 def find(player: Entrant) -> Found:
     """Load a player's net, or find its engine and ask who it is. Raises NetError, EngineError."""
     if isinstance(player, NetPlayer):
-        return FoundNet(player, load_net(player.path))
+        return FoundNet(player, load_net(player.path, **player.heads.asked))
     from arena.engine_identity import find_engine
 
     return find_engine(player)
@@ -292,26 +296,27 @@ def _players(
     running: ExitStack,
     config: MatchConfig,
     seated: Sequence[Found],
-    choices: Mapping[str, Choice],
+    choices: Choices,
     tables: Tablebase | None,
 ) -> list[Player | Visitor]:
-    """Make who plays. Nets of the same file share one evaluator, engines run until the stack ends.
+    """Make who plays. The same net with the same heads has one evaluator, whoever plays it.
 
-    Raises DeviceError for a net that cannot be evaluated as it was chosen.
+    Engines run until the stack ends. Raises DeviceError for a net that cannot be evaluated as it
+    was chosen.
     """
-    evaluators: dict[str, Evaluator] = {}
+    evaluators: dict[tuple[str, Heads], Evaluator] = {}
     players: list[Player | Visitor] = []
     for seat in seated:
         if isinstance(seat, FoundNet):
-            sha256 = seat.net.sha256
-            if sha256 not in evaluators:
-                evaluators[sha256] = make_evaluator(seat.net, choices[sha256], config.dtype)
+            net = seat.evaluated
+            if net not in evaluators:
+                evaluators[net] = make_evaluator(seat.net, choices[net], config.dtype)
             params = seat.search(config.search)
             limits = seat.player.limits
             players.append(
                 Player(
                     seat.name,
-                    evaluators[sha256],
+                    evaluators[net],
                     params,
                     limits,
                     tables if config.tb_search else None,
@@ -337,7 +342,7 @@ def _tables_identity(config: MatchConfig, tables: Tablebase | None) -> TablesIde
 def _session(
     config: MatchConfig,
     command: Sequence[str],
-    choices: Mapping[str, Choice],
+    choices: Choices,
     nets: Sequence[Net],
     pairs_before: int,
 ) -> Session:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from arena.clocks import Clock
 from arena.config import SearchParams
-from arena.evaluator import Evaluation, Evaluator, Leaves
+from arena.encoding import CLASSICAL
+from arena.evaluator import Evaluation, Evaluator, Leaves, encoding_of
 from arena.external import ExternalPlayer
 from arena.kernel import flight as in_flight
 from arena.kernel.puct import PARAMS, SEARCH, VALUE_ONLY, exploration_table
@@ -135,6 +136,12 @@ def _set_root(record: np.void, exploration: npt.NDArray[np.float32], chosen: Sea
     )
 
 
+def questions_for(evaluators: Sequence[Evaluator], games: int) -> in_flight.Questions:
+    """Room for a leaf of every game, packed as each evaluator wants it; for one at least."""
+    formats = [int(encoding_of(evaluator).input_format) for evaluator in evaluators]
+    return in_flight.Questions.allocate(formats or [int(CLASSICAL.input_format)], games)
+
+
 def open_questions(questions: in_flight.Questions, evaluator: int) -> Leaves | None:
     """The leaves that wait for an evaluator, or None if there are none."""
     count = int(questions.rows[evaluator])
@@ -147,6 +154,7 @@ def open_questions(questions: in_flight.Questions, evaluator: int) -> Leaves | N
         questions.moves[evaluator, : offsets[-1]],
         offsets,
         questions.keys[evaluator, :count],
+        questions.transforms[evaluator, :count],
     )
 
 

@@ -76,7 +76,7 @@ def play_games(
     """
     assert config.net is not None  # the configuration has seen to it
     assert config.out is not None
-    net = load_net(config.net)
+    net = load_net(config.net.path, **config.net.heads.asked)
     book = None
     if config.book:
         book = default_book() if config.openings is None else _text_book(config.openings)
@@ -122,7 +122,11 @@ def settings_of(config: SelfplayConfig, net: Net, book: Book | None) -> dict[str
     """All that decides a game beside its number."""
     return {
         "schema": SCHEMA,
-        "net": {"name": net.name, "sha256": net.sha256},
+        "net": {
+            "name": net.name,
+            "sha256": net.sha256,
+            **(config.net.heads.asked if config.net else {}),
+        },
         "openings": None
         if book is None
         else {"file": book.path.name, "sha256": book.sha256, "entries": len(book)},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from arena.config import ConfigError, SearchParams, option
+from arena.players import NetPlayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,13 @@ class SelfplayParams(SearchParams):
 class SelfplayConfig:
     """Games of a net against itself. From ``parallel`` on stands what does not decide them."""
 
-    net: Path | None = option(None, "the net that plays", "NET", group="nets")  # noqa: RUF009
+    net: NetPlayer | None = option(  # noqa: RUF009
+        None,
+        "the net that plays; of one with several heads others than vanilla and winner by "
+        '"path=NET policy-head=NAME value-head=NAME"',
+        "NET",
+        group="nets",
+    )
     games: int = option(1000, "how many games the folder is to hold", "N", group="games")
     resign_percentage: float = option(
         0.0, "resign when the expected score falls below; 0: never", "PERCENT", group="games"

@@ -15,18 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.boards import GameLine, replay
-from arena.evaluator import Evaluation, Evaluator, Leaves
+from arena.encoding import Encoding
+from arena.evaluator import Evaluation, Evaluator, Leaves, encoding_of
 from arena.game import ADJUDICATIONS, Opening, Termination
 from arena.kernel.game_planes import pack_game
 from arena.kernel.movegen import MAX_MOVES
 from arena.lane import SearchedGame
 from arena.training_records import MAX_LENGTH, Expectation, SearchedPosition, line_records
-from swa.records import ADJUDICATED, Records
+from swa.records import ADJUDICATED, Records, black_to_move
 from swa.spec import PLANES
 
 
 def records_of(opening: Opening, game: SearchedGame, evaluator: Evaluator) -> Records:
-    """The V6 records of a game.
+    """The V6 records of a game, of the evaluator's own input format, moves turned as it knows them.
 
     ``evaluator`` is asked once more for every position: a tree keeps neither the net's own opinion
     of its root nor the policy without noise. It is one evaluation for each move's many.
@@ -34,7 +35,8 @@ def records_of(opening: Opening, game: SearchedGame, evaluator: Evaluator) -> Re
     moves = (*opening.moves, *game.moves)
     first = len(opening.moves)
     line, indices = replay(chess.Board(opening.fen), moves, len(moves) + 1)
-    leaves = _positions(line, first)
+    encoding = encoding_of(evaluator)
+    leaves = _positions(line, first, encoding)
     said = evaluator.evaluate(leaves)
     return line_records(
         line,
@@ -44,20 +46,24 @@ def records_of(opening: Opening, game: SearchedGame, evaluator: Evaluator) -> Re
         first=first,
         adjudicated=game.termination in ADJUDICATIONS,
         max_length=game.termination is Termination.MAX_LENGTH,
+        encoding=encoding,
     )
 
 
-def _positions(line: GameLine, first: int) -> Leaves:
+def _positions(line: GameLine, first: int, encoding: Encoding) -> Leaves:
     count = line.last - first
     masks, values = np.empty((count, PLANES), np.uint64), np.empty((count, PLANES), np.float32)
+    transforms = np.empty(count, np.uint8)
     moves, counts = np.empty((count, MAX_MOVES), np.uint16), np.empty(count, np.int64)
-    pack_game(line.positions, first, line.fill, masks, values, moves, counts)
+    seen = masks, values, transforms
+    pack_game(line.positions, first, line.fill, int(encoding.input_format), *seen, moves, counts)
     return Leaves(
         masks,
         values,
         moves[np.arange(MAX_MOVES) < counts[:, None]],
         np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
         np.zeros((count, 2), np.uint64),  # for caches: there is none
+        transforms,
     )
 
 
@@ -148,7 +154,7 @@ def tally_of(records: Records, resign: float, played_through: bool) -> Tally:
     ``played_through``, nobody did, and the first who would have is looked for.
     """
     last = records[-1]
-    white_result = float(last["result_q"]) * (-1 if last["side_to_move"] else 1)
+    white_result = float(last["result_q"]) * (-1 if black_to_move(records)[-1] else 1)
     info = int(last["invariance_info"])
     would, result = False, 0.0
     if played_through and resign > 0:

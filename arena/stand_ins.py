@@ -13,7 +13,7 @@ import chess
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.evaluator import Evaluation, Evaluator, Leaves
+from arena.evaluator import Evaluation, Evaluator, Leaves, encoding_of
 from swa import policy_map
 from swa.jit import inline, kernel
 
@@ -149,6 +149,7 @@ class DelayEvaluator:
     def __init__(self, inner: Evaluator, seconds_per_batch: float) -> None:
         self.name = f"{inner.name} at {1000 * seconds_per_batch:g} ms a batch"
         self.has_moves_left = inner.has_moves_left
+        self.encoding = encoding_of(inner)
         self.seconds_per_batch = seconds_per_batch
         self.batches = 0
         self.positions = 0

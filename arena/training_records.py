@@ -1,9 +1,11 @@
-"""A finished game as the training records that lc0's own tools read: version 6, input format 1.
+"""A finished game as the training records that lc0's own tools read: version 6.
 
 Each move that was chosen makes a record: the position before it with its history, the target
 policy, what the search thought, and how the game ended, all from the mover's view. Moves that
 nobody chose (an opening's) make none, but are seen as history. The records of a game follow each
-other without a gap: lc0's rescorer finds a game's moves by comparing neighbours.
+other without a gap: lc0's rescorer finds a game's moves by comparing neighbours. They are of input
+format 1 unless something else is asked for, with an ``Encoding``: boards and moves are then turned
+as a net of it sees them.
 
 Fields: lc0 src/trainingdata/trainingdata.cc, ``V6TrainingDataArray``; validity:
 src/trainingdata/rescorer.cc, ``Validate``.
@@ -21,12 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.boards import GameLine, replay
+from arena.encoding import CLASSICAL, Encoding
 from arena.game import WHITE_POINTS, Result
 from arena.kernel.game_planes import pack_game
 from arena.kernel.movegen import MAX_MOVES
 from swa import planes
-from swa.records import ADJUDICATED, STORED_PLANES, V6, Records, bytes_reversed
-from swa.spec import PLANES, InputFormat
+from swa.records import (
+    ADJUDICATED,
+    BLACK,
+    STORED_PLANES,
+    V6,
+    Records,
+    black_to_move,
+    bytes_reversed,
+)
+from swa.spec import PLANES
 
 PROVEN, MAX_LENGTH = 1 << 3, 1 << 4
 """Bits of ``invariance_info``: the best move's value is exact; the game was stopped for its length,
@@ -86,6 +97,7 @@ def game_records(
     first: int = 0,
     adjudicated: bool = False,
     max_length: bool = False,
+    encoding: Encoding = CLASSICAL,
 ) -> Records:
     """The V6 records of a game: one for each of ``moves`` (UCI) from ``first`` on.
 
@@ -115,6 +127,7 @@ def game_records(
         first=first,
         adjudicated=adjudicated,
         max_length=max_length,
+        encoding=encoding,
     )
 
 
@@ -127,6 +140,7 @@ def line_records(
     first: int = 0,
     adjudicated: bool = False,
     max_length: bool = False,
+    encoding: Encoding = CLASSICAL,
 ) -> Records:
     """As ``game_records``, of a game that the kernel holds already.
 
@@ -145,17 +159,17 @@ def line_records(
     beyond = 1.0
     if searches and (adjudicated or max_length):
         beyond = max(_plies(searches[-1].best.m), 1.0)
-    records = _positions(line, first, kept)
-    black = records["side_to_move"] != 0
-    records["result_q"] = np.where(black, -1, 1) * int(2 * WHITE_POINTS[result] - 1)  # no -0.0
+    records, transforms = _positions(line, first, kept, encoding)
+    outcome = int(2 * WHITE_POINTS[result] - 1)  # for white; whole, so that there is no -0.0
+    records["result_q"] = np.where(black_to_move(records), -1, 1) * outcome
     records["result_d"] = result == "1/2-1/2"
     records["plies_left"] = _plies_left(kept, count, beyond)
-    records["played_idx"] = played[:kept]
+    records["played_idx"] = encoding.turned(played[:kept], transforms)
     if searches is None:
         _add_played_moves(records)
     else:
-        for record, search in zip(records, searches, strict=False):
-            _add_search(record, search)
+        for record, transform, search in zip(records, transforms, searches, strict=False):
+            _add_search(record, search, transform, encoding)
     if adjudicated or max_length:
         records["invariance_info"] |= ADJUDICATED | (MAX_LENGTH if max_length else 0)
     return records
@@ -190,23 +204,40 @@ def _plies_left(kept: int, count: int, last: float) -> NDArray[np.float32]:
     return np.cumsum(steps, dtype=np.float32)
 
 
-def _positions(line: GameLine, first: int, count: int) -> Records:
-    """Records with what is known of positions alone: their planes, and 0 for each legal move."""
+def _positions(
+    line: GameLine, first: int, count: int, encoding: Encoding
+) -> tuple[Records, NDArray[np.uint8]]:
+    """Records with what is known of positions alone: their planes, and 0 for each legal move.
+
+    With them the transforms [count] by which they are turned.
+    """
     masks, values = np.empty((count, PLANES), np.uint64), np.empty((count, PLANES), np.float32)
     moves, counts = np.empty((count, MAX_MOVES), np.uint16), np.empty(count, np.int64)
-    pack_game(line.positions, first, line.fill, masks, values, moves, counts)
+    transforms, input_format = np.empty(count, np.uint8), encoding.input_format
+    seen = masks, values, transforms
+    pack_game(line.positions, first, line.fill, int(input_format), *seen, moves, counts)
+    positions = line.positions[first : first + count]
     records = np.zeros(count, V6)
-    records["version"], records["input_format"] = 6, InputFormat.CLASSICAL_112_PLANE
+    records["version"], records["input_format"] = 6, input_format
     records["planes"] = bytes_reversed(masks[:, :STORED_PLANES])
-    for name, plane in _CASTLING.items():
-        records[name] = masks[:, plane] != 0
-    records["side_to_move"] = masks[:, planes.BLACK_TO_MOVE] != 0
-    records["rule50"] = values[:, planes.RULE50]
+    if input_format.knows_chess960:
+        for plane, side in ((planes.A_SIDE_ROOKS, "ooo"), (planes.H_SIDE_ROOKS, "oo")):
+            records[f"castling_us_{side}"] = masks[:, plane] & np.uint64(0xFF)
+            records[f"castling_them_{side}"] = masks[:, plane] >> np.uint64(56)
+    else:
+        for name, plane in _CASTLING.items():
+            records[name] = masks[:, plane] != 0
+    records["side_to_move"] = positions["black"]
+    if input_format.canonical:
+        records["side_to_move"] = masks[:, planes.EN_PASSANT] >> np.uint64(56)
+        records["invariance_info"] = transforms | np.where(positions["black"] != 0, BLACK, 0)
+    records["rule50"] = positions["rule50"]
     probabilities = records["probabilities"]
     probabilities[:] = -1
     legal = np.arange(MAX_MOVES) < counts[:, None]
-    probabilities[np.repeat(np.arange(count), counts), moves[legal]] = 0
-    return records
+    turned = encoding.turned(moves[legal], np.repeat(transforms, counts))
+    probabilities[np.repeat(np.arange(count), counts), turned] = 0
+    return records, transforms
 
 
 def _add_played_moves(records: Records) -> None:
@@ -222,13 +253,17 @@ def _add_played_moves(records: Records) -> None:
         records[f"orig_{part}"] = np.nan
 
 
-def _add_search(record: np.void, search: SearchedPosition) -> None:
+def _add_search(
+    record: np.void, search: SearchedPosition, transform: np.uint8, encoding: Encoding
+) -> None:
     """Complete a record by its search; the record knows its legal moves."""
     probabilities = record["probabilities"]
-    if (probabilities[search.moves] < 0).any() or probabilities[search.best_move] < 0:
+    moves = np.append(search.moves, np.uint16(search.best_move))
+    *turned, best = encoding.turned(moves, np.full(moves.size, transform))
+    if (probabilities[turned] < 0).any() or probabilities[best] < 0:
         raise ValueError("a search has moves that are not legal in the game")
-    probabilities[search.moves] = search.policy
-    record["best_idx"], record["visits"] = search.best_move, search.visits
+    probabilities[turned] = search.policy
+    record["best_idx"], record["visits"] = best, search.visits
     record["policy_kld"] = search.policy_kld
     record["invariance_info"] |= PROVEN if search.proven else 0
     for what, expected in (

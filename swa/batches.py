@@ -55,6 +55,7 @@ def read_batches(
     every: int = 1,
     read: ReadCounts | None = None,
     counts: BatchCounts | None = None,
+    input_format: InputFormat = InputFormat.CLASSICAL_112_PLANE,
 ) -> Iterator[Batch]:
     """The positions of files and folders of training records, in order, in bounded memory.
 
@@ -65,28 +66,34 @@ def read_batches(
     easier to predict than others'.
 
     Raises RecordError at once where a source does not exist, ValueError for numbers below 1; files
-    with something wrong are left out and counted in ``read``, so are those of an input format that
-    no net here has.
+    with something wrong are left out and counted in ``read``, so are those of another input format
+    than is asked for.
     """
     if every < 1 or (positions is not None and positions < 1):
         raise ValueError("positions and every are at least 1")
     counts = BatchCounts() if counts is None else counts
-    return batches_of(read_games(data, read), positions, every, counts)
+    return batches_of(read_games(data, read, input_format), positions, every, counts)
 
 
-def read_games(data: Path | Sequence[Path], counts: ReadCounts | None = None) -> Iterator[Chunk]:
-    """The games of files and folders, one by one, of the input format that nets here have.
+def read_games(
+    data: Path | Sequence[Path],
+    counts: ReadCounts | None = None,
+    input_format: InputFormat = InputFormat.CLASSICAL_112_PLANE,
+) -> Iterator[Chunk]:
+    """The games of files and folders, one by one, of one input format: the nets'.
 
     Files with another one are counted in ``counts`` and left out. Raises RecordError at once where
     a source does not exist.
     """
     counts = ReadCounts() if counts is None else counts
-    return _games_of_all(read_records(data, counts), counts)
+    return _games_of_all(read_records(data, counts), counts, input_format)
 
 
-def _games_of_all(chunks: Iterator[Chunk], counts: ReadCounts) -> Iterator[Chunk]:
+def _games_of_all(
+    chunks: Iterator[Chunk], counts: ReadCounts, input_format: InputFormat
+) -> Iterator[Chunk]:
     for chunk in chunks:
-        if error := _of_other_format(chunk):
+        if error := _of_other_format(chunk, input_format):
             counts.skip(error)
         else:
             yield from games_of(chunk)
@@ -127,16 +134,16 @@ def batches_of(
         yield _batch(pending)
 
 
-def _of_other_format(chunk: Chunk) -> RecordError | None:
+def _of_other_format(chunk: Chunk, wanted: InputFormat) -> RecordError | None:
     formats = chunk.records["input_format"]
-    other = formats[formats != InputFormat.CLASSICAL_112_PLANE]
+    other = formats[formats != wanted]
     if not other.size:
         return None
     where = f"{chunk.path}:{chunk.member}" if chunk.member else str(chunk.path)
     return RecordError(
         Damage.INPUT_FORMAT,
-        f"input format {other[0]}, which is not supported yet",
-        "Use records of input format 1 (INPUT_CLASSICAL_112_PLANE).",
+        f"input format {other[0]}, where the net has {int(wanted)}",
+        f"Use records of input format {int(wanted)} ({wanted.lc0_name}).",
         where,
     )
 

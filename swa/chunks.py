@@ -24,16 +24,9 @@ import numpy as np
 
 from swa import planes
 from swa.files import write_whole
-from swa.records import (
-    LAYOUTS,
-    Damage,
-    RecordError,
-    Records,
-    parse,
-    to_v6,
-    validate,
-    version_of,
-)
+from swa.legacy_records import is_cut, parse, version_of
+from swa.records import LAYOUTS, Damage, RecordError, Records, bytes_reversed, to_v6, validate
+from swa.spec import InputFormat
 
 MAX_RECORDS = 2**14
 """Records in a file. lc0's games are far shorter; trainingdata-tool puts 4096 into one file."""
@@ -41,6 +34,17 @@ MAX_RECORDS = 2**14
 MAX_UNPACKED = MAX_RECORDS * LAYOUTS[7].itemsize
 """Bytes of a file, unpacked: 138 MB."""
 
+_MEN = (0xFF, 0x42, 0x24, 0x81, 0x08, 0x10)  # P N B R Q K at the start, within their rank
+_START_BOARD = bytes_reversed(
+    np.array(
+        [
+            *(men << (8 if kind == planes.OUR_PAWNS else 0) for kind, men in enumerate(_MEN)),
+            *(men << (48 if kind == planes.OUR_PAWNS else 56) for kind, men in enumerate(_MEN)),
+            0,  # it is no repetition
+        ],
+        np.uint64,
+    )
+)
 _PIECE = 2**16  # bytes that are read at a time
 _LEVEL = 6  # of compression, as lc0 writes; 9 takes five times as long for 6 % less
 _GZIP = b"\x1f\x8b"
@@ -120,12 +124,15 @@ def games_of(chunk: Chunk) -> Iterator[Chunk]:
     """The games in a file, in order: one if lc0 wrote it; trainingdata-tool puts dozens into one.
 
     A game begins where there is a board and none before it: the start position's history is empty
-    (lc0 src/neural/encoder.cc, ``FillEmptyHistory::FEN_ONLY``). Positions that were left out of a
-    game do not cut it. Games that begin elsewhere have their first board for a history, and are
-    not told from the game before.
+    (lc0 src/neural/encoder.cc, ``FillEmptyHistory::FEN_ONLY``). In canonical input formats it is
+    after every capture, too; there the board must be the start position's. Positions that were left
+    out of a game do not cut it. Games that begin elsewhere have their first board for a history,
+    and are not told from the game before.
     """
     boards = chunk.records["planes"].reshape(-1, planes.HISTORY, planes.PLANES_PER_POSITION)
     now, before = (boards[:, back, : planes.REPETITION].any(axis=1) for back in (0, 1))
+    canonical = chunk.records["input_format"] >= InputFormat.WITH_CANONICALIZATION
+    now &= ~canonical | (boards[:, 0] == _START_BOARD).all(axis=1)
     starts = np.flatnonzero(now & ~before)
     ends = [*starts[starts > 0].tolist(), len(chunk.records)]
     for first, end in zip([0, *ends], ends, strict=False):
@@ -323,8 +330,7 @@ def _bare(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
         if size > MAX_UNPACKED:
             raise _too_long()
     data = b"".join(parts)
-    version = version_of(data)
-    return data, version is not None and size % LAYOUTS[version].itemsize != 0
+    return data, is_cut(data)
 
 
 def _too_long() -> RecordError:

@@ -37,7 +37,10 @@ _SETTINGS = {
     "se": "the squeeze of SE units",
     "batch_norm": "batch norm apart from the convolutions",
     "moves_left": "moves left head",
+    "policies": "policy heads",
+    "values": "value heads",
 }
+_OWNERS = {"attention": "attention body's ", "encoder": "encoder's ", "smolgen": "smolgen's "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,16 @@ def _differences(here: Any, there: Any, prefix: str = "") -> list[str]:
         if mine == other:
             continue
         if is_dataclass(mine) and type(mine) is type(other):
-            found += _differences(mine, other, f"{setting.name} head ".replace("_", " "))
+            found += _differences(
+                mine,
+                other,
+                prefix + _OWNERS.get(setting.name, setting.name + " head ").replace("_", " "),
+            )
+        elif setting.name in ("policies", "values") and [n for n, _ in mine] == [
+            n for n, _ in other
+        ]:
+            for (name, one), (_, another) in zip(mine, other, strict=True):
+                found += _differences(one, another, f"{name} head ")
         else:
             word = _SETTINGS.get(setting.name, prefix + setting.name.replace("_", " "))
             found.append(f"{word}: {_said(mine)} instead of {_said(other)}")
@@ -197,6 +209,8 @@ def _said(value: Any) -> str:
         return "yes" if value else "no"
     if is_dataclass(value):
         return "yes"
+    if isinstance(value, tuple):  # of several heads, by name
+        return ", ".join(name for name, _ in value) or "one"
     return "no" if value is None else str(value)
 
 

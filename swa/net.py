@@ -16,7 +16,7 @@ import numpy as np
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from swa import provenance, weights_file, weights_writer
+from swa import provenance, text_file, weights_file, weights_writer
 from swa.batchnorm import DEAD_VARIANCE
 from swa.files import write_whole
 from swa.layer_codec import ENCODING_NUMBERS
@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 _SUFFIXES = (".pb.gz", ".pb")
+_TEXT_SUFFIXES = (".txt.gz", ".txt")  # that are read, never written
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +62,21 @@ class Net:
 
     spec: NetSpec
     weights: Mapping[str, NDArray[np.float32]]
-    name: str  # the file's name without .pb.gz
+    name: str  # the file's name without .pb.gz or .txt.gz
     path: Path
     sha256: str  # of the file's bytes; empty for a net that was not read from a file
-    format: str  # "pb.gz" or "pb"
+    format: str  # "pb.gz" or "pb"; "txt.gz" or "txt" of a net of 2018
     network: str  # the header's own word: "NETWORK_SE_WITH_HEADFORMAT"
-    encoding: str  # "linear16", "float16", "bfloat16", "float32" or "mixed"
+    encoding: str  # "linear16", "float16", "bfloat16", "float32" or "mixed"; "text"
     min_version: tuple[int, int, int]  # oldest lc0 that reads it
     training_steps: int | None
     message: Message = field(repr=False)
+    lc0_transpose: bool = False
+    """Whether it learned moves as lc0 has them since 0.32.0 where the board is transposed.
+
+    No file tells, so it is for the one who loads the net to say (``swa.policy_map``,
+    ``LC0_TRANSFORMED``); only nets of canonical input formats can have.
+    """
 
     @property
     def parameters(self) -> int:
@@ -97,6 +104,8 @@ def load_net(
             raise NetError("larger than any net", "Nets are lc0's .pb.gz or .pb files.")
         data = path.read_bytes()
         payload = weights_file.unpack(data)
+        if text_file.is_text(payload):
+            return _text_net(payload, path, data, policy_head, value_head)
         contents = weights_file.parse(payload, policy_head=policy_head, value_head=value_head)
     except NetError as error:
         raise NetError(error.reason, error.remedy, str(path)) from error
@@ -116,6 +125,21 @@ def load_net(
         min_version=contents.min_version,
         training_steps=contents.training_steps,
         message=contents.message,
+    )
+
+
+def _text_net(
+    payload: bytes, path: Path, data: bytes, policy_head: str | None, value_head: str | None
+) -> Net:
+    """A net of 2018, ready to be written as lc0's newer files are."""
+    contents = text_file.parse(payload)
+    spec = contents.spec.with_heads(policy_head, value_head)  # it has but one of each
+    return replace(
+        new_net(spec, contents.weights, _name(path)),
+        path=path,
+        sha256=provenance.sha256(data),
+        format="txt" if payload is data else "txt.gz",
+        encoding="text",
     )
 
 
@@ -297,7 +321,7 @@ def check_no_input(path: Path, inputs: Iterable[Path]) -> None:
 
 
 def _name(path: Path) -> str:
-    for suffix in _SUFFIXES:
+    for suffix in (*_SUFFIXES, *_TEXT_SUFFIXES):
         if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
             return path.name[: -len(suffix)]
     return path.name

@@ -7,11 +7,14 @@ is the king taking its own rook (``e1h1``), and a promotion to a knight is the p
 Order: lc0 ``kMoveStrs`` (src/neural/encoder.cc), lczero-training ``tf/policy_index.py``; planes of
 the convolution head: lczero-training ``tf/lc0_az_policy_map.py``. All tables are made here from
 their rules. Squares are ``rank * 8 + file`` with a1 = 0.
+
+Canonical input formats turn the board before a net sees it, and its moves with it:
+``TRANSFORMED``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +37,14 @@ _KNIGHT_STEPS = ((1, 2), (2, 1), (2, -1), (1, -2), (-1, -2), (-2, -1), (-2, 1), 
 _CONV_PROMOTION_FILES = (-1, 0, 1)
 _CONV_PROMOTION_PIECES = (ROOK, BISHOP, QUEEN)
 
+FLIP_FILES, MIRROR_RANKS, TRANSPOSE = 1, 2, 4
+"""Bits of a transform (lc0 src/neural/encoder.h): a to h, rank 1 to 8, and the reflection in the
+diagonal from a8 to h1, in this order."""
+
 Plain = tuple[int, int, int]
 """A move as (from square, to square, promotion)."""
+
+Squares = npt.NDArray[np.int64]
 
 
 def _step(square: int, files: int, ranks: int) -> int | None:
@@ -85,6 +94,34 @@ def _index_tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
     return plain, promotions
 
 
+def turned(squares: Squares, transform: int) -> Squares:
+    """Where squares lie after a transform."""
+    if transform & FLIP_FILES:
+        squares = squares ^ 7
+    if transform & MIRROR_RANKS:
+        squares = squares ^ 56
+    return (7 - squares % 8) * 8 + 7 - squares // 8 if transform & TRANSPOSE else squares
+
+
+def _turned_by_lc0(squares: Squares, transform: int) -> Squares:
+    return squares ^ 63 if transform & TRANSPOSE else turned(squares, transform)
+
+
+def _transform_table(
+    squares_after: Callable[[Squares, int], Squares],
+) -> npt.NDArray[np.uint16]:
+    origins, targets = FROM.astype(np.int64), TO.astype(np.int64)
+    table = np.tile(np.arange(MOVE_COUNT, dtype=np.uint16), (8, 1))
+    plain = PROMOTION == NO_PROMOTION
+    for transform in range(8):
+        ends = squares_after(origins, transform), squares_after(targets, transform)
+        table[transform, plain] = INDEX[ends][plain]
+        if transform & ~FLIP_FILES == 0:
+            files = (squares[~plain] % 8 for squares in ends)
+            table[transform, ~plain] = PROMOTION_INDEX[(*files, PROMOTION[~plain])]
+    return table
+
+
 def _frozen(array: npt.NDArray[np.generic]) -> None:
     array.setflags(write=False)
 
@@ -105,5 +142,29 @@ INDEX, PROMOTION_INDEX = _index_tables()
 CONV_POLICY = np.array([_PLACES[move] for move in _MOVES], np.int64)
 """int64[1858]: where each move stands in the flattened [80, 8, 8] convolution head."""
 
-for _table in (FROM, TO, PROMOTION, INDEX, PROMOTION_INDEX, CONV_POLICY):
+TRANSFORMED = _transform_table(turned)
+"""uint16[8, 1858]: a move's index for a net that sees the board turned by a transform.
+
+Flip comes first, then mirror, then transpose. Promotions, which no mirrored or transposed position
+has, stay what they are there.
+"""
+
+LC0_TRANSFORMED = _transform_table(_turned_by_lc0)
+"""The same as lc0 has read it since 0.32.0: a move that it should transpose it turns half round.
+
+That is an error (lc0 src/neural/encoder.cc, ``Transform``, since pull request 2126); the planes are
+transposed rightly. Training data of canonical formats that such an lc0 wrote has it, too. What is
+to be flipped or mirrored before is not, either: seen in what lc0 0.33 reads.
+"""
+
+for _table in (
+    FROM,
+    TO,
+    PROMOTION,
+    INDEX,
+    PROMOTION_INDEX,
+    CONV_POLICY,
+    TRANSFORMED,
+    LC0_TRANSFORMED,
+):
     _frozen(_table)

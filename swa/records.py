@@ -31,6 +31,10 @@ ADJUDICATED, PLACEHOLDER = 1 << 5, 1 << 6
 """Bits of ``invariance_info``: the game was ended by a rule of the run; no search was made of this
 position, so that nothing should be learned from it."""
 
+TRANSFORM, BLACK = 7, 1 << 7
+"""In canonical input formats, of the same: by which transform the board and the moves are turned
+(``swa.policy_map``), and that black is to move."""
+
 _FIELDS: tuple[tuple[int, str, str, int], ...] = (
     # first version, name, type, count
     (3, "version", "<u4", 1),
@@ -86,9 +90,8 @@ LAYOUTS = {version: _layout(version) for version in range(3, 8)}
 """By version: a packed structured type."""
 V6 = LAYOUTS[6]
 
-INPUT_FORMATS = (1, 2, 3, 4, 5, 132, 133)
-"""All that lc0 knows (proto/net.proto, ``InputFormat``); from 3 on they are canonical."""
-_FIRST_CANONICAL = 3
+INPUT_FORMATS = tuple(map(int, InputFormat))
+_FIRST_CANONICAL = InputFormat.WITH_CANONICALIZATION
 
 _Q, _D, _PLIES = (-1.0, 1.0), (0.0, 1.0), (0.0, float(np.finfo(np.float32).max))
 _RANGES: dict[str, tuple[float, float]] = {
@@ -97,6 +100,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("root_m", "best_m", "plies_left", "played_m"), _PLIES),
 }
 _RANGES_OR_NAN = {"orig_q": _Q, "orig_d": _D, "orig_m": _PLIES}
+_SEVERAL = ", where the first record has another"
+_CASTLING_FLAGS = (
+    (planes.OUR_QUEENSIDE, "castling_us_ooo"),
+    (planes.OUR_KINGSIDE, "castling_us_oo"),
+    (planes.THEIR_QUEENSIDE, "castling_them_ooo"),
+    (planes.THEIR_KINGSIDE, "castling_them_oo"),
+)
 _SUM_TOLERANCE = 0.01  # of probabilities, as in lc0's Validate
 
 
@@ -286,31 +296,50 @@ def _refuse(
 def planes_of(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
     """Packed planes as ``swa.planes`` has them: ``masks`` and ``values``, both [n, 112].
 
-    They are what lc0 makes of the position (src/trainingdata/reader.cc,
-    ``PlanesFromTrainingData``). Raises RecordError for another input format than 1.
+    They are what a net of the records' input format sees, turned by their transforms: what lc0
+    makes of the position (src/trainingdata/reader.cc, ``PlanesFromTrainingData``, which turns them
+    back at its end). Raises RecordError for an input format that there is not, and for records of
+    several.
     """
-    formats = records["input_format"]
-    other = np.flatnonzero(formats != InputFormat.CLASSICAL_112_PLANE)
-    if other.size:
-        raise RecordError(
-            Damage.INPUT_FORMAT,
-            f"record {other[0]} has input format {formats[other[0]]}, which is not supported yet",
-            "Use records of input format 1 (INPUT_CLASSICAL_112_PLANE).",
-        )
     masks = np.zeros((len(records), PLANES), np.uint64)
     values = np.ones((len(records), PLANES), np.float32)
+    if not len(records):
+        return masks, values
+    input_format = format_of(records)
     masks[:, :STORED_PLANES] = bytes_reversed(records["planes"])
-    for plane, name in (
-        (planes.OUR_QUEENSIDE, "castling_us_ooo"),
-        (planes.OUR_KINGSIDE, "castling_us_oo"),
-        (planes.THEIR_QUEENSIDE, "castling_them_ooo"),
-        (planes.THEIR_KINGSIDE, "castling_them_oo"),
-        (planes.BLACK_TO_MOVE, "side_to_move"),
-    ):
-        masks[records[name] != 0, plane] = planes.FULL_BOARD
+    if input_format.knows_chess960:
+        for plane, side in ((planes.A_SIDE_ROOKS, "ooo"), (planes.H_SIDE_ROOKS, "oo")):
+            theirs = records[f"castling_them_{side}"].astype(np.uint64) << np.uint64(56)
+            masks[:, plane] = records[f"castling_us_{side}"] | theirs
+    else:
+        for plane, name in _CASTLING_FLAGS:
+            masks[records[name] != 0, plane] = planes.FULL_BOARD
+    if input_format.canonical:
+        masks[:, planes.EN_PASSANT] = records["side_to_move"].astype(np.uint64) << np.uint64(56)
+    else:
+        masks[records["side_to_move"] != 0, planes.BLACK_TO_MOVE] = planes.FULL_BOARD
+    if input_format.armageddon:
+        masks[black_to_move(records), planes.ARMAGEDDON_BLACK] = planes.FULL_BOARD
     masks[:, planes.RULE50] = masks[:, planes.ONES] = planes.FULL_BOARD
     values[:, planes.RULE50] = records["rule50"]
+    if input_format.hectoplies:
+        values[:, planes.RULE50] /= 100
     return masks, values
+
+
+def format_of(records: Records) -> InputFormat:
+    """The input format of at least one record; RecordError where they have several, or none."""
+    formats = records["input_format"]
+    _refuse(Damage.INPUT_FORMAT, formats != formats[0], "input_format", formats, _SEVERAL)
+    _refuse(Damage.INPUT_FORMAT, ~np.isin(formats, INPUT_FORMATS), "input_format", formats)
+    return InputFormat(int(formats[0]))
+
+
+def black_to_move(records: Records) -> NDArray[np.bool_]:
+    """Whether black is to move [n], which canonical input formats have elsewhere than others."""
+    canonical = records["input_format"] >= _FIRST_CANONICAL
+    told = np.where(canonical, records["invariance_info"] & BLACK, records["side_to_move"])
+    return np.asarray(told != 0)
 
 
 def bytes_reversed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

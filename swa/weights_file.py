@@ -74,16 +74,11 @@ def unpack(data: bytes) -> bytes:
     """The protobuf bytes of a file's bytes, gzipped or not.
 
     As in lc0 (zlib's gzread), what follows a complete gzip member without being one is ignored.
-    Raises NetError for a damaged file, a text file, or one that unpacks beyond all measure.
+    Raises NetError for a damaged file, a web page, or one that unpacks beyond all measure.
     """
     if not data:
         raise NetError("the file is empty", DAMAGED)
     payload = _gunzip(data) if data[:2] == b"\x1f\x8b" else data
-    if payload[:2] in (b"1\n", b"2\n", b"3\n", b"4\n"):
-        raise NetError(
-            f"a text net (version {chr(payload[0])}) of the time before lc0's protobuf files",
-            NOT_SUPPORTED,
-        )
     if payload[:7] == b"version" and b"git-lfs" in payload[:64]:
         raise NetError("a git-lfs pointer, not the net itself", "Fetch it with `git lfs pull`.")
     if _ONNX.match(payload):

@@ -84,8 +84,15 @@ def time_evaluators(
 
 
 def work_of(net: Net, batch: int) -> float:
-    """How much a batch takes, by its largest part: the tower's blocks x filters^2, each board."""
-    return float(net.spec.blocks * net.spec.filters**2 * batch)
+    """How much a batch takes, by its largest parts: the tower's blocks x filters^2, each board.
+
+    A block has 18 products of channels a square; an encoder's dense layers are counted in these.
+    """
+    work = float(net.spec.blocks * net.spec.filters**2)
+    if (body := net.spec.attention) is not None:
+        products = body.size * (4 * body.encoder.width + 2 * body.encoder.ffn)
+        work += body.encoders * products / 18
+    return work * batch
 
 
 def _evaluators(net: Net, choice: Choice, dtype: Dtype) -> dict[str, Evaluator]:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from arena.commands.nets import take_net
+from arena.commands.nets import NET_HELP, take_player
 from arena.commands.output import add_output_flags, write_json, write_text
 from arena.config import ConfigError, SearchParams
 from arena.options import add_flags, load_config
@@ -49,9 +49,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "Nothing is searched unless --visits, another setting of the search or --config is given.",
         epilog=EXAMPLES,
     )
-    parser.add_argument(
-        "--net", type=Path, required=True, metavar="NET", help="the net's file, or latest:DIR"
-    )
+    parser.add_argument("--net", required=True, metavar="NET", help=NET_HELP)
     parser.add_argument(
         "--fen", metavar="FEN", help='the position, or "startpos" (default: startpos)'
     )
@@ -148,7 +146,8 @@ def make_player(arguments: argparse.Namespace, params: SearchParams) -> Player:
     from arena.search_settings import Player
     from swa.net import load_net
 
-    net = load_net(take_net(arguments.net, quiet=arguments.quiet))
+    player = take_player(arguments.net, quiet=arguments.quiet)
+    net = load_net(player.path, **player.heads.asked)
     choice = choose_evaluator(net.spec, arguments.evaluator, arguments.device)
     return Player(net.name, make_evaluator(net, choice), params)
 

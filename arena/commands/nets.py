@@ -11,9 +11,14 @@ from typing import Any
 
 from arena.config import MatchConfig
 from arena.options import LINEUP, load_config
-from arena.player_words import words_of
+from arena.player_words import lone_net, words_of
 from arena.players import Entrant, NetPlayer
 from swa.net_names import parse_latest
+
+NET_HELP = (
+    "the net's file, or latest:DIR; of a net with several heads others than vanilla and winner by "
+    '"path=NET policy-head=NAME value-head=NAME"'
+)
 
 _FLAGS = ("--nets", "--net", "--engine")
 
@@ -38,6 +43,19 @@ def take_net(word: Path, *, quiet: bool = False) -> Path:
     from swa.latest import resolve_net
 
     return resolve_net(word, _note(quiet))
+
+
+def take_player(word: str, *, quiet: bool = False) -> NetPlayer:
+    """Return the net of a command that wants one: a path, ``latest:``, or a path with heads.
+
+    Raises ConfigError for settings that it cannot have, NetError where there is no latest net.
+    """
+    return newest(lone_net(word), quiet=quiet)
+
+
+def newest(player: NetPlayer, *, quiet: bool = False) -> NetPlayer:
+    """Return a player whose path is that of a file, whatever it was; NetError for several."""
+    return replace(player, path=take_net(player.path, quiet=quiet))
 
 
 def load_match(arguments: argparse.Namespace) -> tuple[MatchConfig, list[str]]:
@@ -68,9 +86,7 @@ def _named(arguments: argparse.Namespace) -> list[tuple[str, list[Any]]]:
 
 
 def _taken(player: Entrant, *, quiet: bool) -> Entrant:
-    if isinstance(player, NetPlayer):
-        return replace(player, path=take_net(player.path, quiet=quiet))
-    return player
+    return newest(player, quiet=quiet) if isinstance(player, NetPlayer) else player
 
 
 def _with_players(words: Sequence[str], config: MatchConfig) -> list[str]:

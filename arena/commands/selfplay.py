@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arena.commands.nets import take_net
+from arena.commands.nets import newest
 from arena.commands.output import add_output_flags, write_json, write_text
 from arena.options import add_flags, load_config
 from arena.selfplay_config import SelfplayConfig
@@ -61,7 +61,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Play and tell."""
     config = load_config(SelfplayConfig, arguments)  # before the imports, which take seconds
     if config.net is not None:
-        config = replace(config, net=take_net(config.net, quiet=arguments.quiet))
+        config = replace(config, net=newest(config.net, quiet=arguments.quiet))
 
     from arena.selfplay import play_games
 

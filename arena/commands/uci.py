@@ -10,10 +10,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from arena.commands.nets import take_net
+from arena.commands.nets import NET_HELP, take_player
 from arena.config import SearchParams
 from arena.options import add_flags, load_config, whole_number
 from swa.command_line import BAD_INPUT, DISTRIBUTION
@@ -51,9 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "a time, so that nodes mean what visits mean in arena run.",
         epilog=EXAMPLES,
     )
-    parser.add_argument(
-        "--net", type=Path, required=True, metavar="NET", help="the net's file, or latest:DIR"
-    )
+    parser.add_argument("--net", required=True, metavar="NET", help=NET_HELP)
     parser.add_argument(
         "--seed",
         type=whole_number,
@@ -88,7 +85,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from swa.net import load_net
 
     settings = take_settings(arguments)
-    net = load_net(take_net(arguments.net, quiet=arguments.quiet))
+    player = take_player(arguments.net, quiet=arguments.quiet)
+    net = load_net(player.path, **player.heads.asked)
     choice = choose_evaluator(net.spec, arguments.evaluator, arguments.device)
     seed = secrets.randbits(63) if arguments.seed is None else arguments.seed
     searcher = in_the_making(make_evaluator(net, choice), seed)

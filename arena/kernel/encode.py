@@ -1,4 +1,7 @@
-"""A position with its history, as the 112 packed planes that a net reads (input format 1)."""
+"""A position with its history, as the 112 packed planes that a net reads (input format 1).
+
+``formats`` has the other input formats.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def _pack_side(
 
 
 @inline
-def _pack_position(masks: Masks, first: int, position: Position, flipped: bool) -> None:
+def pack_board(masks: Masks, first: int, position: Position, flipped: bool) -> None:
     """The thirteen planes of one position, ``flipped`` if its mover is now the opponent."""
     ours = position.theirs if flipped else position.ours
     theirs = position.ours if flipped else position.theirs
@@ -62,7 +65,7 @@ def _pack_position(masks: Masks, first: int, position: Position, flipped: bool) 
 
 
 @inline
-def _undo_double_push(masks: Masks, first: int, position: Position, flipped: bool) -> None:
+def undo_double_push(masks: Masks, first: int, position: Position, flipped: bool) -> None:
     """Put the pawn that has just skipped ``position.ep`` back to where it came from."""
     skipped = signed(position.ep)
     pawn = _seen(bit(skipped - 8) | bit(skipped + 8), flipped)
@@ -85,11 +88,11 @@ def pack_planes(line: Line, last: int, fill: int, masks: Masks, values: Values) 
         index = max(last - back, 0)
         flipped = (last - index) & 1 == 1
         if back <= last:
-            _pack_position(masks, first, line[index], flipped)
+            pack_board(masks, first, line[index], flipped)
         elif fill == 1:
-            _pack_position(masks, first, line[0], flipped)
+            pack_board(masks, first, line[0], flipped)
             if line[0].ep != NO_SQUARE:
-                _undo_double_push(masks, first, line[0], flipped)
+                undo_double_push(masks, first, line[0], flipped)
         else:
             masks[first : first + planes.PLANES_PER_POSITION] = EMPTY
     masks[planes.OUR_QUEENSIDE] = _all_if(castling_right(current, OUR_QUEENSIDE) != 0)

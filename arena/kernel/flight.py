@@ -8,6 +8,7 @@ evaluators, B leaves of a batch, M legal moves of a batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -185,10 +186,12 @@ class Questions(NamedTuple):
     """
 
     rows: Ints  # [K]
+    formats: Ints  # [K]: see ``formats.pack_input``
     game: npt.NDArray[np.int32]  # int32 [K, G]: whose leaf it is
     keys: npt.NDArray[np.uint64]  # uint64 [K, G, 2]: hash of everything the net sees
     masks: npt.NDArray[np.uint64]  # uint64 [K, G, 112]
     values: npt.NDArray[np.float32]  # float32 [K, G, 112]
+    transforms: npt.NDArray[np.uint8]  # uint8 [K, G]: by which masks are turned, and moves are not
     offsets: Ints  # int64 [K, G + 1]: the legal moves of leaf b are moves[offsets[b]:...]
     moves: npt.NDArray[np.uint16]  # [K, M]
     logits: Floats  # [K, M]: of those moves, the net's raw policy
@@ -196,14 +199,17 @@ class Questions(NamedTuple):
     moves_left: Floats  # [K, G]: plies
 
     @classmethod
-    def allocate(cls, evaluators: int, games: int) -> Questions:
-        """Room for a leaf of every game, for any evaluator."""
+    def allocate(cls, formats: Sequence[int], games: int) -> Questions:
+        """Room for a leaf of every game, for any of the evaluators with these input formats."""
+        evaluators = len(formats)
         return cls(
             rows=np.zeros(evaluators, np.int64),
+            formats=np.array(formats, np.int64),
             game=np.zeros((evaluators, games), np.int32),
             keys=np.zeros((evaluators, games, 2), np.uint64),
             masks=np.zeros((evaluators, games, 112), np.uint64),
             values=np.zeros((evaluators, games, 112), np.float32),
+            transforms=np.zeros((evaluators, games), np.uint8),
             offsets=np.zeros((evaluators, games + 1), np.int64),
             moves=np.zeros((evaluators, games * MOST_MOVES), np.uint16),
             logits=np.zeros((evaluators, games * MOST_MOVES), np.float32),

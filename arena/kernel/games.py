@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from arena.kernel.bitboard import EMPTY, bit, popcount, signed
-from arena.kernel.encode import pack_planes
 from arena.kernel.flight import (
     AWAY,
     HELD,
@@ -30,12 +29,12 @@ from arena.kernel.flight import (
     InFlight,
     Questions,
 )
+from arena.kernel.formats import input_key, pack_input
 from arena.kernel.movegen import Moves, legal_moves
 from arena.kernel.position import (
     POSITION,
     Line,
     Position,
-    cache_key,
     count_repetitions,
     in_check,
     insufficient_material,
@@ -289,14 +288,12 @@ def _ask(
         if game.tables == MISSED:
             game.tables = LEAVES
     game.state = WAITING
-    pack_planes(
-        line,
-        last,
-        game.history_fill,
-        questions.masks[evaluator, row],
-        questions.values[evaluator, row],
+    masks, fill = questions.masks[evaluator, row], signed(game.history_fill)
+    input_format = questions.formats[evaluator]
+    questions.transforms[evaluator, row] = pack_input(
+        line, last, fill, input_format, masks, questions.values[evaluator, row]
     )
-    first_key, second_key = cache_key(line, last, game.history_fill)
+    first_key, second_key = input_key(line, last, fill, input_format, masks)
     questions.keys[evaluator, row, 0] = first_key
     questions.keys[evaluator, row, 1] = second_key
     questions.game[evaluator, row] = number

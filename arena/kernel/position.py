@@ -214,6 +214,22 @@ def cache_key(line: Line, last: int, fill: int) -> tuple[np.uint64, np.uint64]:
     return _finish(first), _finish(second)
 
 
+@kernel
+def planes_key(position: Position, masks: Words) -> tuple[np.uint64, np.uint64]:
+    """128 bits of packed planes uint64[112] and of the position that they show.
+
+    For nets to which more, or less, than eight boards and their repetitions counts: they share a
+    key by a 128-bit accident. The position stands for its legal moves and for rule50.
+    """
+    rule50 = np.uint64(signed(position.rule50))
+    first = position.key + _mix(rule50, _FOR_HISTORY)
+    second = _board_hash(position, _FOR_BOARD) + _mix(rule50, _FOR_HISTORY_AGAIN)
+    for mask in masks:
+        first = _mix(first ^ mask, _FOR_HISTORY)
+        second = _mix(second ^ mask, _FOR_HISTORY_AGAIN)
+    return _finish(first), _finish(second)
+
+
 @inline
 def _rights_left(castling: int, changed: np.uint64) -> int:
     """The rights whose rooks do not stand on a ``changed`` square."""

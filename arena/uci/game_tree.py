@@ -20,7 +20,13 @@ from arena.kernel import games, turns
 from arena.kernel.position import Position
 from arena.kernel.puct import best_place, draw_score_of, first_play_urgency, move_at
 from arena.kernel.tree import NOT_EVALUATED, ROOT, Children, Edges, move_of
-from arena.search_settings import Player, SearchSettings, open_questions, put_answers
+from arena.search_settings import (
+    Player,
+    SearchSettings,
+    open_questions,
+    put_answers,
+    questions_for,
+)
 from arena.uci.standing import Standing
 from swa.jit import compiled_for
 
@@ -49,7 +55,7 @@ class GameTree:
             paths=np.zeros((1, DEEPEST), np.int32),
             known=np.full((1, DEEPEST), NOT_EVALUATED, np.int32),
         )
-        self._questions = in_flight.Questions.allocate(1, 1)
+        self._questions = questions_for([evaluator], 1)
         self._at: Standing | None = None
         self._allowed: tuple[int, ...] = ()
         self._slot = 0

@@ -27,7 +27,7 @@ from arena.game import FORFEITS, GameRecord, GameTask, Opening, PairRecord, Term
 from arena.lane import _uci_moves
 from arena.ledger import decode_pair, encode_pair
 from arena.openings import Deck, final_position, read_book
-from arena.players import EnginePlayer, Limits
+from arena.players import EnginePlayer, Limits, NetPlayer
 from arena.referee import RefereeError, check_game
 from arena.report.pgn import MatchTags, write_game
 from arena.search import BatchedSearch
@@ -150,7 +150,7 @@ def test_positions_without_such_castling_are_for_everybody() -> None:
 
 def test_self_play_refuses_what_records_cannot_hold(tmp_path: Path) -> None:
     (tmp_path / "960.epd").write_text(start(7).fen())
-    config = SelfplayConfig(net=tmp_path / "net", out=tmp_path / "out")
+    config = SelfplayConfig(net=NetPlayer(path=tmp_path / "net"), out=tmp_path / "out")
     with pytest.raises(OpeningError, match="castling as in Chess960"):
         _Dealer(config, read_book(tmp_path / "960.epd")).task(0)
 

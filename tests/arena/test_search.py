@@ -200,7 +200,7 @@ def test_trees_that_run_out_of_room_get_more(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_memory_of_256_games_at_800_visits_is_below_a_gibibyte() -> None:
     flight = in_flight.InFlight.allocate(256, 800)
-    questions = in_flight.Questions.allocate(2, 256)
+    questions = in_flight.Questions.allocate([1, 1], 256)
     assert flight.nbytes + sum(array.nbytes for array in questions) < 2**30
 
 
@@ -219,6 +219,7 @@ def test_one_game_at_a_time_on_torch_is_the_same_game_twice(shared: Path) -> Non
 
 MATCH = """
 import sys
+sys.path.append("..")  # where scripted_games.py is
 from pathlib import Path
 from test_search import play_hash_match
 play_hash_match(Path(sys.argv[1]), int(sys.argv[2]))

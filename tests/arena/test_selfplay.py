@@ -23,6 +23,7 @@ from arena.config import ConfigError
 from arena.evaluator import WinogradEvaluator
 from arena.game import GameTask, Opening, Termination, game_seed
 from arena.kernel.flight import MOVES_KEPT
+from arena.players import NetPlayer
 from arena.search import BatchedSearch
 from arena.search_settings import Player
 from arena.selfplay import SelfplayError, play_games
@@ -47,7 +48,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(net: Path, out: Path, **chosen) -> SelfplayConfig:
     search = SelfplayParams(visits=chosen.pop("visits", 5))
     settings = {"games": GAMES, "max_plies": 50, "nncache": 1000, "search": search} | chosen
-    return SelfplayConfig(net=net, out=out, **settings)
+    return SelfplayConfig(net=NetPlayer(path=net), out=out, **settings)
 
 
 def files(folder: Path) -> dict[str, bytes]:
