@@ -25,7 +25,9 @@ class Encoding(NamedTuple):
     input_format: InputFormat = InputFormat.CLASSICAL_112_PLANE
     lc0_transpose: bool = False
 
-    def turned(self, moves: NDArray[np.uint16], transforms: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    def turned(
+        self, moves: NDArray[np.uint16], transforms: NDArray[np.uint8]
+    ) -> NDArray[np.uint16]:
         """Moves [M] as the net knows them, its board turned by ``transforms`` [M]."""
         table = LC0_TRANSFORMED if self.lc0_transpose else TRANSFORMED
         found: NDArray[np.uint16] = table[transforms, moves]

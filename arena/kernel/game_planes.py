@@ -31,7 +31,5 @@ def pack_game(
     int64[n] moves a position, seen by the mover.
     """
     for row in range(counts.size):
-        transforms[row] = pack_input(
-            line, first + row, fill, input_format, masks[row], values[row]
-        )
+        transforms[row] = pack_input(line, first + row, fill, input_format, masks[row], values[row])
         counts[row] = legal_moves(line[first + row], moves[row])
