@@ -8,12 +8,13 @@ be raised, and the file then says which it was before.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -70,6 +71,9 @@ PARTS = ("nets", "engines", "openings", "sprt", "tb", "adjudication", "search")
 HEADER = "# What decides this match; written once by arena, and not to be changed.\n"
 
 Table = dict[str, Any]
+
+_types_of: Callable[[Any], dict[str, Any]] = functools.cache(get_type_hints)
+"""Reading annotations takes most of the time that a match.toml takes."""
 
 
 class LedgerError(Exception):
@@ -446,7 +450,7 @@ def _net(role: Role, table: Table) -> NetIdentity:
     optional = {**get_type_hints(Reading), **_CLOCKS, "search": dict}
     values = _checked(table, _TEXTS, where, optional)
     reading = Reading(**{name: values.pop(name) for name in Reading._fields if name in values})
-    types = get_type_hints(SearchParams)
+    types = _types_of(SearchParams)
     own = _checked(values.pop("search", {}), {}, f"{where}.search", types)
     in_order = tuple((name, own[name]) for name in types if name in own)
     return NetIdentity(role, own=in_order, limits=_limits(values), reading=reading, **values)
@@ -467,14 +471,14 @@ def _engine(role: Role, table: Table) -> EngineIdentity:
 
 def _limits(values: Table) -> Limits:
     """Take the limits out of a player's values."""
-    found = {name: values.pop(name) for name in get_type_hints(Limits) if name in values}
+    found = {name: values.pop(name) for name in _types_of(Limits) if name in values}
     if "tc" in found and (clock := time_control(text := found["tc"])) is None:
         raise ValueError(f"tc {text!r} is no time control")
     return Limits(**(found | ({"tc": clock} if "tc" in found else {})))
 
 
 def _values_of(kind: type[Any], table: object, where: str) -> Table:
-    hints = get_type_hints(kind)
+    hints = _types_of(kind)
     return _checked(table, {item.name: hints[item.name] for item in fields(kind)}, where)
 
 

@@ -278,10 +278,12 @@ def poll(
         encoding.input_format: positions_of(by_number, places, len(decided), encoding)
         for encoding in map(encoding_of, (asked.baseline, asked.candidate))
     }
-    both = tuple(
-        say(evaluator, seen[encoding_of(evaluator).input_format].leaves, between)
+    asked_about = (
+        (evaluator, seen[encoding_of(evaluator).input_format].leaves)
         for evaluator in (asked.baseline, asked.candidate)
     )
+    baseline_says, candidate_says = (say(*question, between) for question in asked_about)
+    both = baseline_says, candidate_says
     leaves, words = next(iter(seen.values()))
     found = apart(*both, leaves.offsets)
     points, begin = [], 0

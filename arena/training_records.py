@@ -160,9 +160,8 @@ def line_records(
     if searches and (adjudicated or max_length):
         beyond = max(_plies(searches[-1].best.m), 1.0)
     records, transforms = _positions(line, first, kept, encoding)
-    records["result_q"] = np.where(black_to_move(records), -1, 1) * int(
-        2 * WHITE_POINTS[result] - 1
-    )  # no -0.0
+    outcome = int(2 * WHITE_POINTS[result] - 1)  # for white; whole, so that there is no -0.0
+    records["result_q"] = np.where(black_to_move(records), -1, 1) * outcome
     records["result_d"] = result == "1/2-1/2"
     records["plies_left"] = _plies_left(kept, count, beyond)
     records["played_idx"] = encoding.turned(played[:kept], transforms)

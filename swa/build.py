@@ -125,6 +125,7 @@ def build(
         eval_data=config.eval_data,
         positions=config.positions,
         eval_positions=config.eval_positions,
+        input_format=nets[0].spec.input_format,
     )
     inputs += [file.path for file in (*data.files, *data.eval_files)]
     check_outputs(config.output, inputs, config.overwrite)

@@ -22,6 +22,7 @@ from swa.chunks import Chunk, ReadCounts
 from swa.provenance import file_sha256
 from swa.records import Records, planes_of
 from swa.refresh import Planes
+from swa.spec import InputFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class BuildData:
     held_out_below: int  # games of ``files`` with a ``game_hash`` below it are held out
     counts: ReadCounts | None = None
     eval_counts: ReadCounts | None = None
+    input_format: InputFormat = InputFormat.CLASSICAL_112_PLANE  # files of others are left out
     refresh_games: int = 0  # a game and its copies are one; 0 where they come from a manifest
     report_from: int = 0
     selection_positions: int = 0
@@ -104,9 +106,9 @@ class BuildData:
     def games(self, held_out: bool) -> Iterator[Game]:
         """The games held out, or those of the refresh; more than are used where limits cut."""
         if held_out and self.eval_files:
-            yield from _games([file.path for file in self.eval_files])
+            yield from _games([file.path for file in self.eval_files], self.input_format)
             return
-        for game in _games([file.path for file in self.files]):
+        for game in _games([file.path for file in self.files], self.input_format):
             if (game.number < self.held_out_below) == held_out:
                 yield game
 
@@ -140,9 +142,11 @@ def survey(
     positions: int | None = None,
     eval_positions: int | None = None,
     select: bool = False,
+    input_format: InputFormat = InputFormat.CLASSICAL_112_PLANE,
 ) -> BuildData:
     """Look through the data: files, their sha256, and how many positions of each are used.
 
+    Only records of ``input_format``, the nets', can be.
     Files are read until there are ``positions`` for the refresh, and ``eval_positions`` held out,
     or ``FEW_GAMES`` games if that is not given; ``share`` of the games is held out.
     With ``select`` half of these games are for a choice among nets.
@@ -150,7 +154,7 @@ def survey(
     Raises BuildError where there is nothing for the refresh, nothing held out, too little for both
     halves, or a game in both data; RecordError where a path does not exist.
     """
-    looker = _Looker(positions, eval_positions)
+    looker = _Looker(positions, eval_positions, input_format)
     below = int(share * HASHES)
     files = looker.through(data, below)
     if share and len(looker.hashes) > 1:
@@ -167,7 +171,7 @@ def survey(
     refreshed = looker.used[False]
     if eval_data:
         eval_files, eval_counts = looker.through(eval_data, HASHES), looker.counts
-    found = BuildData(files, eval_files, below, counts, eval_counts, len(refreshed))
+    found = BuildData(files, eval_files, below, counts, eval_counts, input_format, len(refreshed))
     if share and len(looker.hashes) == 1:
         raise BuildError(
             "there is only one game (copies of it count as one), so that none can be held out\n"
@@ -208,7 +212,10 @@ def _nothing(what: str, counts: ReadCounts) -> BuildError:
 class _Looker:
     """Goes through files until it has as many positions of each kind as are wanted."""
 
-    def __init__(self, positions: int | None, eval_positions: int | None) -> None:
+    def __init__(
+        self, positions: int | None, eval_positions: int | None, input_format: InputFormat
+    ) -> None:
+        self._input_format = input_format
         self._limits = {True: eval_positions, False: positions}
         self.counts = ReadCounts()  # of the last time
         self.hashes: set[int] = set()  # of the games that were looked at
@@ -221,7 +228,7 @@ class _Looker:
         self.used, self.sizes = {True: {}, False: {}}, Counter()
         files: list[DataFile] = []
         taken, seen, current, digest, copy = {True: 0, False: 0}, set[str](), Path(), "", False
-        for number, chunk in _games(data, self.counts):
+        for number, chunk in _games(data, self._input_format, self.counts):
             if chunk.path != current:
                 current, digest = chunk.path, file_sha256(chunk.path)
                 copy = digest in seen
@@ -270,9 +277,11 @@ def game_hash(records: Records) -> int:
     return int.from_bytes(hashlib.sha256(records["planes"].tobytes()).digest()[:8])
 
 
-def _games(data: Sequence[Path], counts: ReadCounts | None = None) -> Iterator[Game]:
+def _games(
+    data: Sequence[Path], input_format: InputFormat, counts: ReadCounts | None = None
+) -> Iterator[Game]:
     """The games with their numbers, without positions that no net can be asked about."""
-    for chunk in read_games(data, counts):
+    for chunk in read_games(data, counts, input_format):
         records = usable(chunk.records)
         if len(records):
             yield Game(game_hash(chunk.records), replace(chunk, records=records))

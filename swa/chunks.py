@@ -24,17 +24,8 @@ import numpy as np
 
 from swa import planes
 from swa.files import write_whole
-from swa.records import (
-    LAYOUTS,
-    Damage,
-    RecordError,
-    Records,
-    bytes_reversed,
-    parse,
-    to_v6,
-    validate,
-    version_of,
-)
+from swa.legacy_records import is_cut, parse, version_of
+from swa.records import LAYOUTS, Damage, RecordError, Records, bytes_reversed, to_v6, validate
 from swa.spec import InputFormat
 
 MAX_RECORDS = 2**14
@@ -43,11 +34,14 @@ MAX_RECORDS = 2**14
 MAX_UNPACKED = MAX_RECORDS * LAYOUTS[7].itemsize
 """Bytes of a file, unpacked: 138 MB."""
 
+_MEN = (0xFF, 0x42, 0x24, 0x81, 0x08, 0x10)  # P N B R Q K at the start, within their rank
 _START_BOARD = bytes_reversed(
     np.array(
-        # P N B R Q K of the mover, then of the other one, and no repetition.
-        [0xFF00, 0x42, 0x24, 0x81, 0x08, 0x10]
-        + [0xFF << 48, 0x42 << 56, 0x24 << 56, 0x81 << 56, 0x08 << 56, 0x10 << 56, 0],
+        [
+            *(men << (8 if kind == planes.OUR_PAWNS else 0) for kind, men in enumerate(_MEN)),
+            *(men << (48 if kind == planes.OUR_PAWNS else 56) for kind, men in enumerate(_MEN)),
+            0,  # it is no repetition
+        ],
         np.uint64,
     )
 )
@@ -336,8 +330,7 @@ def _bare(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
         if size > MAX_UNPACKED:
             raise _too_long()
     data = b"".join(parts)
-    version = version_of(data)
-    return data, version is not None and size % LAYOUTS[version].itemsize != 0
+    return data, is_cut(data)
 
 
 def _too_long() -> RecordError:

@@ -29,6 +29,7 @@ from swa.batches import Batch, BatchCounts, batches_of, read_games, usable
 from swa.build_data import HASHES, game_hash
 from swa.chunks import Chunk, ReadCounts, list_files
 from swa.records import Damage, RecordError
+from swa.spec import InputFormat
 from swa.windows import Game, Gathering, Positions, TrainingBatch
 
 _ORDER, _SAMPLE, _SHUFFLE, _VALIDATION, _REFRESH = range(5)
@@ -57,6 +58,7 @@ class TrainingGames:
     files: tuple[Path, ...]
     sizes: tuple[int, ...]  # bytes
     held_out_below: int  # games with a hash below it are held out
+    input_format: InputFormat = InputFormat.CLASSICAL_112_PLANE  # files of others are left out
 
     @classmethod
     def find(cls, data: Sequence[Path], held_out: float) -> Self:
@@ -90,7 +92,7 @@ class TrainingGames:
             reason = "changed while it was trained on"
             raise RecordError(Damage.UNREADABLE, reason, "Leave the data as it is.", str(path))
         before = counts.skipped[Damage.UNREADABLE]
-        yield from read_games(path, counts)
+        yield from read_games(path, counts, self.input_format)
         # Going on without it would give other batches than the next time, when it can be read.
         if counts.skipped[Damage.UNREADABLE] > before:
             raise counts.examples[Damage.UNREADABLE]

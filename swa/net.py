@@ -42,6 +42,7 @@ __all__ = [
     "batch_norm_health",
     "check_no_input",
     "check_output",
+    "check_place",
     "load_net",
     "new_net",
     "pack_net",
@@ -313,6 +314,12 @@ def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = F
     name = path.name.lower()
     if not name.endswith(_SUFFIXES) or name in _SUFFIXES or "\0" in str(path):
         raise NetError("not the name of a net", "Name it .pb.gz or .pb.", str(path))
+    check_place(path, inputs=inputs, overwrite=overwrite)
+    return name.endswith(".gz")
+
+
+def check_place(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
+    """Raise NetError where no net can be written, for the reasons of ``check_output`` but names."""
     if not path.parent.is_dir():
         raise NetError("cannot write the net: there is no such folder", "", str(path))
     if os.path.exists(path):
@@ -322,7 +329,6 @@ def check_output(path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = F
             raise NetError("is there already", remedy, str(path))
         if not path.is_file():
             raise NetError("cannot write the net: is no file", "", str(path))
-    return name.endswith(".gz")
 
 
 def check_no_input(path: Path, inputs: Iterable[Path]) -> None:

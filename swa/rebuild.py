@@ -64,8 +64,9 @@ def rebuild(
     files = tuple(_found(finder, record) for record in manifest.data.files)
     finder.complain()
     check_outputs(output, [*net_paths, *(file.path for file in files)], overwrite)
-    data = BuildData(files, (), int(manifest.data.held_out_below, 16))
     nets = [load_net(path) for path in net_paths]
+    below, input_format = int(manifest.data.held_out_below, 16), nets[0].spec.input_format
+    data = BuildData(files, (), below, input_format=input_format)
     state = progress_of(output, work_dir)
     if manifest.refresh.method == "none" and any(net.spec.batch_norm for net in nets):
         raise damaged(manifest_path, "refresh.method is none, and the nets have batch norm")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from swa.batches import Batch
 from swa.chunks import ReadCounts
 from swa.dataset import START, Place, TrainingGames, TrainingStream
 from swa.records import Damage
 from swa.refresh import Planes
+from swa.spec import InputFormat
 from swa.train_config import TrainConfig
 
 
@@ -20,9 +22,14 @@ class FileData:
 
     def __init__(self, config: TrainConfig) -> None:
         self._config = config
-        self._games = TrainingGames.find(config.data.input, config.data.held_out)
+        self.input_format = InputFormat.CLASSICAL_112_PLANE
+        self._all = TrainingGames.find(config.data.input, config.data.held_out)
         self._validation: list[Batch] | None = None
         self._counts = [ReadCounts()]  # of what is held out, and of the streams
+
+    @property
+    def _games(self) -> TrainingGames:
+        return replace(self._all, input_format=self.input_format)
 
     @property
     def digest(self) -> str:

@@ -33,7 +33,7 @@ from swa.run_averages import AveragedNet, RunAverages, refresher
 from swa.run_folder import RunFolder, TrainingError, opened
 from swa.schedules import learning_rate
 from swa.settings import SettingsError
-from swa.spec import NetError
+from swa.spec import InputFormat, NetError
 from swa.train_config import TrainConfig
 
 Place = tuple[int, ...]
@@ -55,6 +55,9 @@ class Stream(Protocol):
 
 class RunData(Protocol):
     """The positions of a run (``swa.run_data``)."""
+
+    input_format: InputFormat
+    """The net's, in which its positions are read; set before any is."""
 
     @property
     def digest(self) -> str:
@@ -194,8 +197,9 @@ class _Run:
         self.settings = deciding_settings(config, data.digest, threads)
         if saved is not None:
             check_same(saved.settings, self.settings)
-        data.validation()  # what is wrong with it is said now, not when it first falls due
         self.net = self._start_net(fresh=saved is None)
+        data.input_format = self.net.spec.input_format
+        data.validation()  # what is wrong with it is said now, not when it first falls due
         settings = config.training
         module = tower(self.net.spec, self.net.weights)
         self.learner = Learner(module, settings, self.device, config.dtype)

@@ -9,6 +9,7 @@ old files included.
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,6 +52,10 @@ MAX_EXPANSION = 64
 
 _FREE_EXPANSION = 2**26  # so that small files of constant weights pass
 
+_ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
+"""How an ONNX model begins (onnx/onnx.proto): its version as a varint, then another field. A net
+begins with the fixed32 of its magic number."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WeightsFile:
@@ -76,6 +81,12 @@ def unpack(data: bytes) -> bytes:
     payload = _gunzip(data) if data[:2] == b"\x1f\x8b" else data
     if payload[:7] == b"version" and b"git-lfs" in payload[:64]:
         raise NetError("a git-lfs pointer, not the net itself", "Fetch it with `git lfs pull`.")
+    if _ONNX.match(payload):
+        raise NetError(
+            "an ONNX model, not a net file",
+            "Batch norm is folded away in ONNX, and what the layers are is not told: use the "
+            ".pb.gz it was made from.",
+        )
     if payload[:1] in (b"<", b"{"):
         raise NetError("a web page or JSON, not a net", "The download failed: fetch it again.")
     return payload

@@ -22,6 +22,13 @@ GRAVE = ("serious", "critical")
 
 WIDTHS = (360, 1400)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+LOOKS = (
+    ("light", 360),
+    ("dark", 1400),
+    pytest.param("dark", 360, marks=pytest.mark.slow),
+    pytest.param("light", 1400, marks=pytest.mark.slow),
+)
+"""Scheme and width; two of them are looked at every time, as a page takes seconds."""
 
 
 # Of a module, not of the session: playwright leaves an event loop running in the thread, and other

@@ -40,6 +40,17 @@ learning-rate = { lr = 0.01 }
 averages = [{ name = "swa", rule = "mean", every = 2, refresh-positions = 50 }]
 """
 
+NIGHTLY = """\
+home = "home"
+latest = "snapshot"
+first-champion = "snapshot-1.pb.gz"
+quick = false
+build = { data = ["games"] }
+sanity = { excess-loss = 5.0 }
+match = { visits = 1, openings = "book.epd", parallel = 4 }
+gate = { pairs = 2 }
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,6 +64,7 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "games" / game.name).symlink_to(game)
     (folder / "pyproject.toml").write_text(SHORT)
     (folder / "train.toml").write_text(TRAINING)
+    (folder / "nightly.toml").write_text(NIGHTLY)
     (folder / "book.epd").write_text(BOOK)
     return folder
 
@@ -77,6 +89,7 @@ def test_its_commands_run_in_their_order(folder: Path) -> None:
         assert done.stdout
     assert (folder / "reports/night/report.md").is_file()
     assert (folder / "reports/swa-vs-raw-1/games.pgn").is_file()
+    assert (folder / "home/nights/0001-snapshot-2/gate/report.html").is_file()
 
 
 def test_the_places_it_names_exist() -> None:

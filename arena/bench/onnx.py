@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import tempfile
 import textwrap
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from arena.evaluator import Leaves
-from swa.model import for_play, unpack
+from swa.model import unpack
 from swa.net import Net
 
 LONGEST_REASON = 200
@@ -22,7 +19,7 @@ LONGEST_REASON = 200
 
 
 def onnx_is_there() -> bool:
-    """Whether onnxruntime is installed, and ``onnx``, which torch's export may ask for."""
+    """Whether onnxruntime is installed, and ``onnx``, which makes the model for it."""
     return all(importlib.util.find_spec(name) for name in ("onnxruntime", "onnx"))
 
 
@@ -44,31 +41,20 @@ class BareOnnx:
     """A net's forward pass by onnxruntime and nothing else, one thread on a CPU."""
 
     def __init__(self, net: Net, leaves: Leaves):
-        """Export the net for this size of batch; the planes are made beforehand."""
+        """Make the model of the net, and the planes of the batch, beforehand."""
         import onnxruntime
+
+        from swa.onnx_export.file import onnx_model
 
         planes = unpack(torch.tensor(leaves.masks.view(np.uint8)), torch.tensor(leaves.values))
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "net.onnx"
-            _export(net, planes, path)
-            self._session = onnxruntime.InferenceSession(
-                path, settings, providers=["CPUExecutionProvider"]
-            )
+        self._session = onnxruntime.InferenceSession(
+            onnx_model(net).SerializeToString(), settings, providers=["CPUExecutionProvider"]
+        )
         self._planes = np.ascontiguousarray(planes.numpy())
 
     def __call__(self) -> list[Any]:
-        """Evaluate the batch: the outputs of ``swa.model``, without those it has not."""
-        outputs: list[Any] = self._session.run(None, {"planes": self._planes})
+        """Evaluate the batch: policy logits, win, draw and loss or the value, plies if told."""
+        outputs: list[Any] = self._session.run(None, {"/input/planes": self._planes})
         return outputs
-
-
-def _export(net: Net, planes: torch.Tensor, path: Path) -> None:
-    """Write a net as ONNX, its batch norms folded as for torch."""
-    with warnings.catch_warnings():
-        # The newer exporter takes ten times as long for the same graph and writes to the terminal.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            for_play(net.spec, net.weights), (planes,), path, input_names=["planes"], dynamo=False
-        )

@@ -61,17 +61,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--wait",
         type=_seconds,
-        nargs="?",
-        const=None,
         default=0.0,
         metavar="SECONDS",
-        help="wait for another call that is at work, without a number for as long as it takes "
-        "(default: say so and end with 2)",
+        help="wait so long for another call that is at work, or forever (default: 0: say so and "
+        "end with 2)",
     )
     parser.add_argument(
         "--abandon",
         action="store_true",
         help="give up the night that was interrupted, with what it had found, and begin anew",
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="judge the newest net even if it was judged before: each test errs with its alpha",
     )
     parser.add_argument(
         "--exit-zero",
@@ -83,7 +86,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(execute=execute)
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str) -> float | None:
+    if text == "forever":
+        return None
     try:
         seconds = float(text)
     except ValueError:
@@ -119,6 +124,7 @@ def execute(arguments: argparse.Namespace) -> int:
             tell,
             wait=arguments.wait,
             abandon=arguments.abandon,
+            again=arguments.again,
         )
     except KeyboardInterrupt:
         tell("stopped; the same command goes on")

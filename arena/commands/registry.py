@@ -149,7 +149,10 @@ def _home(arguments: argparse.Namespace) -> Home:
         raise HomeError(f"{path}: is no TOML: {error}") from error
     if not isinstance(named, str):
         raise HomeError(f'{path}: names no home\nGive --home DIR, or add home = "DIR" there.')
-    return Home(path.parent / named)
+    try:
+        return Home(path.parent / Path(named).expanduser())
+    except RuntimeError as error:  # ~somebody, and there is nobody of that name
+        raise HomeError(f"{path}: home: {str(error).lower()}") from None
 
 
 def _answer(

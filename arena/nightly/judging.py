@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from arena.ledger import GAMES_FILE
-from arena.match import Ending
+from arena.match import Ending, sprt_of
 from arena.match_file import MATCH_FILE
 from arena.nightly.decision import Conclusion, StageResult, conclude, refused
 from arena.nightly.document import decision_document, match_figures, race_figures
 from arena.nightly.field import Field, prepare_field
 from arena.nightly.night import NightError, Tell, night_seed
 from arena.nightly.playing import PlayMatch
-from arena.nightly.race import race
+from arena.nightly.race import race, report_race
 from arena.nightly.settings import NightlySettings
+from arena.nightly.slices import check_slices
 from arena.registry.home import Home
 from arena.registry.records import DecisionRecord, MatchRecord, NetRecord, NightRecord, Stage
 from arena.registry.store import Registry
@@ -62,6 +63,7 @@ class _Judge:
 
     def decision(self) -> DecisionRecord:
         """Play what is to be played, and conclude."""
+        check_slices(self._settings, self._seed)
         champion = self._net(self._night.champion)
         field = prepare_field(self._night, self._settings, self._home, self._registry, self._tell)
         candidate = self._choose(field) if field.entries else None
@@ -106,11 +108,18 @@ class _Judge:
             seed=self._seed,
             start=self._start("race"),
         )
+        sha256 = {entry.name: entry.sha256 for entry in field.entries}
         for meeting in outcome.meetings:
-            self._record("race", read_run(meeting.folder))
+            run = read_run(meeting.folder)
+            self._require_nets(run, sha256[meeting.baseline], sha256[meeting.candidate])
+            self._record("race", run)
+        try:
+            report_race(folder, outcome)
+        except Exception as error:  # a fault in a picture, say, must not hold up the night
+            self._tell(f"note: the race's report is not whole: {error}")
         self._figures["race"] = race_figures(outcome, self._home)
         self._tell(f"{outcome.winner} goes on, after {outcome.pairs:,} pairs")
-        return self._net(next(e.sha256 for e in field.entries if e.name == outcome.winner))
+        return self._net(sha256[outcome.winner])
 
     def _meet(self, candidate: NetRecord, champion: NetRecord) -> Conclusion:
         """Let the candidate play the champion in all stages that it comes to."""
@@ -139,12 +148,12 @@ class _Judge:
     ) -> Run:
         """Play a stage to its end, or read it if it has come to that."""
         folder = self._folder / stage
+        paths = self._home.root / nets[0].file, self._home.root / nets[1].file
+        config = self._settings.match(match, paths, seed=self._seed, start=self._start(stage))
         run = self._finished(stage)
         if run is None:
             self._tell(f"{stage} stage: {nets[1].name} against {nets[0].name}")
             whole = stage in ("gate", "confirm")
-            paths = self._home.root / nets[0].file, self._home.root / nets[1].file
-            config = self._settings.match(match, paths, seed=self._seed, start=self._start(stage))
             ending = self._play(config, folder, whole)
             if ending is Ending.INTERRUPTED:
                 raise KeyboardInterrupt
@@ -156,6 +165,10 @@ class _Judge:
                 )
             if not whole:
                 write_reports(folder, ("json",))
+        self._require_nets(run, *(net.sha256 for net in nets))
+        found, wanted = run.identity, (sprt_of(config), config.pairs, config.seed, config.search)
+        if (found.sprt, found.pairs, found.seed, found.search) != wanted:
+            raise self._another(run, "was played by other settings")
         self._record(stage, run)
         self._figures[stage] = match_figures(run, self._home)
         return run
@@ -183,6 +196,21 @@ class _Judge:
             return None
         run = read_run(folder)
         return run if run.judgement.settled else None
+
+    def _require_nets(self, run: Run, *wanted: str) -> None:
+        """Raise NightError where a match that was found is not that of these nets, by sha256.
+
+        One that is played is refused by its run folder; one that is settled is only read.
+        """
+        if tuple(player.sha256 for player in run.identity.nets) != wanted:
+            raise self._another(run, "is a match of other nets")
+
+    def _another(self, run: Run, why: str) -> NightError:
+        return NightError(
+            f"{run.folder}: {why} than night {self._night.number} is about, so it decides nothing\n"
+            "Bring the right folder back, or begin the night anew: arena nightly CONFIG.toml "
+            "--abandon."
+        )
 
     def _start(self, stage: Stage) -> int:
         """Return the number of a stage's first opening, from 1."""

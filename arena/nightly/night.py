@@ -23,6 +23,7 @@ from arena.nightly.settings import NightlySettings
 from arena.registry.champion import change_champion, check_champion, settle_champion
 from arena.registry.home import Home, lock
 from arena.registry.keeping import keep
+from arena.registry.opening import sync_folder
 from arena.registry.records import DecisionRecord, NetRecord, NightRecord
 from arena.registry.store import Registry
 from arena.sessions import now
@@ -58,12 +59,14 @@ def run_night(
     *,
     wait: float | None = 0.0,
     abandon: bool = False,
+    again: bool = False,
 ) -> NightOutcome:
     """Do what is due: end what was interrupted, then judge the newest net.
 
     ``play`` plays a match in a folder; ``tell`` takes single lines about what is going on.
     ``wait``: seconds to wait for another call that is at work, None for as long as it takes.
-    ``abandon``: give up the night that is open, if one is.
+    ``abandon``: give up the night that is open, if one is. ``again``: judge the newest net even if
+    it was judged before.
 
     Raises BusyError where another call is at work, RegistryError, ChampionError, NightError, and
     whatever building and playing raise, KeyboardInterrupt too: the night then stays open, and the
@@ -71,7 +74,7 @@ def run_night(
     """
     home = Home(settings.home)
     with lock(home, wait), Registry.open(home.registry, create=True) as registry:
-        return _Call(settings, home, registry, play, tell).run(abandon=abandon)
+        return _Call(settings, home, registry, play, tell).run(abandon=abandon, again=again)
 
 
 class _Call:
@@ -88,18 +91,16 @@ class _Call:
         self._settings, self._home, self._registry = settings, home, registry
         self._play, self._tell = play, tell
 
-    def run(self, *, abandon: bool) -> NightOutcome:
+    def run(self, *, abandon: bool, again: bool) -> NightOutcome:
         self._compare_clocks()
         self._crown_the_first()
         settle_champion(self._home, self._registry)
         check_champion(self._home, self._registry)
         self._publish_what_is_due()
-        found = newest(self._settings, self._registry.noted_file)
-        for line in found.passed_over:
-            self._tell(f"passed over {line}")
-        night = self._open_night(found, abandon=abandon)
+        night = self._open_night(abandon=abandon)
         if night is None:
-            reason = why_nothing(self._registry, found)
+            found = self._newest()
+            reason = why_nothing(self._registry, found, again=again)
             if reason is not None:
                 self._registry.note_file(str(found.path), found.size, found.mtime_ns, found.sha256)
                 return NightOutcome(None, reason, None, self._champion())
@@ -110,8 +111,8 @@ class _Call:
 
     def _compare_clocks(self) -> None:
         """Say it where the clock is behind what was noted; the order of events does not need it."""
-        nights = self._registry.nights()[-1:]
-        last = max((night.ended or night.began for night in nights), default=None)
+        night = self._registry.last_night()
+        last = None if night is None else night.ended or night.began
         if last is not None and now() < last:
             self._tell(
                 f"note: the clock says {now()}, the registry has something of {last}: times that "
@@ -145,7 +146,13 @@ class _Call:
 
     # --- what there is to judge ---
 
-    def _open_night(self, found: Newest, *, abandon: bool) -> NightRecord | None:
+    def _newest(self) -> Newest:
+        found = newest(self._settings, self._registry.noted_file)
+        for line in found.passed_over:
+            self._tell(f"passed over {line}")
+        return found
+
+    def _open_night(self, *, abandon: bool) -> NightRecord | None:
         """Return the night to go on with; one that cannot be is abandoned, saying why."""
         night = self._registry.open_night()
         if night is None:
@@ -157,7 +164,7 @@ class _Call:
             reason = "the settings have changed since it began"
         elif night.champion != self._champion().sha256:
             reason = "there is another champion since it began"
-        elif found.sha256 != night.latest and not self._registry.matches(night.number):
+        elif not self._has_played(night) and self._newest().sha256 != night.latest:
             reason = "there is a newer net, and no game had been played"
         if reason is None:
             self._tell(f"going on with night {night.number}")
@@ -166,6 +173,15 @@ class _Call:
         self._tell(f"night {night.number} is abandoned: {reason}")
         return None
 
+    def _has_played(self, night: NightRecord) -> bool:
+        """Whether a pair of a night was finished; the registry knows of whole stages alone."""
+        from arena.ledger import GAMES_FILE
+
+        ledgers = (self._home.root / night.folder).rglob(GAMES_FILE)
+        return bool(self._registry.matches(night.number)) or any(
+            ledger.stat().st_size for ledger in ledgers
+        )
+
     def _begin(self, found: Newest) -> NightRecord:
         record = keep(self._home, found.path, "raw")
         if record.sha256 != found.sha256:
@@ -173,6 +189,7 @@ class _Call:
                 f"{found.path}: has changed while it was read\nThe same command tries it again."
             )
         self._registry.add_net(record)
+        self._registry.found_net(record.sha256, record.source)  # the snapshots before it are there
         night = self._registry.begin_night(
             latest=record.sha256,
             champion=self._champion().sha256,
@@ -190,6 +207,7 @@ class _Call:
 
         folder = self._home.root / night.folder
         folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
         write_whole(folder / SETTINGS_FILE, night.settings.encode())
         decision = judge(night, self._settings, self._home, self._registry, self._play, self._tell)
         self._registry.decide(decision)
@@ -205,10 +223,10 @@ class _Call:
         return record
 
 
-def why_nothing(registry: Registry, found: Newest) -> str | None:
-    """Say why the newest net is nothing to judge; None where it is."""
+def why_nothing(registry: Registry, found: Newest, *, again: bool = False) -> str | None:
+    """Say why the newest net is nothing to judge; None where it is. ``again``: once more."""
     judged = registry.judged(found.sha256)
-    if judged is not None:
+    if judged is not None and not again:
         return f"{found.path.name} was judged in night {judged.night}: {judged.verdict}"
     reign = registry.champion()
     if reign is not None and found.sha256 == reign.sha256:
@@ -217,6 +235,9 @@ def why_nothing(registry: Registry, found: Newest) -> str | None:
 
 
 def night_seed(seed: int, night: int) -> int:
-    """Return the seed of all matches of a night: another one each night, in [0, 2^63)."""
+    """Return the seed of all matches of a night: another one each night, in [0, 2^53).
+
+    So many every reader of JSON can tell apart.
+    """
     digest = hashlib.sha256(f"night {night} of {seed}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    return int.from_bytes(digest[:8], "big") >> 11

@@ -34,10 +34,11 @@ def publish(
 ) -> None:
     """Write all that tells of a decision, run the hook, and note that it is done.
 
-    Where not even decision.json can be written the disk is full or the folder gone: all of it is
-    left to the next call.
+    Where not even decision.json can be written the disk is full: all of it is left to the next
+    call. A night's folder that is gone by now is made anew, with nothing else in it.
     """
-    night = next(one for one in registry.nights() if one.number == decision.night)
+    night = registry.night(decision.night)
+    assert night is not None  # a foreign key
     folder = home.root / night.folder
     try:
         _write_decision(folder, decision)
@@ -65,6 +66,7 @@ def publish(
 
 def _write_decision(folder: Path, decision: DecisionRecord) -> None:
     text = json.dumps(decision.document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / DECISION_FILE, text.encode())
 
 

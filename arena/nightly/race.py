@@ -114,7 +114,7 @@ def race(
     seed: int,
     start: int = 1,
 ) -> RaceOutcome:
-    """Play a race, or go on with it, and write its ratings and reports.
+    """Play a race, or go on with it; ``report_race`` writes its ratings and reports.
 
     ``entries``: at least two, of different names and nets; of equal scores the one that stands
     first wins. ``folder`` has a run folder for each encounter. ``seed`` and ``start`` say which
@@ -125,10 +125,7 @@ def race(
     where too many pairs were void; KeyboardInterrupt where a match was interrupted, and whatever
     ``play`` raises.
     """
-    running = _Running(entries, settings, play, folder, seed, start)
-    outcome = running.outcome()
-    _report(folder, outcome)
-    return outcome
+    return _Running(entries, settings, play, folder, seed, start).outcome()
 
 
 class _Running:
@@ -270,8 +267,8 @@ def _shares(folder: Path) -> list[float | None]:
     return [None if points is None else sum(points) / 2.0 for points in in_order]
 
 
-def _report(folder: Path, outcome: RaceOutcome) -> None:
-    """Write what is not there yet: reports of the encounters, then of all together."""
+def report_race(folder: Path, outcome: RaceOutcome) -> None:
+    """Write what is not there yet: reports of the encounters in a folder, then of all together."""
     if (folder / LAST_WRITTEN).exists():
         return
     for meeting in outcome.meetings:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # they take a second to import
     from swa.build_data import BuildData
     from swa.evaluation import Evaluation
     from swa.net import Net
+    from swa.spec import InputFormat
 
 POLICY = "policy_cross_entropy"
 VALUES = ("value_cross_entropy", "value_mse")
@@ -83,7 +84,7 @@ class _Bench:
 
     def __init__(self, settings: NightlySettings, champion: Net) -> None:
         self._settings, self._champion = settings, champion
-        self._data = _held_out(settings)
+        self._data = _held_out(settings, self._champion.spec.input_format)
 
     def check(self, entry: Entry) -> SanityRecord:
         """Look at one entry."""
@@ -176,7 +177,7 @@ def _numbers(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _held_out(settings: NightlySettings) -> BuildData | None:
+def _held_out(settings: NightlySettings, input_format: InputFormat) -> BuildData | None:
     """The positions that no refresh sees; where none are held out, those that it sees.
 
     Where ``eval_positions`` does not say how many, data are read until there are enough games for
@@ -190,13 +191,16 @@ def _held_out(settings: NightlySettings) -> BuildData | None:
     if not build.data or not (build.eval_data or share):
         data = build.data or build.eval_data
         limit = build.eval_positions or build.positions
-        return survey(data, share=0.0, positions=limit) if data else None
+        if not data:
+            return None
+        return survey(data, share=0.0, positions=limit, input_format=input_format)
     return survey(
         build.data,
         share=0.0 if build.eval_data else share,
         eval_data=build.eval_data,
         positions=1,  # the refresh's are not wanted here
         eval_positions=build.eval_positions,
+        input_format=input_format,
     )
 
 

@@ -7,10 +7,12 @@ place by rename, then the reign begins. Wherever that breaks off, the next call 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from arena.registry.home import Home
+from arena.registry.opening import sync_folder
 from arena.registry.records import How, NetRecord, Reign
 from arena.registry.store import Registry
 from arena.registry.telling import RegistryError
@@ -48,20 +50,24 @@ def check_champion(home: Home, registry: Registry) -> None:
         if not reigns or all(reign.pending for reign in reigns):
             return
         raise ChampionError(
-            f"{home.champion}: the champion's file is gone\n"
-            "Put it back with arena registry champion --restore."
+            f"{home.champion}: the champion's file is gone\nPut it back: {_by_hand(home)} --restore"
         )
     if not allowed:
         raise ChampionError(
             f"{home.champion}: is there, but the registry knows no champion\n"
-            "Make it the champion with arena registry champion --set NET, or move it away."
+            f"Move it away, or make a net champion: {_by_hand(home)} --set NET"
         )
     if found not in allowed:
         raise ChampionError(
             f"{home.champion}: is not the registry's champion: sha256 {found[:12]}..., not "
-            f"{allowed[0][:12]}...: somebody has changed it\nPut the champion back with arena "
-            "registry champion --restore, or make this one champion with --set NET."
+            f"{allowed[0][:12]}...: somebody has changed it\nPut the champion back: "
+            f"{_by_hand(home)} --restore\nor make this one champion (--set {home.champion.name})."
         )
+
+
+def _by_hand(home: Home) -> str:
+    """The command that changes a champion, as far as it is always the same."""
+    return f"arena registry champion --home {shlex.quote(str(home.root))}"
 
 
 def put_champion(home: Home, net: NetRecord) -> None:
@@ -75,6 +81,8 @@ def put_champion(home: Home, net: NetRecord) -> None:
             leftover.unlink(missing_ok=True)
         if _file_sha256(home.champion) != net.sha256:
             write_whole(home.champion, data)
+        else:  # by a call that may have died before its name was on the disk
+            sync_folder(home.root)
     except OSError as error:
         raise ChampionError(
             f"{home.champion}: cannot be written: {_reason(error)}\n"
@@ -96,7 +104,10 @@ def change_champion(home: Home, registry: Registry, sha256: str, how: How) -> No
         return
     if _file_sha256(home.champion) != sha256:
         check_champion(home, registry)
-    _kept(home, registry.find_net(sha256))
+    net = registry.net(sha256)
+    if net is None:
+        raise RegistryError(f"{home.registry}: knows no net {sha256[:12]}...")
+    _kept(home, net)
     registry.crown(sha256, how if registry.reigns() else "first")
     settle_champion(home, registry)
 
@@ -115,7 +126,7 @@ def roll_back(home: Home, registry: Registry) -> None:
     if before is None:
         raise RegistryError(
             f"{home.registry}: there was no champion before this one to go back to\n"
-            "Name another one with arena registry champion --set NET."
+            f"Name another one: {_by_hand(home)} --set NET"
         )
     change_champion(home, registry, before.sha256, "rollback")
 
@@ -129,7 +140,7 @@ def restore_champion(home: Home, registry: Registry) -> Path | None:
     reign = registry.pending() or registry.champion()
     if reign is None:
         raise RegistryError(
-            f"{home.registry}: knows no champion\nName one with arena registry champion --set NET."
+            f"{home.registry}: knows no champion\nName one: {_by_hand(home)} --set NET"
         )
     aside = None
     known = {one.sha256 for one in (registry.pending(), registry.champion()) if one is not None}

@@ -76,7 +76,9 @@ class Home:
         """Make the folders that are not there. Raises HomeError."""
         try:
             for folder in (self.root, self.nets, self.nights):
-                folder.mkdir(parents=True, exist_ok=True)
+                if not folder.is_dir():
+                    folder.mkdir(parents=True, exist_ok=True)
+                    sync_folder(folder.parent)
         except OSError as error:
             raise _cannot(self.root, "cannot be a home", error) from error
 
@@ -100,7 +102,6 @@ class Home:
         try:
             if not kept.is_file() or file_sha256(kept) != digest:
                 folder.mkdir(exist_ok=True)
-                sync_folder(self.nets)
                 for leftover in folder.glob(".*.tmp"):  # of a call that was killed
                     leftover.unlink(missing_ok=True)
                 write_whole(kept, data)
@@ -113,6 +114,10 @@ class Home:
                 beside = kept.with_name(f"{kept.name}.json")
                 if not beside.exists():
                     write_whole(beside, described)
+            # A copy that is there already may be of a call that died before its name was on the
+            # disk.
+            for parent in (folder, self.nets):
+                sync_folder(parent)
         except OSError as error:
             raise _cannot(kept, "the net cannot be kept", error) from error
         return kept

@@ -133,6 +133,7 @@ _FIRST = (
         seal TEXT NOT NULL,
         CHECK (verdict <> 'promote' OR (candidate IS NOT NULL AND candidate <> champion))
     ) STRICT""",
+    "CREATE INDEX due_decisions ON decisions (night) WHERE hook = 'due'",
     """CREATE TABLE reigns (
         number INTEGER NOT NULL PRIMARY KEY CHECK (number >= 1),
         sha256 TEXT NOT NULL REFERENCES nets,

@@ -111,6 +111,14 @@ class Registry:
         """All nights, by number."""
         return list(map(rows.night, self._rows("nights", "ORDER BY number")))
 
+    def night(self, number: int) -> NightRecord | None:
+        """The night of this number."""
+        return next(map(rows.night, self._rows("nights", "WHERE number = ?", number)), None)
+
+    def last_night(self) -> NightRecord | None:
+        """The night that began last."""
+        return next(map(rows.night, self._rows("nights", "ORDER BY number DESC LIMIT 1")), None)
+
     def open_night(self) -> NightRecord | None:
         """The night that is not ended."""
         return next(map(rows.night, self._rows("nights", "WHERE state = 'open'")), None)
@@ -164,6 +172,14 @@ class Registry:
         with self._change():
             if self.net(net.sha256) is None:
                 self._insert("nets", rows.of_net(net))
+
+    def found_net(self, sha256: str, source: str) -> None:
+        """Note where a net that is known was found now: its run may have been moved."""
+        with self._change():
+            known = next(self._rows("nets", "WHERE sha256 = ?", sha256), None)
+            if known is None:
+                raise RegistryError(f"{self.path}: knows no net {sha256[:12]}...")
+            self._update("nets", known | {"source": source})
 
     def begin_night(self, *, latest: str, champion: str, settings: str, name: str) -> NightRecord:
         """Open the next night. RegistryError if one is open, or the champion is another."""
@@ -370,7 +386,7 @@ class Registry:
     # --- what is refused ---
 
     def _require_open(self, number: int) -> NightRecord:
-        night = next(map(rows.night, self._rows("nights", "WHERE number = ?", number)), None)
+        night = self.night(number)
         if night is None:
             raise RegistryError(f"{self.path}: there is no night {number}")
         if night.state != "open":
@@ -393,7 +409,7 @@ class Registry:
         if pending is not None:
             raise RegistryError(
                 f"{self.path}: a change of champion is not ended yet ({pending.sha256[:12]}...)\n"
-                "Give arena nightly, or arena registry champion --restore, first: it ends it."
+                "Give arena nightly first, or arena registry champion --restore: either ends it."
             )
 
     def _require_champion(self, sha256: str) -> None:

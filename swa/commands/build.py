@@ -92,7 +92,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         nargs="+",
         type=Path,
-        help="training records, V3 to V7: folders, .gz files of a game each, tars of these",
+        help="training records, V1 to V7: folders, .gz files of a game each, tars of these",
     )
     group.add_argument(
         "--positions",

@@ -60,7 +60,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs="+",
         type=Path,
         required=True,
-        help="training records, V3 to V7: folders, .gz files of a game each, tars of these",
+        help="training records, V1 to V7: folders, .gz files of a game each, tars of these",
     )
     parser.add_argument(
         "--positions", metavar="N", type=whole_number, help="take the first N only (default: all)"
@@ -116,6 +116,7 @@ def execute(arguments: argparse.Namespace) -> int:
         every=arguments.every,
         read=read,
         counts=counts,
+        input_format=nets[0].spec.input_format,
     )
     with _progress() as progress:
         evaluation = evaluate(

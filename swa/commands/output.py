@@ -151,10 +151,12 @@ def saved_as_json(saved: SavedNet) -> dict[str, Any]:
     }
 
 
-def _licence(text: str | None) -> str:
+def licence_line(text: str | None) -> str:
+    """What is said of a licence, None being none."""
     from swa.licence import shorten_licence
 
-    return shorten_licence(text) if text else "none told; --licence TEXT (swa convert) sets one"
+    told = shorten_licence(text) if text else "none told; --licence TEXT (swa convert) sets one"
+    return f"licence: {told}"
 
 
 def saved_lines(saved: SavedNet) -> list[str]:
@@ -163,7 +165,7 @@ def saved_lines(saved: SavedNet) -> list[str]:
     lines = [
         f"wrote {saved.path}: {saved.size:,} bytes, {saved.encoding}, lc0 {version} or newer",
         f"sha256 {saved.sha256}",
-        f"licence: {_licence(saved.licence)}",
+        licence_line(saved.licence),
     ]
     worst, scale = saved.worst, saved.worst_scale
     if not worst.max_error:

@@ -361,7 +361,7 @@ def play(
     probe: Probe | None = None,
 ) -> dict[tuple[int, bool], GameRecord]:
     """Both games of each pair, by the pair and whether the candidate has white."""
-    openings = openings or {pair: default_book().opening(7 * pair) for pair in range(12)}
+    openings = openings or {pair: default_book().opening(7 * pair) for pair in range(8)}
     tasks = [
         GameTask(
             pair,

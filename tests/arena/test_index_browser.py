@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import SCHEMES, WIDTHS, visit
+from browser import LOOKS, WIDTHS, visit
 from match_folders import EVEN, HOSTILE, LOST, WON, between, night, played, some_matches
 
 from arena.report.index.document import write_index
@@ -51,11 +51,10 @@ def folders(page: Any) -> list[str]:
     return [str(link.get_attribute("href")).partition("/")[0] for link in links.all()]
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 @pytest.mark.parametrize("which", ["index", "nights", "report"])
 def test_pages_are_whole_and_have_no_grave_fault(
-    chromium: Any, request: pytest.FixtureRequest, which: str, width: int, scheme: str
+    chromium: Any, request: pytest.FixtureRequest, which: str, scheme: str, width: int
 ) -> None:
     path = request.getfixturevalue(which)
     with visit(chromium, path, width=width, color_scheme=scheme) as seen:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import SCHEMES, WIDTHS, visit
+from browser import LOOKS, WIDTHS, visit
 from replayed_games import random_pairs
 from scripted_match import OPENINGS, identity, pair, run_folder
 
@@ -72,8 +72,7 @@ def match(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
 # --- the page as a whole ---
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_it_is_whole_at_every_width_in_light_and_dark(chromium, match, width, scheme):
     path, summary = match
     with visit(chromium, path, width=width, color_scheme=scheme) as seen:
@@ -369,6 +368,9 @@ KINDS = {
     "undecided": (identity(sprt=Sprt(-20, 20), pairs=4), random_pairs(4)),
 }
 
+SOME_KINDS = ("one pair", "certified")
+"""Looked at every time: a page takes seconds."""
+
 TITLES = {
     "empty": "No verdict yet",
     "one pair": "No verdict yet",
@@ -378,7 +380,10 @@ TITLES = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in SOME_KINDS else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
 def test_every_kind_of_match_has_a_page(chromium, tmp_path, kind):
     path, _ = written(run_folder(tmp_path / "run", *KINDS[kind]))
     read(path.read_text())

@@ -20,7 +20,7 @@ from arena.faults import VoidPair, note_void
 from arena.ledger import GAMES_FILE, Ledger, read_pairs, read_pairs_in_issue_order
 from arena.match import Ending, deck_of, match_identity, run_match
 from arena.match_file import NetIdentity
-from arena.nightly.race import RaceError, RaceOutcome, race
+from arena.nightly.race import RaceError, RaceOutcome, race, report_race
 from arena.nightly.settings import BuildSettings, NightlySettings, RaceSettings, SanitySettings
 from arena.stats.racing import Race
 
@@ -99,16 +99,6 @@ def book(tmp_path: Path) -> Book:
     return write_book(tmp_path)
 
 
-def without_reports(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("arena.nightly.race.write_reports", lambda folder: None)
-    patch.setattr("arena.nightly.race.write_tournament", lambda folder: None)
-
-
-@pytest.fixture
-def no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_reports(monkeypatch)
-
-
 ENTRIES = [Net(name) for name in STRENGTHS]
 
 
@@ -121,14 +111,10 @@ def run_race(tmp_path: Path, players: Players, *, entries: Sequence[Net] = ENTRI
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RaceOutcome:
     """A race that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        without_reports(patch)
-        return run_race(folder, Players(write_book(folder)))
+    return run_race(folder, Players(write_book(folder)))
 
 
-def test_the_hopeless_leave_first_and_play_no_more(
-    tmp_path: Path, book: Book, no_reports: None
-) -> None:
+def test_the_hopeless_leave_first_and_play_no_more(tmp_path: Path, book: Book) -> None:
     players = Players(book)
     outcome = run_race(tmp_path, players)
     assert outcome.winner == outcome.left[0].name in {"mean-5", "mean-10"}
@@ -192,7 +178,7 @@ def test_the_outcome_is_that_of_the_pure_race(whole: RaceOutcome) -> None:
 
 @pytest.mark.parametrize("stop_after", [1, 47, 120])
 def test_an_interrupt_changes_nothing(
-    tmp_path: Path, book: Book, no_reports: None, whole: RaceOutcome, stop_after: int
+    tmp_path: Path, book: Book, whole: RaceOutcome, stop_after: int
 ) -> None:
     with pytest.raises(KeyboardInterrupt):  # of a match's last pair: in the one after it
         run_race(tmp_path, Players(book, stop_after=stop_after))
@@ -206,7 +192,7 @@ def test_an_interrupt_changes_nothing(
 
 
 def test_one_interrupt_after_another_comes_to_an_end(
-    tmp_path: Path, book: Book, no_reports: None, whole: RaceOutcome
+    tmp_path: Path, book: Book, whole: RaceOutcome
 ) -> None:
     for interrupts in itertools.count():
         try:
@@ -222,9 +208,7 @@ def test_one_interrupt_after_another_comes_to_an_end(
     )
 
 
-def test_a_race_that_is_over_plays_nothing(
-    book: Book, no_reports: None, whole: RaceOutcome
-) -> None:
+def test_a_race_that_is_over_plays_nothing(book: Book, whole: RaceOutcome) -> None:
     players = Players(book)
     assert run_race(whole.meetings[0].folder.parents[1], players) == whole
     assert players.calls == []
@@ -232,7 +216,7 @@ def test_a_race_that_is_over_plays_nothing(
 
 @pytest.mark.parametrize("share", [0.0, 0.33, 0.995])
 def test_lines_that_were_lost_are_played_again(
-    tmp_path: Path, book: Book, no_reports: None, whole: RaceOutcome, share: float
+    tmp_path: Path, book: Book, whole: RaceOutcome, share: float
 ) -> None:
     """Of the encounter that went on to the end, so that pairs of all rounds are missing."""
     shutil.copytree(whole.meetings[0].folder.parent, tmp_path / "race")
@@ -249,14 +233,15 @@ def test_its_reports_are_written_once(tmp_path: Path, book: Book) -> None:
     entries = ENTRIES[:2]
     outcome = run_race(tmp_path, Players(book), entries=entries)
     folder = tmp_path / "race"
+    report_race(folder, outcome)
     assert f'href="{outcome.meetings[0].folder.name}/report.html"' in (
         folder / "report.html"
     ).read_text(encoding="utf-8")
     (folder / "report.md").unlink()
-    run_race(tmp_path, Players(book), entries=entries)
+    report_race(folder, outcome)
     assert not (folder / "report.md").exists()
     (folder / "report.html").unlink()  # as if it had been killed before
-    run_race(tmp_path, Players(book), entries=entries)
+    report_race(folder, outcome)
     assert (folder / "report.md").exists()
 
 
@@ -278,7 +263,7 @@ def test_a_player_that_stops_early_is_an_error(tmp_path: Path, book: Book) -> No
         race(ENTRIES, settings, idle, tmp_path / "race", seed=7)
 
 
-def test_doubts_are_handed_on(tmp_path: Path, book: Book, no_reports: None) -> None:
+def test_doubts_are_handed_on(tmp_path: Path, book: Book) -> None:
     run_race(tmp_path, Players(book), entries=[ENTRIES[0], ENTRIES[3]])
     for number in range(20):
         note_void(tmp_path / "race" / "ema-vs-raw", VoidPair(number, 1, "no memory", "now"))
@@ -303,9 +288,7 @@ def test_what_makes_no_race_is_refused_before_a_game(tmp_path: Path, book: Book)
     assert not (tmp_path / "race").exists()
 
 
-def test_a_budget_that_is_no_multiple_of_a_round_is_used_up(
-    tmp_path: Path, book: Book, no_reports: None
-) -> None:
+def test_a_budget_that_is_no_multiple_of_a_round_is_used_up(tmp_path: Path, book: Book) -> None:
     racing = RaceSettings(round=20, pairs=30, error=1e-9)
     settings = settings_of(tmp_path, book, racing)
     outcome = race(ENTRIES, settings, Players(book), tmp_path / "race", seed=7)

@@ -142,6 +142,17 @@ def test_the_home_may_be_that_of_a_configuration(
     assert "not allowed with" in refusal(capsys, "list", "--config", config, "--home", ".")
 
 
+def test_the_home_of_a_configuration_may_begin_with_a_tilde(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = tmp_path / "nightly.toml"
+    config.write_text('home = "~/home"\n')
+    assert text(capsys, "list", "--config", config) == text(capsys, "list", "--home", home.root)
+    config.write_text('home = "~nobody-of-that-name/home"\n')
+    assert "nightly.toml: home: " in refusal(capsys, "list", "--config", config)
+
+
 def test_a_champion_is_set_by_hand_and_rolled_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

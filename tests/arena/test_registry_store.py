@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,28 @@ def test_a_rollback_undoes_one_change_after_the_other(home: Home) -> None:
         assert back == [sha("one"), sha("first")]
         judge(home, registry, "three", "promote")
         assert before_champion(registry.reigns()).sha256 == sha("first")
+
+
+def test_where_a_net_was_found_may_change_and_nothing_else_of_it(home: Home) -> None:
+    with Registry.open(home.registry) as registry:
+        registry.add_net(net("one"))
+        before = registry.net(sha("one"))
+        registry.found_net(sha("one"), "/moved/one.pb.gz")
+        assert before is not None
+        assert registry.net(sha("one")) == replace(before, source="/moved/one.pb.gz")
+        registry.check_seals()
+        with pytest.raises(RegistryError, match="knows no net"):
+            registry.found_net(sha("nobody"), "/moved/nobody.pb.gz")
+
+
+def test_a_night_is_found_by_number_and_the_last_one(home: Home) -> None:
+    with Registry.open(home.registry) as registry:
+        assert registry.night(1) is registry.last_night() is None
+        for name in ("one", "two"):
+            judge(home, registry, name, "keep")
+        nights = registry.nights()
+        assert [registry.night(1), registry.night(2), registry.night(3)] == [*nights, None]
+        assert registry.last_night() == nights[-1]
 
 
 def test_a_file_is_known_by_size_and_time(home: Home) -> None:

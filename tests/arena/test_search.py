@@ -219,6 +219,7 @@ def test_one_game_at_a_time_on_torch_is_the_same_game_twice(shared: Path) -> Non
 
 MATCH = """
 import sys
+sys.path.append("..")  # where scripted_games.py is
 from pathlib import Path
 from test_search import play_hash_match
 play_hash_match(Path(sys.argv[1]), int(sys.argv[2]))

@@ -111,6 +111,17 @@ def test_what_was_judged_is_not_judged_again(season: Season) -> None:
     assert len(nights(season)) == 1
 
 
+def test_a_net_may_be_judged_again(season: Season) -> None:
+    shutil.copy(season.run.path(1), season.run.path(5))  # weaker than the champion
+    first = night(season)
+    again = night(season, again=True)
+    assert first.decision is not None
+    assert again.decision is not None
+    assert (first.decision.night, again.decision.night) == (1, 2)
+    assert first.decision.verdict is again.decision.verdict is Verdict.KEEP
+    assert nothing_disagrees(season)
+
+
 def test_a_net_that_was_read_once_is_not_read_again(
     season: Season, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,11 @@ def test_a_dry_run_says_what_would_be_done(
     assert not season.home.exists()
 
 
+def test_a_call_may_wait_as_long_as_it_takes(season: Season) -> None:
+    season.train(1)
+    assert nightly(season, "-q", "--wait", "forever") == 0
+
+
 def test_an_interrupt_is_130_and_the_same_command_goes_on(
     season: Season, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

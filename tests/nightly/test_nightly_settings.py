@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,15 +17,12 @@ from arena.config import ConfigError, MatchConfig, SearchParams
 from arena.nightly.reading import CONFIRM, QUICK, RUNTIME, frozen_text, read_nightly
 from arena.nightly.settings import (
     Average,
-    BuildSettings,
     NightlySettings,
     RaceSettings,
-    SanitySettings,
 )
 from arena.openings import default_book
 from arena.options import match_of, options, settings_of
 from arena.stats.sprt import EloModel
-from swa.settings import key_of
 
 LEAST = 'home = "home"\nlatest = "nets"\nentries = "raw"\n'
 """All that has no default."""
@@ -360,29 +356,3 @@ def test_settings_by_name_make_the_same_match_again() -> None:
     values = settings_of(config)
     assert set(values) == {one.name for one in options(MatchConfig)}
     assert match_of(values) == config
-
-
-# --- what is told ---
-
-MANUAL = Path(__file__).parents[2] / "docs" / "nightly-settings.md"
-
-
-def test_the_manuals_example_is_read(tmp_path: Path) -> None:
-    _, example, *_ = re.split(r"```(?:toml)?\n", MANUAL.read_text())
-    settings = read(tmp_path, example)
-    assert list(settings.stages) == ["race", "quick", "gate", "confirm"]
-    for shown in (RaceSettings(), settings.racing):
-        assert shown == RaceSettings(error=0.1, round=50, pairs=300)
-    plain = AVERAGES + "confirm = true\n"
-    default = read(tmp_path, plain)
-    assert (settings.quick or {})["pairs"] == (default.quick or {})["pairs"]
-    assert settings.confirm is not None
-    assert default.confirm == {"pairs": settings.confirm["pairs"], "sprt": None}
-
-
-def test_the_manual_names_every_key() -> None:
-    text = MANUAL.read_text()
-    for kind in (NightlySettings, Average, BuildSettings, SanitySettings, RaceSettings):
-        for one in fields(kind):
-            if one.name not in ("racing", "starts"):
-                assert re.search(rf"`{key_of(one.name)}\b|\[+{one.name}\]", text), one.name
