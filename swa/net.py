@@ -23,7 +23,6 @@ from swa.layer_codec import ENCODING_NUMBERS
 from swa.licence import encoded_licence, licence_text
 from swa.net_header import NETWORKS
 from swa.spec import (
-    InputFormat,
     NetError,
     NetSpec,
     norm_of,
@@ -99,10 +98,19 @@ def load_net(
     """Read a net file, to be played by these of its heads.
 
     Where none is named they are lc0's, "vanilla" and "winner", which are also the names of single
-    heads. ``lc0_transpose`` is ``Net``'s. Raises NetError, naming the file, for anything that is no
-    usable net, for a head that the net has not, and for ``lc0_transpose`` where it changes nothing.
+    heads. ``lc0_transpose`` is the net's, see ``Net``. Raises NetError, naming the file, for
+    anything that is no usable net, for a head that the net has not, and for ``lc0_transpose`` of a
+    net that sees no board transposed.
     """
-    path = Path(path)
+    net = _read_net(Path(path), policy_head, value_head)
+    if lc0_transpose and not net.spec.input_format.canonical:
+        said = f"input format {int(net.spec.input_format)} ({net.spec.input_format.lc0_name})"
+        reason = f"lc0-transpose means nothing to a net of {said}, whose boards are not turned"
+        raise NetError(reason, "Leave it out.", str(net.path))
+    return replace(net, lc0_transpose=lc0_transpose)
+
+
+def _read_net(path: Path, policy_head: str | None, value_head: str | None) -> Net:
     try:
         status = path.stat()
         if status.st_size > weights_file.MAX_PAYLOAD or stat.S_ISCHR(status.st_mode):  # /dev/zero
@@ -110,10 +118,8 @@ def load_net(
         data = path.read_bytes()
         payload = weights_file.unpack(data)
         if text_file.is_text(payload):
-            _refuse_idle_transpose(InputFormat.CLASSICAL_112_PLANE, lc0_transpose)
             return _text_net(payload, path, data, policy_head, value_head)
         contents = weights_file.parse(payload, policy_head=policy_head, value_head=value_head)
-        _refuse_idle_transpose(contents.spec.input_format, lc0_transpose)
     except NetError as error:
         raise NetError(error.reason, error.remedy, str(path)) from error
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -132,17 +138,7 @@ def load_net(
         min_version=contents.min_version,
         training_steps=contents.training_steps,
         message=contents.message,
-        lc0_transpose=lc0_transpose,
     )
-
-
-def _refuse_idle_transpose(input_format: InputFormat, lc0_transpose: bool) -> None:
-    """Nobody means what has no effect: only canonical input formats turn boards."""
-    if lc0_transpose and not input_format.canonical:
-        raise NetError(
-            f"lc0-transpose has no effect: input format {int(input_format)} turns no board",
-            "Leave it out.",
-        )
 
 
 def _text_net(

@@ -72,8 +72,8 @@ def test_a_head_is_chosen_by_its_name(nets: Path, capsys: pytest.CaptureFixture[
         (SINGLE, "policy-head=soft", "It has vanilla."),
         (CONVOLUTIONAL, "value-head=q", "It has winner."),
         ("n12c_text3_se.txt.gz", "value-head=q", "It has winner."),
-        (CONVOLUTIONAL, "lc0-transpose=true", "input format 1 turns no board"),
-        ("n12c_text3_se.txt.gz", "lc0-transpose=true", "input format 1 turns no board"),
+        (CONVOLUTIONAL, "lc0-transpose=true", "whose boards are not turned"),
+        ("n12c_text3_se.txt.gz", "lc0-transpose=true", "whose boards are not turned"),
     ],
 )
 def test_what_a_net_has_not_is_refused_by_what_it_has(
