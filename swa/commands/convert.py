@@ -27,6 +27,7 @@ examples:
   swa convert net.pb.gz net-free.pb.gz --licence CC0-1.0
   swa convert net.pb.gz net.onnx
   swa convert net.pb.gz net.onnx --policy-head optimistic --value-head q
+  swa convert weights.txt.gz net.pb.gz
 """
 
 
@@ -43,7 +44,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "that needs the package onnx. There is no way back from ONNX: batch norm is folded there.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("net", metavar="IN", type=Path, help="a .pb.gz or .pb file, or latest:DIR")
+    parser.add_argument(
+        "net", metavar="IN", type=Path, help="a .pb.gz, .pb, .txt.gz or .txt file, or latest:DIR"
+    )
     parser.add_argument("output", metavar="OUT", type=Path, help="a new .pb.gz, .pb or .onnx file")
     add_file_flags(parser)
     for head, default in (("policy", "vanilla"), ("value", "winner")):

@@ -26,7 +26,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "health of its batch norms.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("net", metavar="NET", help="a .pb.gz or .pb file, or latest:DIR")
+    parser.add_argument(
+        "net", metavar="NET", help="a .pb.gz, .pb, .txt.gz or .txt file, or latest:DIR"
+    )
     add_output_flags(parser)
     parser.set_defaults(execute=execute)
 

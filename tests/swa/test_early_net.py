@@ -160,6 +160,7 @@ def test_the_refresh_sees_what_the_net_sees(net: Net) -> None:
 
 def test_it_is_an_early_net(net: Net) -> None:
     assert net.spec == EARLY
+    assert net.network == "text version 1"
     assert net.spec.policy_moves == 1924
     assert "early boards and moves" in str(net.spec)
     assert {row.name: row.shape for row in parameters(EARLY)}["policy.dense.bias"] == (1924,)
@@ -173,6 +174,7 @@ def test_it_is_not_written_as_what_it_is_not(
         save_net(net, tmp_path / "new.pb.gz")
     for command in (
         ["convert", str(net.path), str(tmp_path / "new.pb.gz")],
+        ["convert", str(net.path), str(tmp_path / "new.pb"), "--encoding", "float32"],
         ["average", str(net.path), str(net.path), "-o", str(tmp_path / "new.pb.gz")],
     ):
         assert main(command) == 2

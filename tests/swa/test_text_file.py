@@ -147,7 +147,7 @@ def test_a_file_is_told_by_what_is_in_it(tmp_path: Path, name: str) -> None:
     assert net.name == name.removesuffix(".gz").removesuffix(".txt")
     assert net.encoding == "text"
     assert net.training_steps is None
-    assert net.network == "NETWORK_CLASSICAL_WITH_HEADFORMAT"
+    assert net.network == "text version 2"
 
 
 def test_a_protobuf_net_does_not_look_like_a_text_net(shared: Path) -> None:
