@@ -89,15 +89,28 @@ class Net:
 
 
 def load_net(
-    path: str | Path, *, policy_head: str | None = None, value_head: str | None = None
+    path: str | Path,
+    *,
+    policy_head: str | None = None,
+    value_head: str | None = None,
+    lc0_transpose: bool = False,
 ) -> Net:
     """Read a net file, to be played by these of its heads.
 
     Where none is named they are lc0's, "vanilla" and "winner", which are also the names of single
-    heads. Raises NetError, naming the file, for anything that is no usable net, and for a head that
-    the net has not.
+    heads. ``lc0_transpose`` is the net's, see ``Net``. Raises NetError, naming the file, for
+    anything that is no usable net, for a head that the net has not, and for ``lc0_transpose`` of a
+    net that sees no board transposed.
     """
-    path = Path(path)
+    net = _read_net(Path(path), policy_head, value_head)
+    if lc0_transpose and not net.spec.input_format.canonical:
+        said = f"input format {int(net.spec.input_format)} ({net.spec.input_format.lc0_name})"
+        reason = f"lc0-transpose means nothing to a net of {said}, whose boards are not turned"
+        raise NetError(reason, "Leave it out.", str(net.path))
+    return replace(net, lc0_transpose=lc0_transpose)
+
+
+def _read_net(path: Path, policy_head: str | None, value_head: str | None) -> Net:
     try:
         status = path.stat()
         if status.st_size > weights_file.MAX_PAYLOAD or stat.S_ISCHR(status.st_mode):  # /dev/zero

@@ -148,7 +148,7 @@ def _pack_rooks(masks: Masks, plane: int, position: Position, ours: int, theirs:
 def _pack_history(line: Line, last: int, fill: int, input_format: int, masks: Masks) -> None:
     """Write the boards, newest first, and nothing where history ends."""
     canonical = input_format >= _CANONICAL
-    repeats_only = input_format == _V2 or input_format == _V2_ARMAGEDDON
+    repeats_only = input_format in (_V2, _V2_ARMAGEDDON)
     castling = signed(line[last].castling)
     slot, back = 0, 0
     while slot < planes.HISTORY:
