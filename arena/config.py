@@ -220,8 +220,7 @@ class MatchConfig:
         (),
         "a net with settings of its own, in quotation marks: path=NET [name=TEXT "
         "policy-head=NAME value-head=NAME lc0-transpose=true] and settings of the search, such as "
-        "visits=200 cpuct=2; "
-        "tc= and st= as for an engine",
+        "visits=200 cpuct=2; tc= and st= as for an engine",
         "KEY=VALUE",
         group="nets",
     )

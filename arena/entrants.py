@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from arena.config import SearchParams
 from arena.match import MatchError
 from arena.match_file import NetIdentity, PlayerIdentity, Role
-from arena.players import Heads, NetPlayer
+from arena.players import NetPlayer, Reading
 from swa.net import Net, same_weights
 
 if TYPE_CHECKING:  # python-chess's engines take a moment to import
@@ -43,9 +43,9 @@ class FoundNet:
         return self.net.sha256
 
     @property
-    def evaluated(self) -> tuple[str, Heads]:
+    def evaluated(self) -> tuple[str, Reading]:
         """What tells its evaluations from those of every other net."""
-        return self.net.sha256, self.player.heads
+        return self.net.sha256, self.player.reading
 
     @property
     def chess960(self) -> bool:
@@ -59,7 +59,7 @@ class FoundNet:
     def identity(self, role: Role, name: str) -> NetIdentity:
         """Return what match.toml says of it."""
         player = self.player
-        return NetIdentity(role, name, self.net.sha256, player.own, player.limits, player.heads)
+        return NetIdentity(role, name, self.net.sha256, player.own, player.limits, player.reading)
 
 
 Found: TypeAlias = "FoundNet | FoundEngine"
@@ -74,7 +74,7 @@ def no_difference(one: Found, other: Found, search: SearchParams) -> bool:
         return (
             one.search(search) == other.search(search)
             and one.player.limits == other.player.limits
-            and one.player.heads == other.player.heads
+            and one.player.reading == other.player.reading
             and same_weights(one.net, other.net)
         )
     return one.identity("baseline", "").key == other.identity("baseline", "").key

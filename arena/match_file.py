@@ -29,7 +29,7 @@ from arena.adjudication_rules import (
 )
 from arena.config import SearchParams
 from arena.player_words import OPTION, shown, time_control
-from arena.players import MAIN_HEADS, NO_LIMITS, Heads, Limits, Setting
+from arena.players import AS_LC0, NO_LIMITS, Limits, Reading, Setting
 from arena.stats.sprt import Sprt
 
 MATCH_FILE = "match.toml"
@@ -82,7 +82,9 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NetIdentity:
-    """A net of the match. Its sha256, its heads and what it has of its own decide, not the name.
+    """A net of the match. Its sha256 decides, how it is read, and what it has of its own.
+
+    The name is only shown.
 
     ``own``: the settings of its search that differ from the match's, in SearchParams's order.
     """
@@ -92,7 +94,7 @@ class NetIdentity:
     sha256: str
     own: tuple[tuple[str, Setting], ...] = ()
     limits: Limits = NO_LIMITS
-    heads: Heads = MAIN_HEADS
+    reading: Reading = AS_LC0
 
     @property
     def key(self) -> str:
@@ -103,12 +105,12 @@ class NetIdentity:
     def settings(self) -> dict[str, str]:
         """What it has of its own, as it is written: ``{"visits": "200", "tc": "10+0.1"}``."""
         own = {name.replace("_", "-"): shown(value) for name, value in self.own}
-        return self.heads.words | own | self.limits.words
+        return self.reading.words | own | self.limits.words
 
     @property
-    def evaluated(self) -> tuple[str, Heads]:
+    def evaluated(self) -> tuple[str, Reading]:
         """What tells its evaluations from those of every other net."""
-        return self.sha256, self.heads
+        return self.sha256, self.reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +346,7 @@ def _players_table(identity: MatchIdentity) -> Table:
             if key in player.limits.words
         }
         if isinstance(player, NetIdentity):
-            values |= player.heads.asked
+            values |= player.reading.asked
             if player.own:
                 values["search"] = dict(player.own)
         kind = "nets" if isinstance(player, NetIdentity) else "engines"
@@ -445,14 +447,13 @@ _CLOCKS = {"st": float, "tc": str, "timemargin": int}
 
 def _net(role: Role, table: Table) -> NetIdentity:
     where = f"nets.{role}"
-    heads_types = {name: type(value) for name, value in Heads._field_defaults.items()}
-    optional = {**heads_types, **_CLOCKS, "search": dict}
+    optional = {**get_type_hints(Reading), **_CLOCKS, "search": dict}
     values = _checked(table, _TEXTS, where, optional)
-    heads = Heads(**{name: values.pop(name) for name in Heads._fields if name in values})
+    reading = Reading(**{name: values.pop(name) for name in Reading._fields if name in values})
     types = _types_of(SearchParams)
     own = _checked(values.pop("search", {}), {}, f"{where}.search", types)
     in_order = tuple((name, own[name]) for name in types if name in own)
-    return NetIdentity(role, own=in_order, limits=_limits(values), heads=heads, **values)
+    return NetIdentity(role, own=in_order, limits=_limits(values), reading=reading, **values)
 
 
 def _engine(role: Role, table: Table) -> EngineIdentity:

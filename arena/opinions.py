@@ -357,7 +357,7 @@ def ask_again(note: Note) -> Callable[[Run], Run]:
     def extend(run: Run) -> Run:
         played = _nets_of(run.identity)
         nets = [
-            load_net(path, **player.heads.asked)
+            load_net(path, **player.reading.asked)
             for path, player in zip(find_nets(run), played, strict=True)
         ]
         choices = [choose_evaluator(net.spec) for net in nets]

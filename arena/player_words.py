@@ -17,7 +17,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from arena.config import ConfigError, SearchParams
-from arena.players import EnginePlayer, Entrant, Heads, Limits, NetPlayer, Setting, TimeControl
+from arena.players import EnginePlayer, Entrant, Limits, NetPlayer, Reading, Setting, TimeControl
 from swa.net_names import within
 
 OPTION = "option."
@@ -25,7 +25,7 @@ OPTION = "option."
 
 _LIMITS = {"nodes": int, "depth": int, "st": float, "tc": TimeControl, "timemargin": int}
 _CLOCKS = ("st", "tc", "timemargin")
-_HEADS = tuple(name.replace("_", "-") for name in Heads._fields)
+_READING = {name.replace("_", "-"): wanted for name, wanted in get_type_hints(Reading).items()}
 _ENGINE_KEYS = ("cmd", "name", "dir", "args", *_LIMITS)
 _SWITCH = {"true": True, "on": True, "false": False, "off": False}
 
@@ -123,7 +123,7 @@ def _search_types() -> dict[str, Any]:
 def read_net(pairs: Mapping[str, str], where: str, folder: Path | None = None) -> NetPlayer:
     """Return the net of these settings. Raises ConfigError that begins with ``where``."""
     types = _search_types()
-    known = ("path", "name", *_HEADS, *_CLOCKS, *types)
+    known = ("path", "name", *_READING, *_CLOCKS, *types)
     _refuse_unknown(pairs, known, where, "net")
     if not pairs.get("path"):
         raise ConfigError(f"{where}: a net needs its file: path=NET")
@@ -142,7 +142,7 @@ def read_net(pairs: Mapping[str, str], where: str, folder: Path | None = None) -
     return NetPlayer(
         path=path,
         name=_name(pairs, where),
-        heads=_heads(pairs, where),
+        reading=_reading(pairs, where),
         own=tuple(own.items()),
         limits=limits,
     )
@@ -151,8 +151,8 @@ def read_net(pairs: Mapping[str, str], where: str, folder: Path | None = None) -
 def lone_net(word: str, folder: Path | None = None, where: str = "--net") -> NetPlayer:
     """Return the net that ``word`` names where one net is wanted and no opponent.
 
-    The word is a path, or settings as for ``parse_net``, of which the heads are all that is the
-    net's: what else there is has flags of its own. Raises ConfigError that begins with ``where``.
+    The word is a path, or settings as for ``parse_net``, of which only those of ``Reading`` can be
+    there: what else there is has flags of its own. Raises ConfigError that begins with ``where``.
     """
     if not word.startswith("path="):
         return NetPlayer(path=within(folder, word) if folder is not None else Path(word))
@@ -160,23 +160,20 @@ def lone_net(word: str, folder: Path | None = None, where: str = "--net") -> Net
     for key in pairs:
         if key in _search_types():
             raise ConfigError(f"{where}: {key}: with one net this is a flag: --{key}")
-    _refuse_unknown(pairs, ("path", *_HEADS), where, "net")
+    _refuse_unknown(pairs, ("path", *_READING), where, "net")
     return read_net(pairs, where, folder)
 
 
-def _heads(pairs: Mapping[str, str], where: str) -> Heads:
-    given: dict[str, Any] = {}
-    for key in _HEADS:
-        if key not in pairs:
-            continue
-        name = key.replace("-", "_")
-        if isinstance(Heads._field_defaults[name], bool):
-            given[name] = _value(bool, pairs[key], f"{where}: {key}")
-        elif re.fullmatch(r"[\w.-]+", pairs[key]):
-            given[name] = pairs[key]
-        else:
-            raise ConfigError(f"{where}: {key}: {pairs[key]!r} is no name of a head")
-    return Heads(**given)
+def _reading(pairs: Mapping[str, str], where: str) -> Reading:
+    values = {
+        key.replace("-", "_"): _value(wanted, pairs[key], f"{where}: {key}")
+        for key, wanted in _READING.items()
+        if key in pairs
+    }
+    for name, value in values.items():
+        if isinstance(value, str) and not re.fullmatch(r"[\w.-]+", value):
+            raise ConfigError(f"{where}: {name.replace('_', '-')}: {value!r} is no name of a head")
+    return Reading(**values)
 
 
 # --- engines ---
@@ -320,7 +317,7 @@ def words_of(player: Entrant) -> list[str]:
     match player:
         case NetPlayer():
             pairs["path"] = str(player.path)
-            pairs |= player.heads.words
+            pairs |= player.reading.words
             settings = {key.replace("_", "-"): shown(value) for key, value in player.own}
         case EnginePlayer():
             pairs["cmd"] = player.command

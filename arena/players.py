@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from swa.spec import POLICY_HEAD, VALUE_HEAD
+
 Setting = bool | int | float | str
 
 TIME_MARGIN = 0
@@ -89,33 +91,33 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-class Heads(NamedTuple):
-    """Which of a net's heads play, by lc0's names of them and with its defaults.
+class Reading(NamedTuple):
+    """How a net's file is read where it does not say all: the words of ``swa.net.load_net``.
 
-    lc0 src/neural/shared_params.cc, its options policy-head and value-head. With them how a policy
-    is read: see ``swa.net.Net`` for ``lc0_transpose``.
+    Heads have lc0's names and defaults (lc0 src/neural/shared_params.cc, its options policy-head
+    and value-head).
     """
 
-    policy_head: str = "vanilla"
-    value_head: str = "winner"
+    policy_head: str = POLICY_HEAD
+    value_head: str = VALUE_HEAD
     lc0_transpose: bool = False
 
     @property
     def asked(self) -> dict[str, Any]:
-        """Those that are not the default, as ``swa.net.load_net`` takes them."""
+        """What is not the default, by its name there."""
         defaults = self._field_defaults
-        return {name: head for name, head in self._asdict().items() if head != defaults[name]}
+        return {name: value for name, value in self._asdict().items() if value != defaults[name]}
 
     @property
     def words(self) -> dict[str, str]:
-        """The same as they are written: ``{"value-head": "q"}``."""
+        """The same as it is written: ``{"value-head": "q", "lc0-transpose": "true"}``."""
         return {
-            name.replace("_", "-"): "true" if head is True else head
-            for name, head in self.asked.items()
+            name.replace("_", "-"): value if isinstance(value, str) else "true"
+            for name, value in self.asked.items()
         }
 
 
-MAIN_HEADS = Heads()
+AS_LC0 = Reading()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ class NetPlayer:
 
     path: Path
     name: str | None = None  # None: the file's
-    heads: Heads = MAIN_HEADS
+    reading: Reading = AS_LC0
     own: tuple[tuple[str, Setting], ...] = ()
     limits: Limits = NO_LIMITS
 

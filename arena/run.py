@@ -37,7 +37,7 @@ from arena.net_facts import swa_facts
 from arena.opening_filter import OpeningFilter
 from arena.openings import Deck, default_book, read_book
 from arena.opinions import Asked, after_match, words_of
-from arena.players import Entrant, Heads, NetPlayer
+from arena.players import Entrant, NetPlayer, Reading
 from arena.report.block import Heading
 from arena.report.folder import write_reports
 from arena.report.purpose import purpose_lines
@@ -72,7 +72,7 @@ OPENINGS_TRIED = 500
 """How many are parsed before anything is written: most broken books are found out within a second.
 The others are while the match begins; thousands of openings take too long to wait for."""
 
-Choices = Mapping[tuple[str, Heads], Choice]
+Choices = Mapping[tuple[str, Reading], Choice]
 """What evaluates each net, by ``FoundNet.evaluated``, in the order of the players."""
 
 ProgressOf = Callable[[Heading, PaceSource], AbstractContextManager[MatchObserver]]
@@ -286,7 +286,7 @@ def file_name(name: str) -> str:
 def find(player: Entrant) -> Found:
     """Load a player's net, or find its engine and ask who it is. Raises NetError, EngineError."""
     if isinstance(player, NetPlayer):
-        return FoundNet(player, load_net(player.path, **player.heads.asked))
+        return FoundNet(player, load_net(player.path, **player.reading.asked))
     from arena.engine_identity import find_engine
 
     return find_engine(player)
@@ -299,12 +299,12 @@ def _players(
     choices: Choices,
     tables: Tablebase | None,
 ) -> list[Player | Visitor]:
-    """Make who plays. The same net with the same heads has one evaluator, whoever plays it.
+    """Make who plays. A net that is read in one way has one evaluator, whoever plays it.
 
     Engines run until the stack ends. Raises DeviceError for a net that cannot be evaluated as it
     was chosen.
     """
-    evaluators: dict[tuple[str, Heads], Evaluator] = {}
+    evaluators: dict[tuple[str, Reading], Evaluator] = {}
     players: list[Player | Visitor] = []
     for seat in seated:
         if isinstance(seat, FoundNet):

@@ -76,7 +76,7 @@ def play_games(
     """
     assert config.net is not None  # the configuration has seen to it
     assert config.out is not None
-    net = load_net(config.net.path, **config.net.heads.asked)
+    net = load_net(config.net.path, **config.net.reading.asked)
     book = None
     if config.book:
         book = default_book() if config.openings is None else _text_book(config.openings)
@@ -125,7 +125,7 @@ def settings_of(config: SelfplayConfig, net: Net, book: Book | None) -> dict[str
         "net": {
             "name": net.name,
             "sha256": net.sha256,
-            **(config.net.heads.asked if config.net else {}),
+            **(config.net.reading.asked if config.net else {}),
         },
         "openings": None
         if book is None

@@ -188,16 +188,11 @@ def _differences(here: Any, there: Any, prefix: str = "") -> list[str]:
         if mine == other:
             continue
         if is_dataclass(mine) and type(mine) is type(other):
-            found += _differences(
-                mine,
-                other,
-                prefix + _OWNERS.get(setting.name, setting.name + " head ").replace("_", " "),
-            )
-        elif setting.name in ("policies", "values") and [n for n, _ in mine] == [
-            n for n, _ in other
-        ]:
+            owner = _OWNERS.get(setting.name, f"{setting.name} head ".replace("_", " "))
+            found += _differences(mine, other, prefix + owner)
+        elif isinstance(mine, tuple) and _said(mine) == _said(other):
             for (name, one), (_, another) in zip(mine, other, strict=True):
-                found += _differences(one, another, f"{name} head ")
+                found += _differences(one, another, f"head {name!r} ")
         else:
             word = _SETTINGS.get(setting.name, prefix + setting.name.replace("_", " "))
             found.append(f"{word}: {_said(mine)} instead of {_said(other)}")
@@ -227,7 +222,7 @@ def check_same_run(nets: Sequence[Net], *, force: bool = False) -> Similarity | 
     similarity = Similarity(float(found[least]), one.path, other.path)
     if similarity.cosine < SAME_RUN_COSINE and not force:
         raise UnfitError(
-            f"is of another run than {one.path}: the cosine between their convolutions is "
+            f"is of another run than {one.path}: the cosine between their {_compared(one)} is "
             f"{similarity.cosine:.3f}, in one run it is above {SAME_RUN_COSINE}",
             "Their average would play like neither. Average snapshots of one run, or add --force.",
             str(other.path),
@@ -235,14 +230,19 @@ def check_same_run(nets: Sequence[Net], *, force: bool = False) -> Similarity | 
     return similarity
 
 
+def _compared(net: Net) -> str:
+    return "layers" if net.spec.attention else "convolutions"
+
+
 def cosines(nets: Sequence[Net]) -> NDArray[np.float64]:
     """The cosine between the convolution weights of every two nets of one kind: [nets, nets].
 
-    All convolutions of a net are one vector. Two nets whose convolutions are zero are alike.
+    All convolutions of a net are one vector, of an attention body with its dense layers, which may
+    be all that it has. Two nets whose convolutions are zero are alike.
     """
     products = np.zeros((len(nets), len(nets)))
     for name, array in nets[0].weights.items():
-        if array.ndim == 4:
+        if array.ndim == 4 or (nets[0].spec.attention and array.ndim == 2):
             rows = np.stack([net.weights[name].astype(np.float64).reshape(-1) for net in nets])
             products += rows @ rows.T
     lengths = np.sqrt(products.diagonal())

@@ -66,7 +66,7 @@ class Net:
     path: Path
     sha256: str  # of the file's bytes; empty for a net that was not read from a file
     format: str  # "pb.gz" or "pb"; "txt.gz" or "txt" of a net of 2018
-    network: str  # the header's own word: "NETWORK_SE_WITH_HEADFORMAT"
+    network: str  # the header's word: "NETWORK_SE_WITH_HEADFORMAT"; "text version 2"
     encoding: str  # "linear16", "float16", "bfloat16", "float32" or "mixed"; "text"
     min_version: tuple[int, int, int]  # oldest lc0 that reads it
     training_steps: int | None
@@ -152,6 +152,7 @@ def _text_net(
         path=path,
         sha256=provenance.sha256(data),
         format="txt" if payload is data else "txt.gz",
+        network=f"text version {contents.version}",
         encoding="text",
     )
 
@@ -247,6 +248,8 @@ def pack_net(
         name=_name(path),
         path=path,
         sha256=digest,
+        format="pb.gz" if path.name.lower().endswith(".gz") else "pb",
+        network=found.network,
         encoding=found.encoding,
         min_version=found.min_version,
         message=found.message,

@@ -201,15 +201,11 @@ def _policy(weights: Any, kind: PolicyKind, at: str, head: Any, size: int) -> Po
         return PolicySpec(kind, size)  # lc0 takes its first convolution to be as wide as the tower
     # A head's own embedding goes before that of all heads, and that before the net's (lc0
     # src/neural/network_legacy.cc).
-    places = {
-        PolicyEmbedding.OWN: at,
-        PolicyEmbedding.HEADS: "policy_heads.",
-        PolicyEmbedding.NET: "",
-    }
-    embedding = PolicyEmbedding.OWN
-    if at and not size_of(weights, f"{at}ip_pol_w"):
-        shared = size_of(weights, "policy_heads.ip_pol_w") > 0
-        embedding = PolicyEmbedding.HEADS if shared else PolicyEmbedding.NET
+    places = {PolicyEmbedding.OWN: at}
+    if at:
+        places |= {PolicyEmbedding.HEADS: "policy_heads.", PolicyEmbedding.NET: ""}
+    there = [one for one, place in places.items() if size_of(weights, f"{place}ip_pol_w")]
+    embedding = there[0] if there else PolicyEmbedding.OWN
     channels = outputs(weights, f"{places[embedding]}ip_pol_w", size)
     encoder = None
     if head.pol_encoder:

@@ -247,7 +247,7 @@ def _layer_by_layer(
     """Layer after layer on the statistics of those before; and how many positions there were."""
     names = normed_convolutions(spec)
     tower = 1 + 2 * spec.blocks
-    layers = [*((name,) for name in names[:tower])]
+    layers: list[tuple[str, ...]] = [(name,) for name in names[:tower]]
     if names[tower:]:  # the heads; those of squares have none
         layers.append(names[tower:])
     sizes: list[int] = []

@@ -133,7 +133,7 @@ def parse(
     refuse_unsupported(net, header)
     spec = describe(net.weights, header)
     spec = spec.with_heads(policy_head or POLICY_HEAD, value_head or VALUE_HEAD)
-    weights, encodings = _read_weights(net.weights, spec)
+    weights, encodings = read_weights(net.weights, spec)
     return WeightsFile(
         spec=spec,
         weights=MappingProxyType(weights),
@@ -170,8 +170,11 @@ def _min_version(net: Any) -> tuple[int, int, int]:
     return version
 
 
-def _read_weights(weights: Any, spec: NetSpec) -> tuple[dict[str, NDArray[np.float32]], set[str]]:
-    """All arrays of a net, and the encodings in which they were stored."""
+def read_weights(weights: Any, spec: NetSpec) -> tuple[dict[str, NDArray[np.float32]], set[str]]:
+    """All arrays of a net, read-only, and the encodings in which they were stored.
+
+    Raises NetError, naming the field, for one that is missing or of another size.
+    """
     arrays: dict[str, NDArray[np.float32]] = {}
     encodings: set[str] = set()
     for row in parameters(spec):

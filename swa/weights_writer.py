@@ -4,8 +4,8 @@ What was read is kept: the message of the file that a net came from is the start
 values or encoding differ are replaced, and all else in it, known or not, stays. So a net that was
 not changed gives the very protobuf bytes that it came from.
 
-Batch norm is written in one form, the one that the reader has brought it to: gammas and betas in
-every layer, no biases beside them.
+Batch norm of a net that was changed is written in one form, the one that the reader has brought it
+to: gammas and betas in every layer, no biases beside them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from swa.net_header import ACTIVATIONS
 from swa.net_proto import NetMessage
 from swa.spec import (
     BATCH_NORM_EPSILON,
+    EARLY_MOVES,
     POLICY_FIELDS,
     Activation,
     Embedding,
@@ -45,7 +46,7 @@ from swa.spec import (
     normed_convolutions,
     parameters,
 )
-from swa.weights_file import MAGIC
+from swa.weights_file import MAGIC, read_weights
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -156,6 +157,16 @@ def _make_room(weights: Any, field: str) -> None:
     here.SetInParent()
 
 
+def check_writable(spec: NetSpec) -> None:
+    """Raise NetError for a net that lc0's files have no place for."""
+    if spec.early:
+        raise NetError(
+            "lc0's files cannot hold an early net (text version 1): every second board of the "
+            f"history is turned in it, and it has {EARLY_MOVES} moves",
+            "It can be played as it is.",
+        )
+
+
 def with_weights(message: Message, spec: NetSpec, weights: Weights, encoding: str | None) -> Any:
     """A copy of ``message`` that holds ``weights``, all in ``encoding``.
 
@@ -163,9 +174,12 @@ def with_weights(message: Message, spec: NetSpec, weights: Weights, encoding: st
     the first layer of the net. The minimum version is raised where the result needs it, and never
     lowered. Raises NetError for weights that are not those of ``spec``, or that cannot be stored.
     """
+    check_writable(spec)
     _check_weights(spec, weights)
     net: Any = type(message)()
     net.CopyFrom(message)
+    if encoding is None and _is_unchanged(net, spec, weights):
+        return net
     rows = parameters(spec)
     before = [_encoding_or_none(net.weights, row.field) for row in rows]
     fallback = before[0] or 1
@@ -186,6 +200,18 @@ def with_weights(message: Message, spec: NetSpec, weights: Weights, encoding: st
     if renewed:
         _raise_version(net, BASE_VERSION)
     return net
+
+
+def _is_unchanged(net: Any, spec: NetSpec, weights: Weights) -> bool:
+    """Whether a reader finds these weights as it is, bit for bit, in whatever form they are."""
+    try:
+        found, _ = read_weights(net.weights, spec)
+    except NetError:  # a new net, without any
+        return False
+    return all(
+        np.array_equal(_flat(values).view(np.uint32), _flat(weights[name]).view(np.uint32))
+        for name, values in found.items()
+    )
 
 
 def _clear_hidden_biases(weights: Any, spec: NetSpec) -> None:

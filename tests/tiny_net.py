@@ -14,14 +14,20 @@ from swa.layer_codec import layer_at
 from swa.net_proto import NetMessage
 from swa.spec import (
     Activation,
+    AttentionBody,
+    Embedding,
+    EncoderSpec,
     MovesLeftSpec,
     NetSpec,
+    PolicyEmbedding,
     PolicyKind,
     PolicySpec,
+    SmolgenSpec,
     ValueKind,
     ValueSpec,
     parameters,
 )
+from swa.weights_writer import empty_message
 
 TINY = NetSpec(
     blocks=1,
@@ -45,6 +51,65 @@ KINDS = {
     "mish": replace(TINY, activation=Activation.MISH),
     "batch norm folded": replace(TINY, batch_norm=False),
 }
+
+
+BODY = AttentionBody(
+    embedding=Embedding.MAP,
+    size=4,
+    encoders=2,
+    encoder=EncoderSpec(heads=2, width=6, ffn=5),
+    gates=True,
+)
+ATTENTION_POLICY = PolicySpec(PolicyKind.ATTENTION, 5, width=3)
+PLAIN_BODY = replace(
+    TINY, blocks=0, filters=0, se=0, batch_norm=False, attention=BODY, policy=ATTENTION_POLICY
+)
+DENSE_BODY = replace(
+    BODY,
+    embedding=Embedding.DENSE,
+    gates=False,
+    encoder=replace(BODY.encoder, smolgen=SmolgenSpec(compress=2, hidden=3, generated=2)),
+    dense=2,
+    ffn=3,
+    ffn_activation=Activation.RELU_2,
+    smolgen_activation=Activation.SWISH,
+)
+_SHARED = replace(ATTENTION_POLICY, embedding=PolicyEmbedding.HEADS)
+_VALUE = TINY.value
+SEVERAL_HEADS = replace(
+    PLAIN_BODY,
+    attention=DENSE_BODY,
+    activation=Activation.MISH,
+    policy=_SHARED,
+    policies=(
+        ("vanilla", _SHARED),
+        ("soft", replace(_SHARED, encoders=1, encoder=EncoderSpec(heads=1, width=2, ffn=3))),
+        ("opponent", replace(ATTENTION_POLICY, channels=3)),
+    ),
+    values=(("winner", _VALUE), ("q", replace(_VALUE, errors=1, categories=4))),
+)
+
+ATTENTION_KINDS = {
+    "attention policy on a tower": replace(TINY, policy=ATTENTION_POLICY),
+    "attention policy with encoders": replace(
+        TINY,
+        policy=replace(ATTENTION_POLICY, encoders=2, encoder=EncoderSpec(heads=2, width=4, ffn=3)),
+    ),
+    "attention body": PLAIN_BODY,
+    "attention body, several heads": SEVERAL_HEADS,
+    "attention body, other heads": SEVERAL_HEADS.with_heads("soft", "q"),
+    "attention body on a tower": replace(
+        PLAIN_BODY,
+        blocks=1,
+        filters=3,
+        se=2,
+        batch_norm=True,
+        attention=replace(DENSE_BODY, embedding=Embedding.TOWER, dense=0, ffn=0),
+    ),
+}
+"""Those that torch evaluates, and nothing else."""
+
+EVERY_KIND = KINDS | ATTENTION_KINDS
 
 
 def random_weights(spec: NetSpec, seed: int = 0) -> dict[str, NDArray[np.float32]]:
@@ -77,8 +142,19 @@ def calm_weights(spec: NetSpec, seed: int = 0) -> dict[str, NDArray[np.float32]]
 
 def net_message(spec: NetSpec, weights: Mapping[str, NDArray[np.float32]]) -> Any:
     """The file's message, every layer in FLOAT32, so that reading it back is exact."""
-    net: Any = NetMessage(magic=0x1C0)
+    attention = spec.attention or spec.policy.kind is PolicyKind.ATTENTION
+    net = empty_message(spec) if attention else _header(spec)
     net.min_version.minor = 33
+    for row in parameters(spec):
+        layer = layer_at(net.weights, row.field)
+        layer.encoding = 4
+        layer.params = weights[row.name].tobytes()
+    return net
+
+
+def _header(spec: NetSpec) -> Any:
+    """Of a convolutional net, and room for its blocks."""
+    net: Any = NetMessage(magic=0x1C0)
     header = net.format.network_format
     header.input = 1
     header.network = 4 if spec.se else 3
@@ -90,10 +166,6 @@ def net_message(spec: NetSpec, weights: Mapping[str, NDArray[np.float32]]) -> An
         block = net.weights.residual.add()
         if spec.se:
             block.se.SetInParent()
-    for row in parameters(spec):
-        layer = layer_at(net.weights, row.field)
-        layer.encoding = 4
-        layer.params = weights[row.name].tobytes()
     return net
 
 

@@ -147,7 +147,7 @@ def make_player(arguments: argparse.Namespace, params: SearchParams) -> Player:
     from swa.net import load_net
 
     player = take_player(arguments.net, quiet=arguments.quiet)
-    net = load_net(player.path, **player.heads.asked)
+    net = load_net(player.path, **player.reading.asked)
     choice = choose_evaluator(net.spec, arguments.evaluator, arguments.device)
     return Player(net.name, make_evaluator(net, choice), params)
 

@@ -16,7 +16,7 @@ from arena.players import Entrant, NetPlayer
 from swa.net_names import parse_latest
 
 NET_HELP = (
-    "the net's file, or latest:DIR; of a net with several heads others than vanilla and winner by "
+    "the net's file, or latest:DIR; of one with several heads others than vanilla and winner by "
     '"path=NET policy-head=NAME value-head=NAME"'
 )
 
@@ -46,7 +46,7 @@ def take_net(word: Path, *, quiet: bool = False) -> Path:
 
 
 def take_player(word: str, *, quiet: bool = False) -> NetPlayer:
-    """Return the net of a command that wants one: a path, ``latest:``, or a path with heads.
+    """Return the net of a command that wants one: a path, ``latest:``, or either with heads.
 
     Raises ConfigError for settings that it cannot have, NetError where there is no latest net.
     """

@@ -86,7 +86,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     settings = take_settings(arguments)
     player = take_player(arguments.net, quiet=arguments.quiet)
-    net = load_net(player.path, **player.heads.asked)
+    net = load_net(player.path, **player.reading.asked)
     choice = choose_evaluator(net.spec, arguments.evaluator, arguments.device)
     seed = secrets.randbits(63) if arguments.seed is None else arguments.seed
     searcher = in_the_making(make_evaluator(net, choice), seed)

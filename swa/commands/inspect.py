@@ -26,7 +26,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "health of its batch norms.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("net", metavar="NET", help="a .pb.gz or .pb file, or latest:DIR")
+    parser.add_argument(
+        "net", metavar="NET", help="a .pb.gz, .pb, .txt.gz or .txt file, or latest:DIR"
+    )
     add_output_flags(parser)
     parser.set_defaults(execute=execute)
 
@@ -47,7 +49,10 @@ def describe(net: Net) -> dict[str, Any]:
     """All that ``swa inspect --json`` says of a net.
 
     ``se`` is the width of the squeeze, 0 without; ``parameters`` counts learned numbers, so not
-    the means and variances; ``batch_norm`` is null where it is folded into the convolutions.
+    the means and variances; ``batch_norm`` is null where it is folded into the convolutions, and
+    where an attention body has none. ``attention`` is that body, null without: ``blocks`` and
+    ``filters`` are 0 where it does not stand on a tower. ``policy_head`` and ``value_head`` are
+    those that play where nothing else is said.
     """
     from dataclasses import asdict
 
@@ -62,8 +67,13 @@ def describe(net: Net) -> dict[str, Any]:
         "blocks": spec.blocks,
         "filters": spec.filters,
         "se": spec.se,
+        "attention": asdict(spec.attention) if spec.attention else None,
         "policy": str(spec.policy.kind),
+        "policy_head": spec.policy_head,
+        "policy_heads": [name for name, _ in spec.policies] or [spec.policy_head],
         "value": str(spec.value.kind),
+        "value_head": spec.value_head,
+        "value_heads": [name for name, _ in spec.values] or [spec.value_head],
         "moves_left": spec.moves_left is not None,
         "input_format": int(spec.input_format),
         "activation": str(spec.activation),
@@ -88,11 +98,16 @@ def _table(description: dict[str, Any]) -> list[str]:
 
     licence = description["licence"]
     description["licence"] = licence and shorten_licence(licence)
-    batch_norm = description.pop("batch_norm")
+    batch_norm, body = description.pop("batch_norm"), description["attention"]
+    description["attention"] = body and _body(body)
     width = max(map(len, description))
+    if body is None:
+        del description["attention"]
     lines = [f"{key.replace('_', ' '):<{width}}  {_word(v)}" for key, v in description.items()]
     if batch_norm is None:
-        return [*lines, f"{'batch norm':<{width}}  folded into the convolutions"]
+        convolutional = description["filters"] > 0
+        why = "folded into the convolutions" if convolutional else "none: no convolutions"
+        return [*lines, f"{'batch norm':<{width}}  {why}"]
     channels = sum(layer["channels"] for layer in batch_norm["layers"])
     lines += [
         f"{'batch norm':<{width}}  {batch_norm['dead_channels']} of {channels} channels dead "
@@ -109,9 +124,20 @@ def _table(description: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _body(body: dict[str, Any]) -> str:
+    """An attention body in words: "2 encoders of 32, 4 heads, smolgen, gates, pe_map"."""
+    encoder = body["encoder"]
+    parts = [f"{body['encoders']} encoders of {body['size']}", f"{encoder['heads']} heads"]
+    parts += ["smolgen"] if encoder["smolgen"] else []
+    parts += ["gates"] if body["gates"] else []
+    return ", ".join([*parts, str(body["embedding"])])
+
+
 def _word(value: Any) -> str:
     if value is None:
         return "not told"
+    if isinstance(value, list):
+        return ", ".join(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -55,6 +55,8 @@ def onnx_model(net: Net) -> onnx.ModelProto:
 
     Raises NetError for a net too large for one file, or of a kind that is not known here.
     """
+    if net.spec.early:
+        raise NetError("no ONNX is made of an early net (text version 1), whose moves are others")
     spec, weights = fold(net.spec, net.weights)
     size = sum(array.nbytes for array in weights.values())
     if size > MAX_BYTES - 2**20:  # some room for the nodes

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from arena.commands.nets import load_match
 from arena.config import ConfigError, MatchConfig, SearchParams
 from arena.options import add_flags, load_config
-from arena.player_words import parse_engine, parse_net, shown, time_control, words_of
-from arena.players import EnginePlayer, Limits, NetPlayer, TimeControl
+from arena.player_words import lone_net, parse_engine, parse_net, shown, time_control, words_of
+from arena.players import EnginePlayer, Limits, NetPlayer, Reading, TimeControl
 from swa.cores import usable_cores
 
 NODES = Limits(nodes=5)
@@ -44,6 +44,50 @@ def test_a_net_has_settings_of_its_own() -> None:
     )
     assert not net.plain
     assert parse_net(["path=swa.pb"]).plain
+
+
+def test_a_net_s_heads_and_its_transpose_are_how_it_is_read() -> None:
+    net = parse_net(["path=a policy-head=optimistic value-head=q lc0-transpose=true visits=3"])
+    assert net == NetPlayer(
+        path=Path("a"), reading=Reading("optimistic", "q", True), own=(("visits", 3),)
+    )
+    assert not net.plain
+    assert net.reading.asked == {
+        "policy_head": "optimistic",
+        "value_head": "q",
+        "lc0_transpose": True,
+    }
+    assert parse_net(["path=a policy-head=vanilla value-head=winner lc0-transpose=false"]).plain
+
+
+def test_a_net_alone_is_a_path_or_one_with_heads() -> None:
+    assert lone_net("a net=1.pb") == NetPlayer(path=Path("a net=1.pb"))
+    assert lone_net("latest:runs") == NetPlayer(path=Path("latest:runs"))
+    assert lone_net("path='a b' value-head=st") == NetPlayer(
+        path=Path("a b"), reading=Reading(value_head="st")
+    )
+    assert lone_net("path=a policy-head=soft", Path("/f")).path == Path("/f/a")
+    assert lone_net("a", Path("/f")).path == Path("/f/a")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("path=", "--net: a net needs its file: path=NET"),
+        ("path=a visits=3", "--net: visits: with one net this is a flag: --visits"),
+        ("path=a name=b", "--net: unknown setting 'name' of a net"),
+        ("path=a tc=10", "--net: unknown setting 'tc' of a net"),
+        ("path=a policy_head=q", "did you mean 'policy-head'?"),
+        ("path=a policy-head=", "--net a: policy-head: '' is no name of a head"),
+        ("path=a policy-head='x y'", "policy-head: 'x y' is no name of a head"),
+        ("path=a lc0-transpose=1", "lc0-transpose: must be true or false, not '1'"),
+    ],
+)
+def test_wrong_nets_alone_are_refused(word: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        lone_net(word)
+    assert message in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) <= 3
 
 
 def test_an_engine_has_options_arguments_and_limits() -> None:
@@ -136,6 +180,12 @@ nets = st.builds(
     NetPlayer,
     path=texts.map(Path),
     name=st.none() | texts,
+    reading=st.builds(
+        Reading,
+        st.sampled_from(["vanilla", "optimistic"]),
+        st.sampled_from(["winner", "q", "st"]),
+        st.booleans(),
+    ),
     own=own_settings.map(
         lambda own: tuple((f.name, own[f.name]) for f in fields(SearchParams) if f.name in own)
     ),

@@ -43,7 +43,7 @@ from arena.match_file import (
     write_identity,
 )
 from arena.openings import final_position
-from arena.players import EnginePlayer, Limits, NetPlayer, TimeControl
+from arena.players import EnginePlayer, Limits, NetPlayer, Reading, TimeControl
 from arena.report.players import efforts
 from arena.stand_ins import HashEvaluator
 
@@ -147,19 +147,40 @@ def test_match_toml_says_what_a_player_has_of_its_own(tmp_path: Path) -> None:
     assert read_identity(tmp_path) == match(net, ENGINE)
 
 
+def test_match_toml_says_how_a_net_is_read_where_it_is_not_as_always(tmp_path: Path) -> None:
+    net = replace(NET, reading=Reading(policy_head="optimistic", lc0_transpose=True))
+    write_identity(tmp_path, match(net, ENGINE))
+    table = tomllib.loads((tmp_path / MATCH_FILE).read_text())
+    assert table["nets"]["baseline"] == {
+        "name": "raw",
+        "sha256": "a" * 64,
+        "policy-head": "optimistic",
+        "lc0-transpose": True,
+    }
+    assert read_identity(tmp_path) == match(net, ENGINE)
+    assert net.key != NET.key
+    assert net.settings == {"policy-head": "optimistic", "lc0-transpose": "true"}
+    assert differences(match(NET, ENGINE), match(net, ENGINE)) == [
+        "nets.baseline.policy-head: none -> optimistic",
+        "nets.baseline.lc0-transpose: none -> True",
+    ]
+
+
 texts = st.text(st.characters(codec="utf-8"))
 lists = st.lists(texts, max_size=3).map(tuple)
 nets = st.builds(
-    lambda name, own, limits: NetIdentity(
+    lambda name, own, limits, reading: NetIdentity(
         "baseline",
         name,
         "a" * 64,
         tuple((f.name, own[f.name]) for f in fields(SearchParams) if f.name in own),
         limits,
+        reading,
     ),
     texts,
     own_settings,
     st.just(Limits()) | timed,
+    st.builds(Reading, texts, texts, st.booleans()),
 )
 engines = st.builds(
     EngineIdentity,
@@ -220,6 +241,8 @@ def test_a_player_that_was_renamed_is_still_the_same() -> None:
         ("nets", {"search": {"visits": 1.5}}, "'visits' in nets.baseline.search cannot be 1.5"),
         ("nets", {"search": {"visits": 0}}, "at least 1 visit"),
         ("nets", {"nodes": 5}, "nets.baseline has an unknown 'nodes'"),
+        ("nets", {"policy-head": 5}, "'policy-head' in nets.baseline cannot be 5"),
+        ("nets", {"lc0-transpose": "yes"}, "'lc0-transpose' in nets.baseline cannot be 'yes'"),
     ],
 )
 def test_players_that_were_changed_are_refused(
@@ -276,6 +299,10 @@ def found(path: str, sha: str = "", **settings: object) -> FoundNet:
             ["n (cpuct 2.0)", "n"],
         ),
         ([found("n"), found("n", own=(("visits", 7),), name="seven")], ["n", "seven"]),
+        (
+            [found("n"), found("n", reading=Reading("soft", "q"))],
+            ["n", "n (policy-head soft, value-head q)"],
+        ),
         ([found("n"), found("m", name="n")], ["/n", "n"]),
     ],
 )
@@ -297,6 +324,8 @@ def test_a_player_s_setting_may_be_the_match_s_already() -> None:
     assert not no_difference(one, other, SearchParams(visits=99))
     clock = replace(one, player=NetPlayer(path=Path("a.pb"), limits=Limits(st=1.0)))
     assert not no_difference(one, clock, SearchParams())
+    head = replace(one, player=NetPlayer(path=Path("a.pb"), reading=Reading(value_head="q")))
+    assert not no_difference(one, head, SearchParams())
 
 
 # --- engines before a match ---

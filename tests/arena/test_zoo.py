@@ -50,19 +50,6 @@ def choices() -> list[Choice]:
 
 CHOICES = choices()
 
-NOT_YET = (
-    *("n05", "n06", "n07", "n08", "n15", "n10_attn", "n09x"),  # attention
-    *("n09_fmt002", "n09_fmt003", "n09_fmt004", "n09_fmt005", "n09_fmt132", "n09_fmt133"),
-    *(f"n12{letter}_text{version}" for letter, version in zip("abcde", "22344", strict=True)),
-)
-"""How the names of nets begin that cannot be read yet."""
-
-
-def param(choice: Choice) -> Any:
-    pending = choice.net.startswith(NOT_YET) and not choice.net.endswith("twin")
-    marks = [pytest.mark.xfail(strict=True)] if pending else []
-    return pytest.param(choice, id=choice.net, marks=marks)
-
 
 @pytest.fixture(scope="module")
 def zoo(shared: Path) -> Path:
@@ -108,7 +95,7 @@ def test_every_row_is_asked_for(rows: dict[str, Rows]) -> None:
         ]
 
 
-@pytest.mark.parametrize("choice", [param(choice) for choice in CHOICES])
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.net)
 def test_analyze_says_what_lc0_says(
     zoo: Path,
     rows: dict[str, Rows],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_net import KINDS, TINY, random_weights, tiny_payload
+from tiny_net import EVERY_KIND, KINDS, TINY, random_weights, tiny_payload
 
 from swa import provenance
 from swa.cli import main
@@ -37,7 +37,7 @@ def tiny_file(tmp_path: Path) -> Path:
 
 
 def test_parameters_have_names_and_fields_of_their_own() -> None:
-    for spec in KINDS.values():
+    for spec in EVERY_KIND.values():
         rows = parameters(spec)
         assert len({row.name for row in rows}) == len({row.field for row in rows}) == len(rows)
 
@@ -134,7 +134,7 @@ def test_inspect_json(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said["batch_norm"]["dead_channels"] == 0
 
 
-@pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize("spec", EVERY_KIND.values(), ids=EVERY_KIND.keys())
 def test_inspect_table(spec: NetSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "tiny.pb"
     path.write_bytes(tiny_payload(spec))
@@ -143,6 +143,9 @@ def test_inspect_table(spec: NetSpec, tmp_path: Path, capsys: pytest.CaptureFixt
     assert lines["policy"].strip() == spec.policy.kind
     assert lines["training steps"].strip() == "not told"
     assert ("input.bn" in lines) is spec.batch_norm
+    if not spec.batch_norm:
+        why = "none: no convolutions" if not spec.filters else "folded into the convolutions"
+        assert lines["batch norm"].strip() == why
 
 
 def test_inspect_refuses_in_a_few_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ import torch
 from conftest import read_jsonl
 from numpy.typing import NDArray
 from refresh_reference import PLAIN_NET, SE_NET, Planes, random_planes, two_passes
-from tiny_net import calm_weights
+from tiny_net import ATTENTION_KINDS, calm_weights
 
 from arena.boards import line_from_game
 from arena.kernel.encode import pack_planes
@@ -67,6 +67,26 @@ def test_statistics_are_those_of_two_passes_in_float64(spec: NetSpec) -> None:
         for part in ("mean", "variance"):
             written = getattr(statistics, part).astype(np.float32)
             assert np.array_equal(found.weights[f"{name}.{part}"], written)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "attention policy on a tower",
+        "attention policy with encoders",
+        "attention body on a tower",
+    ],
+)
+def test_towers_with_attention_are_refreshed_by_torch(kind: str) -> None:
+    """All their convolutions are, those of heads among them, where heads have any."""
+    spec, planes = ATTENTION_KINDS[kind], random_planes(20)
+    weights = calm_weights(spec)
+    for batch in (7, 20):
+        found = refresh(spec, weights, planes, device="cpu", batch=batch)
+        assert found.report.evaluator == "torch"
+        assert max(differences(found.statistics, two_passes(spec, weights, planes))) < 1e-12
+    others = {name for name in weights if not name.endswith((".mean", ".variance"))}
+    assert all(np.array_equal(found.weights[name], weights[name]) for name in others)
 
 
 def test_torch_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
