@@ -46,6 +46,7 @@ from swa.net import Net, SavedNet, load_net, pack_net
 from swa.refresh import Dtype, Method, Planes, Progress, Report, refresh
 from swa.rules import make_rule
 from swa.spec import NetError
+from swa.weights_writer import check_writable
 
 _REMEDIES = {
     "run": "Their average would play like neither. Average snapshots of one run, or add --force.",
@@ -185,6 +186,7 @@ def _read_nets(
 ) -> tuple[list[Net], RuleRecord, tuple[float, ...]]:
     """The ingredients, which belong together, the rule and the weights that it gives them."""
     nets = [load_net(path) for path in config.nets]
+    check_writable(nets[0].spec)
     check_same_kind(nets)
     check_order(config.rule, nets)
     rule, weights = _rule_of(config, len(nets))

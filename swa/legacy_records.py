@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from swa import leela_chess, records
 from swa.planes import HISTORY
 from swa.records import LAYOUTS, Damage, RecordError, Records
+from swa.spec import EARLY_MOVES
 
 _STORED_PLANES = HISTORY * leela_chess.BOARD_PLANES
 
 V2 = np.dtype(
     [
         ("version", "<u4"),
-        ("probabilities", "<f4", (leela_chess.MOVES,)),
+        ("probabilities", "<f4", (EARLY_MOVES,)),
         ("planes", "<u8", (_STORED_PLANES,)),
         ("castling_us_ooo", "u1"),
         ("castling_us_oo", "u1"),
@@ -108,8 +109,11 @@ def to_v6(old: NDArray[np.void]) -> Records:
     probabilities, black = old["probabilities"], old["side_to_move"] != 0
     for side, rows in enumerate((~black, black)):
         third["probabilities"][rows] = probabilities[rows][:, leela_chess.MOVE_INDEX[side]]
-    planes = old["planes"][:, leela_chess.BOARDS]
-    planes[:, leela_chess.ODD_BOARDS] = planes[:, leela_chess.ODD_BOARDS].byteswap()
+    boards = slice(records.STORED_PLANES)
+    planes = old["planes"][:, leela_chess.KEPT_PLANES[boards]]
+    planes = planes[:, leela_chess.SIDES_CHANGED[boards]]
+    odd = leela_chess.ODD_BOARDS[boards]
+    planes[:, odd] = planes[:, odd].byteswap()
     third["planes"] = planes
     return records.to_v6(third)
 
@@ -166,8 +170,8 @@ def _read_position(lines: list[bytes], record: np.void) -> None:
         found = np.array(probabilities.split(), np.float64)
     except ValueError as error:
         raise ValueError("the probabilities are not all numbers") from error
-    if found.size != leela_chess.MOVES:
-        raise ValueError(f"{found.size} probabilities instead of {leela_chess.MOVES}")
+    if found.size != EARLY_MOVES:
+        raise ValueError(f"{found.size} probabilities instead of {EARLY_MOVES}")
     with np.errstate(over="ignore"):
         record["probabilities"] = found
     record["result"] = min(_whole("result", result, -1), 2)  # 2 is refused

@@ -57,6 +57,8 @@ def why_not(spec: NetSpec) -> str:
         return "it has an attention policy"
     if spec.policies or spec.values:
         return "it has several heads"
+    if spec.early:
+        return "it sees boards and names moves as the first nets of leela-chess"
     numbers = PLANES * TAPS * padded(spec.filters)
     if spec.policy.kind is PolicyKind.CLASSICAL:
         numbers += POLICY_MOVES * SQUARES * padded(spec.policy.channels)

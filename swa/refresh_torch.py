@@ -98,7 +98,8 @@ class TorchRefresh:
     def begin(self, masks: NDArray[np.uint64], values: NDArray[np.float32]) -> None:
         """Make a batch of packed planes and measure the input layer on it."""
         kept = self._room(len(masks))
-        raw = self._module.input.conv(planes_on(self._device, self._dtype, masks, values))
+        planes = planes_on(self._device, self._dtype, masks, values)
+        raw = self._module.input.conv(self._module.seen(planes))
         with kept.in_use():
             kept.raw.copy_(raw)
         self._kept.append(kept)

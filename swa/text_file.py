@@ -3,7 +3,7 @@
 The first line is a version, every other one an array, its numbers parted by spaces, in the order of
 ``swa.spec.parameters``. Four versions are known:
 
-1. leela-chess: 120 planes and 1924 moves (leela-chess src/Network.cpp);
+1. leela-chess: 120 planes and 1924 moves (leela-chess src/Network.cpp, ``swa.leela_chess``);
 2. leela-chess and lczero-training: 112 planes and 1858 moves. Neither it nor version 1 has gammas
    or betas: a convolution's four lines are its weights, biases, means and variances, and what is
    called biases is beta in units of the standard deviation, or zeros;
@@ -11,20 +11,24 @@ The first line is a version, every other one an array, its numbers parted by spa
 4. as 3, and the policy is a convolution.
 
 That the value head tells win, draw and loss is not said: its last line then has three numbers.
-Every array of a net of any version is where lc0's own files have it, so that from here on such a
-net is like any other.
+Nets of version 2 and later are from here on like any other. One of version 1 is an ``early`` one:
+evaluated like all others, but lc0's files have no place for it. Of its planes those are dropped
+that never hold anything: the third occurrences, the number of the move, and the last.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swa.leela_chess import INPUT_PLANES, KEPT_PLANES
 from swa.spec import (
     BATCH_NORM_EPSILON,
+    PLANES,
     NetError,
     NetSpec,
     PolicyKind,
@@ -60,6 +64,7 @@ class _Version(NamedTuple):
 
 
 _VERSIONS = {
+    1: _Version(4, squeezes=False, policy=PolicyKind.CLASSICAL),
     2: _Version(4, squeezes=False, policy=PolicyKind.CLASSICAL),
     3: _Version(5, squeezes=True, policy=PolicyKind.CLASSICAL),
     4: _Version(5, squeezes=True, policy=PolicyKind.CONVOLUTION),
@@ -88,11 +93,13 @@ def parse(payload: bytes) -> TextFile:
     number = int(first)
     if number not in _VERSIONS:
         raise NetError(
-            f"a text net of version {number}, which is not known", "Known are versions 2 to 4."
+            f"a text net of version {number}, which is not known", "Known are versions 1 to 4."
         )
     version = _VERSIONS[number]
     arrays = [_numbers(line, place) for place, line in enumerate(lines, start=2)]
     spec = _spec(arrays, number)
+    if spec.early:
+        arrays[0] = _modern_input(arrays[0], spec.filters)
     weights = {}
     rows = [
         row
@@ -100,14 +107,7 @@ def parse(payload: bytes) -> TextFile:
         if version.convolution_lines == 5 or not row.name.endswith(".gamma")
     ]
     for place, (row, array) in enumerate(zip(rows, arrays, strict=True), start=2):
-        if array.size != np.prod(row.shape):
-            shape = " x ".join(map(str, row.shape))
-            raise NetError(
-                f"line {place} of the text net has {array.size} numbers, where {row.name} of "
-                f"{shape} fits the other lines",
-                _DAMAGED,
-            )
-        weights[row.name] = array.reshape(row.shape)
+        weights[row.name] = _shaped(array, place, row.name, row.shape)
     places = {row.name: place for place, row in enumerate(rows, start=2)}
     _check_variances(weights, places)
     if version.convolution_lines == 4:
@@ -132,6 +132,19 @@ def _numbers(line: bytes, place: int) -> NDArray[np.float32]:
             f"line {place} of the text net holds a value that is not a finite number", _DAMAGED
         )
     return numbers
+
+
+def _shaped(
+    array: NDArray[np.float32], place: int, name: str, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """A line as the array that it is. Raises NetError where it has other than so many numbers."""
+    if array.size != math.prod(shape):
+        raise NetError(
+            f"line {place} of the text net has {array.size} numbers, where {name} of "
+            f"{' x '.join(map(str, shape))} fits the other lines",
+            _DAMAGED,
+        )
+    return array.reshape(shape)
 
 
 def _spec(arrays: list[NDArray[np.float32]], number: int) -> NetSpec:
@@ -168,7 +181,16 @@ def _spec(arrays: list[NDArray[np.float32]], number: int) -> NetSpec:
             channels=arrays[value + 1].size,
             hidden=arrays[value + convolution + 1].size,
         ),
+        early=number == 1,
     )
+
+
+def _modern_input(weights: NDArray[np.float32], filters: int) -> NDArray[np.float32]:
+    """The first convolution of version 1 for lc0's planes; the two that it had not get zeros."""
+    early = _shaped(weights, 2, "input.conv.weight", (filters, INPUT_PLANES, 3, 3))
+    modern = np.zeros((filters, PLANES, 3, 3), np.float32)
+    modern[:, : len(KEPT_PLANES)] = early[:, KEPT_PLANES]
+    return modern.reshape(-1)
 
 
 def _check_variances(weights: dict[str, NDArray[np.float32]], places: dict[str, int]) -> None:

@@ -34,6 +34,7 @@ from swa.net_header import ACTIVATIONS
 from swa.net_proto import NetMessage
 from swa.spec import (
     BATCH_NORM_EPSILON,
+    EARLY_MOVES,
     POLICY_FIELDS,
     Activation,
     Embedding,
@@ -156,6 +157,16 @@ def _make_room(weights: Any, field: str) -> None:
     here.SetInParent()
 
 
+def check_writable(spec: NetSpec) -> None:
+    """Raise NetError for a net that lc0's files have no place for."""
+    if spec.early:
+        raise NetError(
+            "lc0's files cannot hold an early net (text version 1): every second board of the "
+            f"history is turned in it, and it has {EARLY_MOVES} moves",
+            "It can be played as it is.",
+        )
+
+
 def with_weights(message: Message, spec: NetSpec, weights: Weights, encoding: str | None) -> Any:
     """A copy of ``message`` that holds ``weights``, all in ``encoding``.
 
@@ -163,6 +174,7 @@ def with_weights(message: Message, spec: NetSpec, weights: Weights, encoding: st
     the first layer of the net. The minimum version is raised where the result needs it, and never
     lowered. Raises NetError for weights that are not those of ``spec``, or that cannot be stored.
     """
+    check_writable(spec)
     _check_weights(spec, weights)
     net: Any = type(message)()
     net.CopyFrom(message)

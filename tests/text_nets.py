@@ -13,12 +13,19 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def text_net(version: int, spec: NetSpec, weights: Weights) -> bytes:
-    """A whole file, without a newline at its end; numbers in full."""
-    lines = (
-        " ".join(np.format_float_positional(number) for number in array.ravel())
-        for array in arrays(version, spec, weights)
-    )
+    """A whole file, without a newline at its end; numbers in full, as of float64."""
+    lines = (" ".join(map(str, array.ravel().tolist())) for array in arrays(version, spec, weights))
     return "\n".join([str(version), *lines]).encode()
+
+
+def early_input(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The first convolution with 120 planes; those that lc0 has not hold what is never used."""
+    generator = np.random.default_rng(9)
+    early = generator.normal(size=(len(weights), 120, 3, 3)).astype(np.float32)
+    for board in range(8):
+        early[:, 14 * board : 14 * board + 13] = weights[:, 13 * board : 13 * board + 13]
+    early[:, 112:118] = weights[:, 104:110]
+    return early
 
 
 def arrays(version: int, spec: NetSpec, weights: Weights) -> Iterator[NDArray[np.float32]]:
@@ -40,7 +47,10 @@ def arrays(version: int, spec: NetSpec, weights: Weights) -> Iterator[NDArray[np
     def dense(name: str) -> Iterator[NDArray[np.float32]]:
         yield from (weights[f"{name}.weight"], weights[f"{name}.bias"])
 
-    yield from normed("input.conv")
+    first = normed("input.conv")
+    planes = next(first)
+    yield early_input(planes) if version == 1 else planes
+    yield from first
     for block in range(spec.blocks):
         yield from normed(f"blocks.{block}.conv1")
         yield from normed(f"blocks.{block}.conv2")

@@ -26,6 +26,7 @@ examples:
   swa convert net.pb.gz net-float32.pb.gz --encoding float32
   swa convert net.pb.gz net-free.pb.gz --licence CC0-1.0
   swa convert net.pb.gz net.onnx
+  swa convert net.pb.gz net.onnx --policy-head optimistic --value-head q
 """
 
 
@@ -45,6 +46,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("net", metavar="IN", type=Path, help="a .pb.gz or .pb file, or latest:DIR")
     parser.add_argument("output", metavar="OUT", type=Path, help="a new .pb.gz, .pb or .onnx file")
     add_file_flags(parser)
+    for head, default in (("policy", "vanilla"), ("value", "winner")):
+        parser.add_argument(
+            f"--{head}-head",
+            metavar="NAME",
+            help=f"for .onnx: which of a net's {head} heads (default: {default})",
+        )
     add_output_flags(parser)
     parser.set_defaults(execute=execute)
 
@@ -56,6 +63,7 @@ def execute(arguments: argparse.Namespace) -> int:
     arguments.net = take_net(arguments.net)
     if arguments.output.suffix.lower() == ".onnx":
         return _to_onnx(arguments)
+    _refuse_flags(arguments, ("policy_head", "value_head"), ".onnx", "All heads are kept.")
     check_output(arguments.output, inputs=[arguments.net], overwrite=arguments.overwrite)
     net = load_net(arguments.net)
     saved = save_net(
@@ -72,17 +80,23 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_flags(
+    arguments: argparse.Namespace, flags: tuple[str, ...], files: str, remedy: str
+) -> None:
+    """Raise NetError for flags that only output of another kind has."""
+    from swa.net import NetError
+
+    for flag in flags:
+        if getattr(arguments, flag) is not None:
+            reason = f"--{flag.replace('_', '-')} is for {files} files"
+            raise NetError(reason, remedy, str(arguments.output))
+
+
 def _to_onnx(arguments: argparse.Namespace) -> int:
     from swa.net import NetError, check_place, load_net
 
-    path = str(arguments.output)
-    for flag in ("encoding", "licence"):
-        if getattr(arguments, flag) is not None:
-            raise NetError(
-                f"--{flag} is for .pb.gz and .pb files",
-                "An ONNX model is in float32, with the licence that the net it is made from tells.",
-                path,
-            )
+    told = "An ONNX model is in float32, with the licence that the net it is made from tells."
+    _refuse_flags(arguments, ("encoding", "licence"), ".pb.gz and .pb", told)
     check_place(arguments.output, inputs=[arguments.net], overwrite=arguments.overwrite)
     try:
         from swa.onnx_export.file import save_onnx
@@ -90,8 +104,12 @@ def _to_onnx(arguments: argparse.Namespace) -> int:
         if error.name != "onnx":
             raise
         remedy = "Install it: pip install onnx (or this project with its extra [onnx])."
-        raise NetError("ONNX needs the package onnx, which is not there", remedy, path) from error
-    saved = save_onnx(load_net(arguments.net), arguments.output, overwrite=arguments.overwrite)
+        reason = "ONNX needs the package onnx, which is not there"
+        raise NetError(reason, remedy, str(arguments.output)) from error
+    net = load_net(
+        arguments.net, policy_head=arguments.policy_head, value_head=arguments.value_head
+    )
+    saved = save_onnx(net, arguments.output, overwrite=arguments.overwrite)
     if arguments.json:
         write_json(_onnx_as_json(saved))
     else:

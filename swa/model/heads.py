@@ -18,7 +18,6 @@ from swa.model.tower import NormedInput, convolution, norm
 from swa.policy_map import CONV_POLICY, FROM, NO_PROMOTION, PROMOTION, TO
 from swa.spec import (
     CONV_POLICY_PLANES,
-    POLICY_MOVES,
     SQUARES,
     Activation,
     MovesLeftSpec,
@@ -37,10 +36,10 @@ class ClassicalPolicy(NormedInput):
 
     def __init__(self, spec: NetSpec, policy: PolicySpec) -> None:
         super().__init__(spec.filters, policy.channels, 1, spec)
-        self.dense = nn.Linear(SQUARES * policy.channels, POLICY_MOVES)
+        self.dense = nn.Linear(SQUARES * policy.channels, spec.policy_moves)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, 1858]."""
+        """Logits [B, 1858]; of an early net [B, 1924]."""
         logits: Tensor = self.dense(super().forward(x).flatten(1))
         return logits
 

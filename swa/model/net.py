@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from swa.batchnorm import Weights, fold
 from swa.model.attention import BodyEmbedding, body_encoders, encode, smolgen_layer
+from swa.model.early import EarlyViews
 from swa.model.heads import DenseHead, first_layer, policy_head, policy_of
 from swa.model.tower import NormedInput, ResidualBlock
 from swa.spec import PLANES, NetSpec, PolicyEmbedding, ValueKind
@@ -42,6 +43,7 @@ class Tower(nn.Module):
     def __init__(self, spec: NetSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.early = EarlyViews() if spec.early else None
         if spec.filters:
             self.input = NormedInput(PLANES, spec.filters, 3, spec)
             self.blocks = nn.Sequential(*(ResidualBlock(spec) for _ in range(spec.blocks)))
@@ -66,7 +68,8 @@ class Tower(nn.Module):
     def forward(self, planes: Tensor) -> Outputs:
         """Evaluate ``planes`` [B, 112, 8, 8], rank before file, seen from the mover."""
         spec = self.spec
-        x = self.blocks(self.input(planes)) if spec.filters else planes
+        x = self.seen(planes)
+        x = self.blocks(self.input(x)) if spec.filters else x
         if spec.attention:
             x = encode(self.embedding(x), list(self.encoders), self.smolgen)
         value = (self.values[spec.value_head] if spec.values else self.value)(x)
@@ -74,7 +77,14 @@ class Tower(nn.Module):
             value = value.tanh()
         moves_left = functional.relu(self.moves_left(x)) if self.moves_left is not None else None
         head = self.policies[spec.policy_head] if spec.policies else self.policy
-        return Outputs(policy_of(head, x, self.policy_embedding), value, moves_left)
+        policy = policy_of(head, x, self.policy_embedding)
+        if self.early is not None:
+            policy = self.early.policy(policy, planes)
+        return Outputs(policy, value, moves_left)
+
+    def seen(self, planes: Tensor) -> Tensor:
+        """Planes [B, 112, 8, 8] as the input layer takes them: otherwise in an early net only."""
+        return planes if self.early is None else self.early.planes(planes)
 
 
 def tower(spec: NetSpec, weights: Weights) -> Tower:

@@ -30,6 +30,7 @@ from swa.spec.description import (
 from swa.spec.kinds import (
     BATCH_NORM_EPSILON,
     CONV_POLICY_PLANES,
+    EARLY_MOVES,
     NET_ACTIVATIONS,
     PLANES,
     POLICY_MOVES,
@@ -46,6 +47,7 @@ from swa.spec.kinds import (
 __all__ = [
     "BATCH_NORM_EPSILON",
     "CONV_POLICY_PLANES",
+    "EARLY_MOVES",
     "NET_ACTIVATIONS",
     "PIECE_PLANES",
     "PLANES",

@@ -22,7 +22,6 @@ from swa.spec.description import (
 from swa.spec.kinds import (
     CONV_POLICY_PLANES,
     PLANES,
-    POLICY_MOVES,
     Embedding,
     PolicyEmbedding,
     PolicyKind,
@@ -212,7 +211,7 @@ def _policy(spec: NetSpec, name: str, at: str, policy: PolicySpec) -> list[Param
     if policy.kind is PolicyKind.CLASSICAL:
         return [
             *_normed(f"{name}.conv", f"{at}policy", (channels, spec.filters, 1, 1), spec),
-            *_layer(f"{name}.dense", f"{at}ip_pol", (POLICY_MOVES, SQUARES * channels)),
+            *_layer(f"{name}.dense", f"{at}ip_pol", (spec.policy_moves, SQUARES * channels)),
         ]
     if policy.kind is PolicyKind.CONVOLUTION:
         last = (CONV_POLICY_PLANES, channels, 3, 3)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from swa.spec.kinds import (
+    EARLY_MOVES,
+    POLICY_MOVES,
     Activation,
     Embedding,
     InputFormat,
@@ -121,6 +123,9 @@ class NetSpec:
     ``policy`` and ``value`` are the heads that play. Where a file has several, ``policies`` and
     ``values`` are all of them by lc0's names, and ``policy_head`` and ``value_head`` name those
     that play; a file of single heads has neither, and plays "vanilla" and "winner".
+
+    An ``early`` net is one of leela-chess's first, a residual tower: from the planes and to the
+    moves that all nets have, but within it sees and names them as ``swa.leela_chess`` says.
     """
 
     blocks: int
@@ -137,11 +142,17 @@ class NetSpec:
     values: tuple[tuple[str, ValueSpec], ...] = ()
     policy_head: str = POLICY_HEAD
     value_head: str = VALUE_HEAD
+    early: bool = False
 
     @property
     def body_size(self) -> int:
         """Numbers of a square that the heads begin from."""
         return self.attention.size if self.attention else self.filters
+
+    @property
+    def policy_moves(self) -> int:
+        """Moves that a policy's last layer tells apart."""
+        return EARLY_MOVES if self.early else POLICY_MOVES
 
     def with_heads(self, policy: str | None = None, value: str | None = None) -> NetSpec:
         """The same net, playing by other heads; None leaves a head as it is.
@@ -175,11 +186,12 @@ class NetSpec:
                 f"{body.encoder.heads} heads{smolgen}"
             )
         moves_left = ", moves left" if self.moves_left else ""
+        early = ", early boards and moves" if self.early else ""
         policy = f" {self.policy_head!r}" if self.policies else ""
         value = f" {self.value_head!r}" if self.values else ""
         return (
             f"{' + '.join(parts)} {self.activation}, {self.policy.kind} policy{policy}, "
-            f"{self.value.kind} value{value}{moves_left}"
+            f"{self.value.kind} value{value}{moves_left}{early}"
         )
 
     @property

@@ -10,6 +10,9 @@ PLANES = 112
 POLICY_MOVES = 1858
 """Moves that a policy tells apart (lc0 src/chess/types.h, kMoveStrs)."""
 
+EARLY_MOVES = 1924
+"""Moves of leela-chess's first nets, as they stand on the board (``swa.leela_chess``)."""
+
 CONV_POLICY_PLANES = 80
 """Planes of a convolution policy: 73 used, padded to 80 (lc0 src/neural/tables/policy_map.h)."""
 

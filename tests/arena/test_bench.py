@@ -303,7 +303,7 @@ def test_onnxruntime_that_fails_is_left_out(prelude, monkeypatch):
         raise ImportError("libonnx.so: not for this machine")
 
     monkeypatch.setattr("arena.bench.onnx.onnx_is_there", lambda: True)
-    monkeypatch.setattr("arena.bench.onnx._export", fail)
+    monkeypatch.setattr("swa.onnx_export.file.onnx_model", fail)
     monkeypatch.setitem(sys.modules, "onnxruntime", MagicMock())
     notes: list[str] = []
     config = BenchConfig(device="cpu", batches=(1,), effort=BRIEF)
@@ -313,14 +313,12 @@ def test_onnxruntime_that_fails_is_left_out(prelude, monkeypatch):
 
 
 def test_onnxruntime_says_what_torch_says(prelude):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
     net, leaves = random_net(1, 16), leaves_of_games(4, prelude)
     policy, value, *_ = BareOnnx(net, leaves)()
     ours = TorchEvaluator(net, "cpu").evaluate(leaves)
     rows = np.repeat(np.arange(4), np.diff(leaves.offsets))
     np.testing.assert_allclose(policy[rows, leaves.moves], ours.logits, rtol=0, atol=1e-4)
-    assert value.shape == (4, 3)
+    np.testing.assert_allclose(value, ours.wdl, rtol=0, atol=1e-5)
 
 
 def test_evaluator_is_short_for_what_evaluator():

@@ -21,7 +21,7 @@ from record_bytes import bits, game_bytes
 from test_record_planes import Replay
 
 from swa.chunks import Chunk, ReadCounts, games_of, list_files, read_records
-from swa.leela_chess import MOVE_INDEX, MOVES
+from swa.leela_chess import MOVE_INDEX
 from swa.legacy_records import V2, parse, version_of
 from swa.policy_map import MOVES as LC0_MOVES
 from swa.records import V6, Damage, RecordError, planes_of, targets_of, validate
@@ -52,7 +52,7 @@ def test_moves_are_those_of_the_board() -> None:
     assert {place: LC0_MOVES[place] for place in names} == names
     assert MOVE_INDEX.shape == (2, 1858)
     np.testing.assert_array_equal(MOVE_INDEX[0], np.arange(1858))
-    assert sorted(MOVE_INDEX[1]) == [*range(1792), *range(1858, MOVES)]
+    assert sorted(MOVE_INDEX[1]) == [*range(1792), *range(1858, 1924)]
     for fen in (chess.STARTING_FEN, "r3k2r/1P4p1/8/8/8/8/1p4P1/R3K2R w KQkq - 0 1"):
         for turn in chess.COLORS:
             board = chess.Board(fen)

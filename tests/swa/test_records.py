@@ -278,10 +278,38 @@ def test_planes_beside_the_boards() -> None:
         assert (np.delete(values[0], planes.RULE50) == 1).all()
 
 
-def test_planes_of_later_input_formats_are_refused() -> None:
+def test_planes_of_several_input_formats_are_refused() -> None:
     data = record_bytes(6) + record_bytes(6, input_format=3)
-    with pytest.raises(RecordError, match="record 1 has input format 3, which is not supported"):
+    with pytest.raises(RecordError, match="record 1: input_format is 3, where the first record"):
         planes_of(parse(data))
+
+
+@pytest.mark.parametrize("input_format", [2, 3, 4, 5, 132, 133])
+def test_planes_of_later_input_formats(input_format: int) -> None:
+    """Castling by rooks on both back ranks, en passant by its file, plies in hundreds."""
+    canonical, armageddon = input_format >= 3, input_format > 128
+    fields = {
+        "castling_us_ooo": 0x01,
+        "castling_us_oo": 0x40,
+        "castling_them_ooo": 0x02,
+        "castling_them_oo": 0x80,
+        "side_to_move": 0x10 if canonical else 1,
+        "rule50": 37,
+        "invariance_info": 0x80,
+    }
+    masks, values = planes_of(one(input_format=input_format, **fields))
+    about_now = masks[0, planes.OUR_QUEENSIDE :].tolist()
+    assert about_now == [
+        1 << 0 | 2 << 56,
+        1 << 6 | 1 << 63,
+        0,
+        0,
+        0x10 << 56 if canonical else planes.FULL_BOARD,
+        planes.FULL_BOARD,
+        planes.FULL_BOARD if armageddon else 0,
+        planes.FULL_BOARD,
+    ]
+    assert values[0, planes.RULE50] == np.float32(0.37 if input_format >= 4 else 37)
 
 
 def test_targets() -> None:
