@@ -149,7 +149,7 @@ def _nets(run: Run) -> list[NetSummary]:
     seen: Counter[str] = Counter()
     nets = []
     for net in run.identity.nets:
-        file = files.get((net.sha256, seen[net.sha256]))
+        file = files.get((net.sha256, seen[net.sha256])) or files.get((net.sha256, 0))
         seen[net.sha256] += 1
         known = NetSummary(
             name=net.name,
