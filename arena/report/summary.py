@@ -140,10 +140,17 @@ def summary_json(summary: Summary) -> str:
 
 
 def _nets(run: Run) -> list[NetSummary]:
-    files = {net.sha256: net for session in run.sessions for net in session.nets}
+    # A session has its nets in the order of the match; one file may be there twice, by other heads.
+    files = {
+        (net.sha256, [one.sha256 for one in session.nets[:place]].count(net.sha256)): net
+        for session in run.sessions
+        for place, net in enumerate(session.nets)
+    }
+    seen: Counter[str] = Counter()
     nets = []
     for net in run.identity.nets:
-        file = files.get(net.sha256)
+        file = files.get((net.sha256, seen[net.sha256])) or files.get((net.sha256, 0))
+        seen[net.sha256] += 1
         known = NetSummary(
             name=net.name,
             role=net.role,
