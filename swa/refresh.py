@@ -321,6 +321,10 @@ def _in_training_mode(
     from swa import refresh_methods, refresh_torch  # torch, which takes seconds to import
 
     positions, names = 0, normed_convolutions(spec)
+    plays = (f"policies.{spec.policy_head}.", f"values.{spec.value_head}.")
+    for name in names:
+        if name.startswith(("policies.", "values.")) and not name.startswith(plays):
+            raise NetError(f"{method} does not reach {name}, which does not play", "Use exact.")
 
     def batches() -> Iterator[torch.Tensor]:
         nonlocal positions

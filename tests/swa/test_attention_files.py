@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refresh_reference import random_planes, two_passes
 from tiny_net import (
     ATTENTION_KINDS,
     PLAIN_BODY,
     SEVERAL_HEADS,
     TINY,
+    calm_weights,
     net_message,
     random_weights,
     tiny_payload,
@@ -23,7 +25,7 @@ from swa.batchnorm import fold
 from swa.ingredients import average_nets, check_same_kind
 from swa.layer_codec import layer_at
 from swa.model import tower
-from swa.net import load_net, save_net
+from swa.net import load_net, new_net, save_net
 from swa.net_header import network_format
 from swa.net_proto import NetMessage
 from swa.packed import why_not
@@ -34,6 +36,8 @@ from swa.spec import (
     NetError,
     NetSpec,
     PolicyEmbedding,
+    PolicyKind,
+    PolicySpec,
     norm_of,
     normed_convolutions,
     parameters,
@@ -329,3 +333,40 @@ def test_winograd_says_what_it_does_not_cover(spec: NetSpec) -> None:
     assert normed_convolutions(fold(spec, random_weights(spec))[0]) == ()
     assert tower(spec, random_weights(spec)).spec == spec
     assert all(norm_of(name).split(".")[-1].startswith("bn") for name in normed_convolutions(spec))
+
+
+@pytest.mark.parametrize("kind", PolicyKind)
+def test_a_tower_may_have_several_heads(kind: PolicyKind, tmp_path: Path) -> None:
+    policy = PolicySpec(kind, 4, width=3 if kind is PolicyKind.ATTENTION else 0)
+    spec = replace(
+        TINY,
+        policy=policy,
+        policies=(("vanilla", policy), ("soft", policy)),
+        values=(("winner", TINY.value), ("st", replace(TINY.value, categories=2))),
+    )
+    weights = calm_weights(spec)
+    save_net(new_net(spec, weights), tmp_path / "net.pb", encoding="float32")
+    net = load_net(tmp_path / "net.pb")
+    assert net.spec == spec
+    assert all(np.array_equal(net.weights[name], weights[name]) for name in weights)
+    assert why_not(spec)
+    planes = random_planes(5)
+    found = refresh(spec, weights, planes, device="cpu").statistics
+    assert found.keys() == {norm_of(name) for name in normed_convolutions(spec)}
+    for policy_head, value_head in (("vanilla", "winner"), ("soft", "st")):
+        # What a head has by itself is what it has beside others.
+        names = {"policy": f"policies.{policy_head}.", "value": f"values.{value_head}."}
+        alone = replace(spec, policies=(), values=())
+        own = {
+            row.name: weights[names[part] + row.name.partition(".")[2]]
+            if (part := row.name.partition(".")[0]) in names
+            else weights[row.name]
+            for row in parameters(alone)
+        }
+        for norm, exact in two_passes(alone, own, planes).items():
+            part, _, rest = norm.partition(".")
+            there = found[names.get(part, f"{part}.") + rest]
+            np.testing.assert_allclose(there.mean, exact.mean, atol=1e-12)
+            np.testing.assert_allclose(there.variance, exact.variance, rtol=1e-12)
+    with pytest.raises(NetError, match=r"pooled does not reach .*, which does not play"):
+        refresh(spec, weights, planes, method="pooled", device="cpu")
