@@ -199,7 +199,10 @@ def read_engine(pairs: Mapping[str, str], where: str, folder: Path | None = None
         )
     directory = None
     if "dir" in plain:
-        directory = (folder or Path()) / Path(plain["dir"]).expanduser()
+        try:
+            directory = (folder or Path()) / Path(plain["dir"]).expanduser()
+        except RuntimeError:  # ~somebody, and there is nobody of that name
+            raise ConfigError(f"{where}: dir: {plain['dir']}: no such home folder") from None
     if folder is not None and "/" in command:
         command = str(folder / Path(command).expanduser())
     return EnginePlayer(

@@ -232,7 +232,7 @@ def many_leaves(count: int, prelude: Prelude) -> Leaves:
     """Real positions, more than there are games in flight: of as many steps as it takes."""
     games = min(count, GAMES)
     batches = list(itertools.islice(_batches_of_leaves(games, prelude), -(-count // games)))
-    masks, values, moves, _, keys = (
+    masks, values, moves, _, keys, _ = (
         np.concatenate(arrays) for arrays in zip(*batches, strict=True)
     )
     lengths = np.concatenate([np.diff(leaves.offsets) for leaves in batches])

@@ -387,6 +387,7 @@ def play(
     return games
 
 
+@pytest.mark.slow
 def test_an_audit_changes_no_result_and_ends_as_the_game_would_have() -> None:
     plain = play(AdjudicationRules(maxmoves=60))
     none, half, all_ = (play(replace(RULES, audit=share)) for share in (0.0, 0.5, 1.0))

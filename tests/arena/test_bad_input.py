@@ -99,10 +99,10 @@ def test_truncated_gzip(refused, folder):
 
 def test_net_of_an_unsupported_kind(refused, folder):
     net = net_message(TINY, random_weights(TINY))
-    net.format.network_format.policy = 3
-    (folder / "attention.pb").write_bytes(net.SerializeToString())
-    error = refused(command(nets=("raw.pb", "attention.pb")))
-    assert "attention.pb: network_format.policy is 3 (POLICY_ATTENTION)" in error
+    net.format.network_format.value = 3
+    (folder / "param.pb").write_bytes(net.SerializeToString())
+    error = refused(command(nets=("raw.pb", "param.pb")))
+    assert "param.pb: network_format.value is 3 (VALUE_PARAM)" in error
     assert "not supported" in error
 
 

@@ -29,7 +29,9 @@ from arena.evaluator import (
 )
 from arena.stand_ins import DelayEvaluator, HashEvaluator, UniformEvaluator, _hash_boards
 from swa.devices import may_have_accelerator
-from swa.net import Net, NetError, load_net
+from swa.net import Net, load_net
+from swa.packed import why_not
+from swa.spec import InputFormat
 
 LOGIT_TOLERANCE, PROBABILITY_TOLERANCE = 2e-4, 2e-5  # golden/README.md: float32 of any order
 
@@ -133,7 +135,7 @@ def zoo_leaves(folder: Path, rows: list[dict[str, Any]]) -> Leaves:
 
 
 @pytest.mark.parametrize("evaluator_of", ON_A_CPU, ids=["winograd", "torch"])
-def test_the_zoo_evaluates_as_in_lc0(
+def test_convolutional_nets_of_the_zoo_evaluate_as_in_lc0(
     shared: Path, evaluator_of: Callable[[Net], Evaluator]
 ) -> None:
     folder = shared / "golden/zoo"
@@ -142,10 +144,9 @@ def test_the_zoo_evaluates_as_in_lc0(
         rows.setdefault(row["net"], []).append(row)
     compared = 0
     for name, entry in json.loads((folder / "nets.json").read_text()).items():
-        try:
-            net = load_net(folder / "nets" / entry["file"])
-        except NetError:
-            continue  # not supported yet; tests/swa/test_weights_file.py counts these
+        net = load_net(folder / "nets" / entry["file"])
+        if why_not(net.spec) or net.spec.input_format is not InputFormat.CLASSICAL_112_PLANE:
+            continue  # all others: tests/arena/test_zoo.py
         answers = rows[name]
         evaluation = evaluator_of(net).evaluate(zoo_leaves(folder, answers))
         logits = np.concatenate([row["logits"] for row in answers])
@@ -162,7 +163,7 @@ def test_the_zoo_evaluates_as_in_lc0(
             )
         assert net.spec.moves_left is not None or not answers[0]["has_m"]
         compared += 1
-    assert compared == 25
+    assert compared == 30
 
 
 # WinogradEvaluator

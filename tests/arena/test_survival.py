@@ -308,6 +308,7 @@ def test_a_match_that_is_extended_is_the_longer_one_and_says_so(
     assert "A test is chosen before the first game." in errors
 
 
+@pytest.mark.slow
 def test_parts_that_are_killed_and_merged_are_the_whole_match(
     arena: Arena, tmp_path: Path, whole: Path
 ) -> None:

@@ -26,6 +26,7 @@ def test_every_cell_has_its_own_name() -> None:
         assert len({job.name for job in made}) == len(made)
 
 
+@pytest.mark.slow
 def test_a_small_experiment_is_written_up(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

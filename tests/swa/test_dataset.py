@@ -134,9 +134,9 @@ def test_what_fits_into_memory_is_read_once(tmp_path, sampling):
 def test_a_tar_is_read_once_an_epoch(mixed, monkeypatch):
     read, original = Counter(), dataset.read_games
 
-    def counted(path, counts):
+    def counted(path, *rest):
         read[path.name] += 1
-        return original(path, counts)
+        return original(path, *rest)
 
     monkeypatch.setattr(dataset, "read_games", counted)
     _, windows = epochs_of(games_in(mixed), 2, buffer=4)
@@ -443,8 +443,8 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_a_batch_is_asked_for(mixe
 def test_closing_ends_the_thread_while_it_reads(mixed, monkeypatch):
     begun = threading.Event()
 
-    def endless(path, counts):
-        chunk = next(original(mixed / "c", counts))
+    def endless(path, *rest):
+        chunk = next(original(mixed / "c", *rest))
         begun.set()
         return itertools.repeat(chunk)
 

@@ -99,6 +99,7 @@ def said_of(manifest: Path, out: Path, build_again: bool) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_every_damage_is_refused_in_words_or_none(inputs: Path) -> None:
     """By the reader, or else by the build from it, whose own manifest can be read again."""
     document = json.loads((inputs / "out.pb.json").read_text())

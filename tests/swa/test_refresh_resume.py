@@ -262,6 +262,7 @@ MEMORY = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere pages are not given back at once")
 def test_memory_does_not_grow_with_the_positions(tmp_path: Path) -> None:
     """10,000 positions of 16 filters are 82 MB: all of it in memory, or next to nothing."""

@@ -89,6 +89,7 @@ def lines_of(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
+@pytest.mark.slow
 def test_killed_three_times_it_ends_with_the_same_bytes(config, tmp_path, capsys):
     assert main(["train", str(config)]) == 0
     straight = nets_of(tmp_path / "out")
