@@ -29,9 +29,9 @@ from arena.match_file import (
     MatchIdentity,
     differences,
     read_identity,
-    sync_folder,
     write_identity,
 )
+from swa.files import sync_folder
 
 GAMES_FILE = "games.jsonl"
 

@@ -31,6 +31,7 @@ from arena.config import SearchParams
 from arena.player_words import OPTION, shown, time_control
 from arena.players import AS_LC0, NO_LIMITS, Limits, Reading, Setting
 from arena.stats.sprt import Sprt
+from swa.files import sync_folder
 
 MATCH_FILE = "match.toml"
 
@@ -264,15 +265,6 @@ def read_identity(folder: Path) -> MatchIdentity:
         raise LedgerError(
             f"{path}: not as arena wrote it: {error}\nRestore it, or choose another folder (--out)."
         ) from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk: a file whose name is lost is lost with it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def to_toml(table: Table, prefix: str = "") -> str:

@@ -44,10 +44,10 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
                 path.unlink(missing_ok=True)
         raise
     for folder in {path.parent for path in contents}:
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Bring a folder's entries to the disk: a file whose name is lost is lost with it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -47,3 +47,12 @@ def write_run(folder: Path, data: Path, count: int = 3, noise: float = 0.05) -> 
         files.append(folder / f"run-{number}.pb")
         save_net(net, files[-1], encoding="float32", licence="a licence")
     return files
+
+
+def write_training_run(folder: Path, count: int) -> Path:
+    """Make ``run`` with so many snapshots of a run, and ``games``; returns the folder."""
+    (folder / "games").mkdir()
+    (folder / "run").mkdir()
+    write_games(folder / "games")
+    write_run(folder / "run", folder / "games", count=count)
+    return folder

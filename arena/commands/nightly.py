@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.commands.output import add_output_flags, write_json, write_text
+from arena.commands.waiting import add_wait_flag
 from arena.commands.watching import add_watching_flags, watching
 
 if TYPE_CHECKING:
@@ -58,14 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be done, and write nothing"
     )
-    parser.add_argument(
-        "--wait",
-        type=_seconds,
-        default=0.0,
-        metavar="SECONDS",
-        help="wait so long for another call that is at work, or forever (default: 0: say so and "
-        "end with 2)",
-    )
+    add_wait_flag(parser)
     parser.add_argument(
         "--abandon",
         action="store_true",
@@ -86,18 +80,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(execute=execute)
 
 
-def _seconds(text: str) -> float | None:
-    if text == "forever":
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0.0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return seconds
-
-
 def execute(arguments: argparse.Namespace) -> int:
     """Run the night and show what it came to, in one line for a mail's subject."""
     from arena.nightly.night import run_night
@@ -109,7 +91,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         from arena.nightly.rehearsal import rehearse
 
-        write_text(list(rehearse(settings)))
+        write_text(list(rehearse(settings, again=arguments.again)))
         return 0
 
     def tell(line: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arena.commands.output import add_output_flags, write_json, write_text
+from arena.commands.waiting import add_wait_flag
 
 if TYPE_CHECKING:
     from arena.registry.home import Home
@@ -77,7 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="put the champion's file back; one that was changed by hand is put aside",
     )
-    _add_wait(champion)
+    add_wait_flag(champion)
     _action(actions, "history", _history, "who was champion from when to when, and why")
     verifying = _action(
         actions, "verify", _verify, "whether registry, champion, nets and run folders agree"
@@ -92,7 +93,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out", type=Path, metavar="FILE", help="write it there (default: stdout)"
     )
     back = _action(actions, "rollback", _rollback, "make the champion before this one champion")
-    _add_wait(back)
+    add_wait_flag(back)
 
 
 def _action(
@@ -110,26 +111,6 @@ def _action(
     add_output_flags(parser, json_help="one JSON document on stdout")
     parser.set_defaults(execute=execute, parser=parser)
     return parser
-
-
-def _add_wait(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--wait",
-        type=_seconds,
-        default=0.0,
-        metavar="SECONDS",
-        help="how long to wait for a night that is at work (default: 0)",
-    )
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
-    return value
 
 
 def _home(arguments: argparse.Namespace) -> Home:

@@ -76,6 +76,6 @@ def conclude(
         return Conclusion(
             Verdict.UNDECIDED,
             f"{candidate} passed the gate, and the confirmation contradicts it: at most "
-            f"{confirm.upper:+.1f} Elo",
+            f"{confirm.upper:+.1f} in the Elo of the gate's bounds",
         )
     return Conclusion(Verdict.PROMOTE, f"{candidate} passed the gate against {champion}")

@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.nightly.candidates import RAW, Entry, Refusal, build_averages
+from arena.nightly.job import Job, Tell
 from arena.nightly.sanity import SanityRecord, check_sanity
-from arena.nightly.settings import NightlySettings
-from arena.registry.home import Home
 from arena.registry.keeping import keep
 from arena.registry.records import NightRecord
-from arena.registry.store import Registry
 
 if TYPE_CHECKING:
-    from arena.nightly.night import Tell
     from swa.build import Notify, Step
 
 SANITY_FILE = "sanity.json"
@@ -31,17 +28,14 @@ class Field:
     sanity: tuple[SanityRecord, ...]
 
 
-def prepare_field(
-    night: NightRecord, settings: NightlySettings, home: Home, registry: Registry, tell: Tell
-) -> Field:
+def prepare_field(night: NightRecord, job: Job) -> Field:
     """Build the averages that are asked for, keep a copy of each entry, and look at them all.
 
     What an earlier call of the night has built or found is not done again. Raises what building and
     reading nets and data raise.
     """
-    latest, champion = registry.net(night.latest), registry.net(night.champion)
-    assert latest is not None  # foreign keys
-    assert champion is not None
+    settings, home, tell = job.settings, job.home, job.tell
+    latest, champion = job.net(night.latest), job.net(night.champion)
     kept, folder = home.root / latest.file, home.root / night.folder
     entries: list[Entry] = []
     refused: list[Refusal] = []
@@ -55,7 +49,7 @@ def prepare_field(
                 tell(f"{built.name} is refused: {built.reason}")
             else:
                 record = keep(home, built.path, "average")
-                registry.add_net(record)
+                job.registry.add_net(record)
                 entries.append(replace(built, path=home.root / record.file))
     sanity = check_sanity(
         entries, home.root / champion.file, settings, record=folder / SANITY_FILE, notify=tell

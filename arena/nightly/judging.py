@@ -16,56 +16,38 @@ from arena.match_file import MATCH_FILE
 from arena.nightly.decision import Conclusion, StageResult, conclude, refused
 from arena.nightly.document import decision_document, match_figures, race_figures
 from arena.nightly.field import Field, prepare_field
-from arena.nightly.night import NightError, Tell, night_seed
-from arena.nightly.playing import PlayMatch
+from arena.nightly.job import Job
+from arena.nightly.night import NightError, night_seed
 from arena.nightly.race import race, report_race
-from arena.nightly.settings import NightlySettings
 from arena.nightly.slices import check_slices
-from arena.registry.home import Home
 from arena.registry.records import DecisionRecord, MatchRecord, NetRecord, NightRecord, Stage
-from arena.registry.store import Registry
 from arena.report.folder import write_reports
 from arena.report.run import Run, read_run
 from arena.sessions import now
 from arena.stats.verdict import Verdict
 
 
-def judge(
-    night: NightRecord,
-    settings: NightlySettings,
-    home: Home,
-    registry: Registry,
-    play: PlayMatch,
-    tell: Tell,
-) -> DecisionRecord:
+def judge(night: NightRecord, job: Job) -> DecisionRecord:
     """Return what a night comes to; it is not yet written anywhere. Errors: ``run_night``."""
-    return _Judge(night, settings, home, registry, play, tell).decision()
+    return _Judge(night, job).decision()
 
 
 class _Judge:
-    """What all stages of a night need."""
+    """One night, stage by stage."""
 
-    def __init__(
-        self,
-        night: NightRecord,
-        settings: NightlySettings,
-        home: Home,
-        registry: Registry,
-        play: PlayMatch,
-        tell: Tell,
-    ) -> None:
-        self._night, self._settings = night, settings
-        self._home, self._registry = home, registry
-        self._play, self._tell = play, tell
-        self._folder = home.root / night.folder
-        self._seed = night_seed(settings.seed, night.number)
+    def __init__(self, night: NightRecord, job: Job) -> None:
+        self._night, self._job = night, job
+        self._settings, self._home, self._registry = job.settings, job.home, job.registry
+        self._tell = job.tell
+        self._folder = job.home.root / night.folder
+        self._seed = night_seed(job.settings.seed, night.number)
         self._figures: dict[str, Mapping[str, Any]] = {}
 
     def decision(self) -> DecisionRecord:
         """Play what is to be played, and conclude."""
         check_slices(self._settings, self._seed)
-        champion = self._net(self._night.champion)
-        field = prepare_field(self._night, self._settings, self._home, self._registry, self._tell)
+        champion = self._job.net(self._night.champion)
+        field = prepare_field(self._night, self._job)
         candidate = self._choose(field) if field.entries else None
         if candidate is None:
             conclusion = refused([f"{one.name}: {one.reason}" for one in field.refused])
@@ -79,7 +61,14 @@ class _Judge:
             conclusion = self._meet(candidate, champion)
         decided = now()
         document = decision_document(
-            self._night, conclusion, field, candidate, champion, self._net, self._figures, decided
+            self._night,
+            conclusion,
+            field,
+            candidate,
+            champion,
+            self._job.net,
+            self._figures,
+            decided,
         )
         return DecisionRecord(
             night=self._night.number,
@@ -97,13 +86,13 @@ class _Judge:
     def _choose(self, field: Field) -> NetRecord:
         """Return who is to meet the champion: the only entry, or who wins the race."""
         if len(field.entries) == 1:
-            return self._net(field.entries[0].sha256)
+            return self._job.net(field.entries[0].sha256)
         self._tell(f"race of {len(field.entries)}: {', '.join(e.name for e in field.entries)}")
         folder = self._folder / "race"
         outcome = race(
             field.entries,
             self._settings,
-            self._play,
+            self._job.play,
             folder,
             seed=self._seed,
             start=self._start("race"),
@@ -119,7 +108,7 @@ class _Judge:
             self._tell(f"note: the race's report is not whole: {error}")
         self._figures["race"] = race_figures(outcome, self._home)
         self._tell(f"{outcome.winner} goes on, after {outcome.pairs:,} pairs")
-        return self._net(sha256[outcome.winner])
+        return self._job.net(sha256[outcome.winner])
 
     def _meet(self, candidate: NetRecord, champion: NetRecord) -> Conclusion:
         """Let the candidate play the champion in all stages that it comes to."""
@@ -154,7 +143,7 @@ class _Judge:
         if run is None:
             self._tell(f"{stage} stage: {nets[1].name} against {nets[0].name}")
             whole = stage in ("gate", "confirm")
-            ending = self._play(config, folder, whole)
+            ending = self._job.play(config, folder, whole)
             if ending is Ending.INTERRUPTED:
                 raise KeyboardInterrupt
             run = read_run(folder)
@@ -239,8 +228,3 @@ class _Judge:
         from swa.net import load_net, same_weights
 
         return same_weights(*(load_net(self._home.root / net.file) for net in (one, other)))
-
-    def _net(self, sha256: str) -> NetRecord:
-        record = self._registry.net(sha256)
-        assert record is not None  # a foreign key
-        return record

@@ -12,27 +12,24 @@ new, and end at once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.nightly.candidates import Newest, newest
+from arena.nightly.job import Job, Tell
 from arena.nightly.reading import frozen_text
 from arena.nightly.settings import NightlySettings
 from arena.registry.champion import change_champion, check_champion, settle_champion
 from arena.registry.home import Home, lock
 from arena.registry.keeping import keep
-from arena.registry.opening import sync_folder
 from arena.registry.records import DecisionRecord, NetRecord, NightRecord
 from arena.registry.store import Registry
 from arena.sessions import now
-from swa.files import write_whole
+from swa.files import sync_folder, write_whole
 
 if TYPE_CHECKING:
     from arena.nightly.playing import PlayMatch
-
-Tell = Callable[[str], None]
 
 SETTINGS_FILE = "night.toml"
 """In a night's folder: all that decides the night."""
@@ -74,22 +71,17 @@ def run_night(
     """
     home = Home(settings.home)
     with lock(home, wait), Registry.open(home.registry, create=True) as registry:
-        return _Call(settings, home, registry, play, tell).run(abandon=abandon, again=again)
+        job = Job(settings, home, registry, play, tell)
+        return _Call(job).run(abandon=abandon, again=again)
 
 
 class _Call:
-    """What all steps of a call need."""
+    """One call, step by step."""
 
-    def __init__(
-        self,
-        settings: NightlySettings,
-        home: Home,
-        registry: Registry,
-        play: PlayMatch,
-        tell: Tell,
-    ) -> None:
-        self._settings, self._home, self._registry = settings, home, registry
-        self._play, self._tell = play, tell
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._settings, self._home, self._registry = job.settings, job.home, job.registry
+        self._tell = job.tell
 
     def run(self, *, abandon: bool, again: bool) -> NightOutcome:
         self._compare_clocks()
@@ -103,7 +95,7 @@ class _Call:
             reason = why_nothing(self._registry, found, again=again)
             if reason is not None:
                 self._registry.note_file(str(found.path), found.size, found.mtime_ns, found.sha256)
-                return NightOutcome(None, reason, None, self._champion())
+                return NightOutcome(None, reason, None, self._job.champion)
             night = self._begin(found)
         return self._judge(night)
 
@@ -142,7 +134,7 @@ class _Call:
             from arena.nightly.publication import publish
         for decision in due:
             self._tell(f"night {decision.night}: publishing its decision, which was interrupted")
-            publish(self._home, self._registry, decision, self._settings.on_decision, self._tell)
+            publish(decision, self._job)
 
     # --- what there is to judge ---
 
@@ -162,7 +154,7 @@ class _Call:
             reason = "it was asked for"
         elif night.settings != frozen_text(self._settings):
             reason = "the settings have changed since it began"
-        elif night.champion != self._champion().sha256:
+        elif night.champion != self._job.champion.sha256:
             reason = "there is another champion since it began"
         elif not self._has_played(night) and self._newest().sha256 != night.latest:
             reason = "there is a newer net, and no game had been played"
@@ -192,11 +184,11 @@ class _Call:
         self._registry.found_net(record.sha256, record.source)  # the snapshots before it are there
         night = self._registry.begin_night(
             latest=record.sha256,
-            champion=self._champion().sha256,
+            champion=self._job.champion.sha256,
             settings=frozen_text(self._settings),
             name=record.name,
         )
-        self._tell(f"night {night.number}: {record.name} against {self._champion().name}")
+        self._tell(f"night {night.number}: {record.name} against {self._job.champion.name}")
         return night
 
     # --- the night ---
@@ -209,18 +201,11 @@ class _Call:
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
         write_whole(folder / SETTINGS_FILE, night.settings.encode())
-        decision = judge(night, self._settings, self._home, self._registry, self._play, self._tell)
+        decision = judge(night, self._job)
         self._registry.decide(decision)
         settle_champion(self._home, self._registry)
-        publish(self._home, self._registry, decision, self._settings.on_decision, self._tell)
-        return NightOutcome(decision, None, folder, self._champion())
-
-    def _champion(self) -> NetRecord:
-        reign = self._registry.champion()
-        assert reign is not None  # settled by now
-        record = self._registry.net(reign.sha256)
-        assert record is not None  # a foreign key
-        return record
+        publish(decision, self._job)
+        return NightOutcome(decision, None, folder, self._job.champion)
 
 
 def why_nothing(registry: Registry, found: Newest, *, again: bool = False) -> str | None:

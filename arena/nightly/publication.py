@@ -8,14 +8,12 @@ tells it whether it has seen it). Nothing here can undo a decision: what goes wr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from arena.ledger import GAMES_FILE
 from arena.nightly.hook import run_hook
-from arena.registry.home import Home
+from arena.nightly.job import Job
 from arena.registry.records import DecisionRecord, HookState
-from arena.registry.store import Registry
 from arena.report.folder import FORMATS, write_reports
 from arena.report.index.document import write_index
 from arena.report.index.nights import DECISION_FILE
@@ -25,18 +23,14 @@ REPORTED = ("gate", "confirm")
 """Stages that have a whole report; of the others there is summary.json."""
 
 
-def publish(
-    home: Home,
-    registry: Registry,
-    decision: DecisionRecord,
-    on_decision: Sequence[str],
-    tell: Callable[[str], None],
-) -> None:
+def publish(decision: DecisionRecord, job: Job) -> None:
     """Write all that tells of a decision, run the hook, and note that it is done.
 
     Where not even decision.json can be written the disk is full: all of it is left to the next
     call. A night's folder that is gone by now is made anew, with nothing else in it.
     """
+    home, registry, tell = job.home, job.registry, job.tell
+    on_decision = job.settings.on_decision
     night = registry.night(decision.night)
     assert night is not None  # a foreign key
     folder = home.root / night.folder

@@ -22,8 +22,8 @@ DRAW_RATE = 0.5
 """Of games, that costs are told for; ``arena plan`` knows of others."""
 
 
-def rehearse(settings: NightlySettings) -> Iterator[str]:
-    """Yield what a call would do, line by line."""
+def rehearse(settings: NightlySettings, *, again: bool = False) -> Iterator[str]:
+    """Yield what a call would do, line by line; ``again`` as in ``run_night``."""
     home, frozen = Home(settings.home), frozen_text(settings)
     if not home.registry.exists():
         first = settings.first_champion
@@ -41,7 +41,7 @@ def rehearse(settings: NightlySettings) -> Iterator[str]:
             if open_night is not None and open_night.settings == frozen:
                 yield f"night {open_night.number} goes on"
             else:
-                reason = why_nothing(registry, found)
+                reason = why_nothing(registry, found, again=again)
                 if reason is not None:
                     yield f"nothing to do: {reason}"
                     return

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arena.registry.home import Home
-from arena.registry.opening import sync_folder
 from arena.registry.records import How, NetRecord, Reign
 from arena.registry.store import Registry
 from arena.registry.telling import RegistryError
-from swa.files import write_whole
+from swa.files import sync_folder, write_whole
 from swa.provenance import file_sha256, sha256
 
 

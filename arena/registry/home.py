@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from arena.registry.opening import sync_folder
 from arena.registry.telling import backup_of
-from swa.files import write_whole
+from swa.files import sync_folder, write_whole
 from swa.provenance import file_sha256, sha256
 
 HASH_DIGITS = 16

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from arena.registry import schema
 from arena.registry.telling import RegistryError, backup_of, copy_backup, damaged, telling
+from swa.files import sync_folder
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for another one; no transaction takes a tenth of it."""
@@ -168,12 +169,3 @@ def back_up(connection: sqlite3.Connection, path: Path) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk: a file whose name is lost is lost with it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from build_inputs import write_games, write_run
+from build_inputs import write_training_run
 from tiny_net import KINDS, TINY, calm_weights
 
 import swa.build
@@ -39,12 +39,7 @@ threads = 1
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four snapshots in ``run``, and ``games``."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "games").mkdir()
-    (folder / "run").mkdir()
-    write_games(folder / "games")
-    write_run(folder / "run", folder / "games", count=4)
-    return folder
+    return write_training_run(tmp_path_factory.mktemp("made"), 4)
 
 
 @pytest.fixture

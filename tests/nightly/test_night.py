@@ -570,6 +570,8 @@ def test_a_rehearsal_writes_nothing(season: Season) -> None:
     night(season)
     before = list(_files(season.folder))
     assert any("was judged in night 1" in line for line in rehearse(season.settings))
+    again = list(rehearse(season.settings, again=True))
+    assert "nothing to do: run-4000.pb.gz is the champion" in again
     assert list(_files(season.folder)) == before
 
 

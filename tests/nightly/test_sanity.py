@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from build_inputs import GAMES, PLIES, write_games, write_run
+from build_inputs import GAMES, PLIES, write_games, write_training_run
 from tiny_net import KINDS, calm_weights
 
 from arena.nightly.candidates import Entry
@@ -33,12 +33,7 @@ DATA = 'build.data = "games"\n'
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two snapshots in ``run``, and ``games``."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "games").mkdir()
-    (folder / "run").mkdir()
-    write_games(folder / "games")
-    write_run(folder / "run", folder / "games", count=2)
-    return folder
+    return write_training_run(tmp_path_factory.mktemp("made"), 2)
 
 
 @pytest.fixture
