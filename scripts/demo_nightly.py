@@ -4,8 +4,8 @@ The first of the snapshots in nets/ is champion. Before each night some more of 
 folder of the run, as a trainer would write them; the night builds the average of what is there,
 lets it race the newest snapshot, and the better one meets the champion. One call comes too early
 and finds nothing new. Nothing is scripted but the order of the files: what the nights decide is
-what the games say, and on another kind of processor they may say something else. Ends with the history,
-the nights, and the path of the index.
+what the games say, and on another kind of processor they may say something else. Ends with the
+history, the nights, and the path of the index.
 """
 
 from __future__ import annotations
