@@ -68,7 +68,7 @@ class Leaves(NamedTuple):
 
     def moves_for(self, encoding: Encoding) -> NDArray[np.uint16]:
         """``moves`` [M] as a net of this encoding knows them."""
-        if not self.transforms.any():
+        if not (len(self.transforms) and self.transforms.any()):
             return self.moves
         return encoding.turned(self.moves, np.repeat(self.transforms, np.diff(self.offsets)))
 
@@ -133,15 +133,10 @@ class WinogradEvaluator:
 
     def evaluate(self, leaves: Leaves) -> Evaluation:
         """Evaluate a batch; see ``Evaluator``."""
-        # The forward pass takes addresses for what they should be; this copies nothing that is.
-        outputs = self._forward(
-            np.ascontiguousarray(leaves.masks, np.uint64),
-            np.ascontiguousarray(leaves.values, np.float32),
-            np.ascontiguousarray(leaves.moves_for(self.encoding), np.uint16),
-            np.ascontiguousarray(leaves.offsets, np.int64),
-            self._threads,
+        moves = leaves.moves_for(self.encoding)
+        return Evaluation(
+            *self._forward(leaves.masks, leaves.values, moves, leaves.offsets, self._threads)
         )
-        return Evaluation(*outputs)
 
 
 class TorchEvaluator:

@@ -71,6 +71,9 @@ def in_chunks(work: Callable[[int, int], None], count: int, size: int, threads: 
 
     cores.idle.acquire()
     pieces, shares = -(-count // size), 1
+    if min(threads, pieces) == 1:
+        on_a_core(0, count)
+        return
     while shares < min(threads, pieces) and cores.idle.acquire(blocking=False):
         shares += 1
     bounds = [min(count, size * (pieces * share // shares)) for share in range(shares + 1)]

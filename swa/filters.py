@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from swa.jit import inline, kernel
 from swa.simd import (
-    LINE,
     PANEL_OUTPUTS,
+    SLICE,
     WIDTH,
     Float8,
     Floats,
     aligned,
     load8,
-    multiply_add,
     splat8,
     stay_apart,
     store8,
@@ -40,18 +39,32 @@ TAPS = 9
 NEAR, FAR = math.sqrt(0.5), math.sqrt(2.0)
 """The points but 0 and infinity, with both signs. Their product is 1, which shortens the sums."""
 
+_NEAR, _FAR = np.float32(NEAR), np.float32(FAR)
+_NEAR_SQUARE, _FAR_SQUARE = np.float32(0.5), np.float32(2)
+
+SLICE_SIZE = SLICE * PANEL_OUTPUTS
+"""Numbers, in each slot and in each tap, of the sixteen inputs whose taps are transformed at a time
+for a single board: the 12 slots of two rows of points, 12 kB, stay in the first-level cache."""
+
+ROW_PAIRS = ((0, 5), (1, 2), (3, 4))
+"""Rows of points that are transformed together: 0 and infinity, each point and its negative."""
+
 NARROW = 64
 """Channels up to which a 3x3 convolution sums in segments; of a wider one, with a single chain, the
 taps may be kept."""
 
 
 class Filters(NamedTuple):
-    """Convolutions from ``inputs`` to ``outputs`` channels, both padded, one after the other."""
+    """Convolutions from ``inputs`` to ``outputs`` channels, both padded, one after the other.
+
+    Where taps are kept, slots are not yet divided by the denominators of their points: that is left
+    to the outputs' transform.
+    """
 
     inputs: int
     outputs: int
     slots: Floats  # [convolutions][36 slots][K / 16 panels][C][16 outputs]
-    taps: Floats  # [convolutions][K / 16 panels][C][9 taps][16 outputs], or empty: not kept
+    taps: Floats  # [convolutions][K / 16 panels][C / 16][9 taps][16 inputs][16 outputs], or empty
 
 
 def padded(channels: int) -> int:
@@ -60,22 +73,19 @@ def padded(channels: int) -> int:
 
 
 def filter_transform() -> NDArray[np.float64]:
-    """The matrix G [6, 3]: a filter's polynomial at each point, over that point's denominator.
-
-    Toom and Cook's interpolation: the denominator of point p is the product of p - q over the other
-    finite points q; at infinity only the highest power counts.
-    """
+    """The matrix G [6, 3]: a filter's polynomial at each point, over that point's denominator."""
     points = (0.0, NEAR, -NEAR, FAR, -FAR)
-    matrix = np.zeros((POINTS, 3))
-    for row, point in enumerate(points):
-        denominator = math.prod(point - other for other in points if other != point)
-        matrix[row] = [point**power / denominator for power in range(3)]
-    matrix[-1, -1] = 1.0
-    return matrix
+    rows = [[point**power / denominator(point) for power in range(3)] for point in points]
+    return np.array([*rows, [0.0, 0.0, 1.0]])
 
 
-_NEAR_0, _NEAR_1, _NEAR_2 = map(np.float32, filter_transform()[1])
-_FAR_0, _FAR_1, _FAR_2 = map(np.float32, filter_transform()[3])
+def denominator(point: float) -> float:
+    """What Toom and Cook's interpolation divides by: the product of p - q over the other points q.
+
+    Of the finite points; at infinity only the highest power counts.
+    """
+    others = (other for other in (0.0, NEAR, -NEAR, FAR, -FAR) if other != point)
+    return math.prod(point - other for other in others)
 
 
 def pack_panels(matrices: NDArray[np.float64] | NDArray[np.float32]) -> Floats:
@@ -102,47 +112,48 @@ def pack_filters(weights: NDArray[np.float32]) -> Floats:
 
 
 def pack_taps(weights: NDArray[np.float32]) -> Floats:
-    """A convolution's weights [K, C, 3, 3] as [K / 16 panels][C][9 taps][16 outputs], padded."""
+    """A convolution's weights [K, C, 3, 3], padded.
+
+    The result is [K / 16 panels][C / 16 slices][9 taps][16 inputs][16 outputs].
+    """
     outputs, inputs = weights.shape[:2]
     panels = pack_panels(weights.reshape(outputs, inputs, TAPS).transpose(2, 0, 1))
     packed = aligned(panels.size)
-    by_tap = panels.reshape(TAPS, -1, PANEL_OUTPUTS)
-    packed.reshape(-1, TAPS, PANEL_OUTPUTS)[:] = by_tap.transpose(1, 0, 2)
+    by_tap = panels.reshape(TAPS, -1, SLICE_SIZE)
+    packed.reshape(-1, TAPS, SLICE_SIZE)[:] = by_tap.transpose(1, 0, 2)
     return packed
 
 
-def transform_taps(taps: Floats, inputs: int, outputs: int) -> Floats:
-    """What ``pack_filters`` does, from packed taps, as it is done for a single board."""
-    packed = aligned(taps.size // TAPS * SLOTS)
-    for panel in range(0, outputs, PANEL_OUTPUTS):
-        place, size = panel * inputs, inputs * outputs
-        transform_panel(taps, place * TAPS, inputs, packed, place, size)
+def transform_taps(taps: Floats) -> Floats:
+    """The slots of packed taps, laid out as those of ``pack_filters``, but not yet divided."""
+    slices = taps.size // (TAPS * SLICE_SIZE)
+    packed = aligned(slices * SLOTS * SLICE_SIZE)
+    for piece in range(slices):
+        for pair, rows in enumerate(ROW_PAIRS):
+            first, second = ((row * POINTS * slices + piece) * SLICE_SIZE for row in rows)
+            transform_slice(
+                taps, piece * TAPS * SLICE_SIZE, pair, packed, first, second, slices * SLICE_SIZE
+            )
     return packed
-
-
-@inline
-def panel_stride(depth: int) -> int:
-    """Numbers from one slot of a transformed panel to the next.
-
-    The line in between keeps the 36 slots of a number out of one another's cache sets.
-    """
-    return depth * PANEL_OUTPUTS + LINE // 4
 
 
 @inline
 def _pair(
-    g0: Float8, g1: Float8, g2: Float8, f0: np.float32, f1: np.float32, f2: np.float32
+    g0: Float8, g1: Float8, g2: Float8, point: np.float32, square: np.float32
 ) -> tuple[Float8, Float8]:
-    """Rows (f0, f1, f2) and (f0, -f1, f2) of G: a point and its negative."""
-    even = multiply_add(splat8(f0), g0, splat8(f2) * g2)
-    return multiply_add(splat8(f1), g1, even), multiply_add(splat8(-f1), g1, even)
+    """Rows (1, p, p^2) and (1, -p, p^2) of G, not divided: a point and its negative.
+
+    Nothing is fused: sums have units of their own in many processors, which are idle here.
+    """
+    even, odd = g0 + splat8(square) * g2, splat8(point) * g1
+    return even + odd, even - odd
 
 
 @inline
 def _store_row(target: Floats, place: int, stride: int, g0: Float8, g1: Float8, g2: Float8) -> None:
     """Transform a row of what is transformed by rank already into its six slots."""
-    near, minus_near = _pair(g0, g1, g2, _NEAR_0, _NEAR_1, _NEAR_2)
-    far, minus_far = _pair(g0, g1, g2, _FAR_0, _FAR_1, _FAR_2)
+    near, minus_near = _pair(g0, g1, g2, _NEAR, _NEAR_SQUARE)
+    far, minus_far = _pair(g0, g1, g2, _FAR, _FAR_SQUARE)
     store8(target, place, g0)
     store8(target, place + stride, near)
     store8(target, place + 2 * stride, minus_near)
@@ -152,55 +163,57 @@ def _store_row(target: Floats, place: int, stride: int, g0: Float8, g1: Float8, 
 
 
 @inline
-def _store_pair(
-    taps: Floats,
-    start: int,
-    target: Floats,
-    place: int,
-    stride: int,
-    f0: np.float32,
-    f1: np.float32,
-    f2: np.float32,
-) -> None:
-    """The slots of two rows of points, one the negative of the other."""
-    rank = 3 * PANEL_OUTPUTS
-    left, middle, right = start, start + PANEL_OUTPUTS, start + 2 * PANEL_OUTPUTS
-    a, minus_a = _pair(
-        load8(taps, left), load8(taps, left + rank), load8(taps, left + 2 * rank), f0, f1, f2
-    )
-    b, minus_b = _pair(
-        load8(taps, middle), load8(taps, middle + rank), load8(taps, middle + 2 * rank), f0, f1, f2
-    )
-    c, minus_c = _pair(
-        load8(taps, right), load8(taps, right + rank), load8(taps, right + 2 * rank), f0, f1, f2
-    )
-    _store_row(target, place, stride, a, b, c)
-    _store_row(target, place + POINTS * stride, stride, minus_a, minus_b, minus_c)
+def _rank(taps: Floats, start: int) -> tuple[Float8, Float8, Float8]:
+    """A rank of taps, from its left one on."""
+    middle, right = start + SLICE_SIZE, start + 2 * SLICE_SIZE
+    return load8(taps, start), load8(taps, middle), load8(taps, right)
 
 
 @inline
-def _store_taps(taps: Floats, start: int, target: Floats, place: int, stride: int) -> None:
+def _store_rank(taps: Floats, start: int, target: Floats, place: int, stride: int) -> None:
     """The slots of a row of points, 0 or infinity, that sees one rank of taps as it is."""
-    middle, right = start + PANEL_OUTPUTS, start + 2 * PANEL_OUTPUTS
-    _store_row(target, place, stride, load8(taps, start), load8(taps, middle), load8(taps, right))
+    left, middle, right = _rank(taps, start)
+    _store_row(target, place, stride, left, middle, right)
+
+
+@inline
+def _store_pair(
+    taps: Floats,
+    start: int,
+    point: np.float32,
+    square: np.float32,
+    target: Floats,
+    first: int,
+    second: int,
+    stride: int,
+) -> None:
+    """The slots of two rows of points, one the negative of the other."""
+    left0, middle0, right0 = _rank(taps, start)
+    left1, middle1, right1 = _rank(taps, start + 3 * SLICE_SIZE)
+    left2, middle2, right2 = _rank(taps, start + 6 * SLICE_SIZE)
+    left, minus_left = _pair(left0, left1, left2, point, square)
+    middle, minus_middle = _pair(middle0, middle1, middle2, point, square)
+    right, minus_right = _pair(right0, right1, right2, point, square)
+    _store_row(target, first, stride, left, middle, right)
+    _store_row(target, second, stride, minus_left, minus_middle, minus_right)
 
 
 @kernel
-def transform_panel(
-    taps: Floats, start: int, depth: int, target: Floats, place: int, stride: int
+def transform_slice(
+    taps: Floats, start: int, pair: int, target: Floats, first: int, second: int, stride: int
 ) -> None:
-    """Transform ``taps`` [depth][9][16] from ``start`` on into ``target`` [36][depth][16].
+    """Transform a slice of taps [9][16][16] into six slots [16][16] of each of two rows of points.
 
-    ``stride`` is from one slot to the next. Taps are loaded anew for each row of points, as all
-    nine and what they come to would not fit into the registers: the stores are the limit.
+    ``pair`` is a place in ``ROW_PAIRS``; the slots of its rows are ``stride`` numbers apart, from
+    ``first`` and ``second`` on.
     """
     stay_apart()
-    row = POINTS * stride
-    for step in range(0, depth * PANEL_OUTPUTS, WIDTH):
-        # The taps of a channel are nine lines, of which this is one half or the other.
-        first = start + step // PANEL_OUTPUTS * TAPS * PANEL_OUTPUTS + step % PANEL_OUTPUTS
-        slot = place + step
-        _store_taps(taps, first, target, slot, stride)
-        _store_pair(taps, first, target, slot + row, stride, _NEAR_0, _NEAR_1, _NEAR_2)
-        _store_pair(taps, first, target, slot + 3 * row, stride, _FAR_0, _FAR_1, _FAR_2)
-        _store_taps(taps, first + 6 * PANEL_OUTPUTS, target, slot + 5 * row, stride)
+    point = _NEAR if pair == 1 else _FAR
+    square = _NEAR_SQUARE if pair == 1 else _FAR_SQUARE
+    for step in range(0, SLICE_SIZE, WIDTH):
+        place, one, other = start + step, first + step, second + step
+        if pair == 0:
+            _store_rank(taps, place, target, one, stride)
+            _store_rank(taps, place + 6 * SLICE_SIZE, target, other, stride)
+        else:
+            _store_pair(taps, place, point, square, target, one, other, stride)

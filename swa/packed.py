@@ -157,7 +157,7 @@ def _filters(spec: NetSpec, weights: Sequence[NDArray[np.float32]], outputs: int
     if not _keeps_taps(spec):
         slots = _joined(map(pack_filters, weights), count)
         return Filters(inputs, outputs, slots, aligned(0))
-    slots = _joined((transform_taps(pack_taps(one), inputs, outputs) for one in weights), count)
+    slots = _joined((transform_taps(pack_taps(one)) for one in weights), count)
     return Filters(inputs, outputs, slots, _joined(map(pack_taps, weights), count))
 
 

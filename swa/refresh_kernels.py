@@ -230,10 +230,20 @@ def convolve_blocks(
                 to_slots(work.inner, 0, filters, work.slots, board)
         else:
             _finish_block(net, work, conv - 1, norm, kept, start, boards)
-        base = multiply(work.slots, boards, net.convs, conv)
+        products = multiply(work.slots, boards, net.convs, conv)
         for board in range(boards):
-            place, row = start + board * size, base + board
-            from_slots(work.slots, row, net.biases, 0, filters, NO_ACTIVATION, kept.raw, place)
+            place = start + board * size
+            from_slots(
+                work.slots,
+                products,
+                board,
+                net.biases,
+                0,
+                filters,
+                NO_ACTIVATION,
+                kept.raw,
+                place,
+            )
             _add_up(sums, kept.raw, place, 1, work.sums)
 
 
@@ -257,11 +267,12 @@ def convolve_heads(
         _finish_block(tower, work, 2 * tower.blocks - 1, norm, kept, start, boards)
         if net.policy.convolution:
             channels = policy.channels
-            base = multiply(work.slots, boards, net.policy.filters, 0)
-            for row in range(base, base + boards):
+            products = multiply(work.slots, boards, net.policy.filters, 0)
+            for board in range(boards):
                 from_slots(
                     work.slots,
-                    row,
+                    products,
+                    board,
                     net.policy.bias,
                     0,
                     channels,

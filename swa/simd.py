@@ -14,6 +14,7 @@ on every processor that can (FMA), and on none that cannot.
 from __future__ import annotations
 
 import operator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ PANEL_ROWS = (1, 2, 4, 6)
 """Rows that there is a ``multiply_panel`` for. 6 x 2 sums, 2 weights and 1 input fill AVX's 16
 registers but one (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication",
 2008); the others are for what is left over."""
+
+SLICE, SLICE_ROWS = 16, 4
+"""Depth and rows of ``multiply_slice``."""
+
+LINES_AHEAD = 4
+"""Cache lines that ``multiply_slice`` fetches."""
 
 LINE = 64
 """Bytes of a cache line, at which arrays begin."""
@@ -153,6 +160,32 @@ def multiply_panel(
         line = _within(inputs, first + row * stride, depth)
         target_line = _within(outputs, target + row * target_stride, PANEL_OUTPUTS)
         target_line[:] = line @ kernel
+
+
+def multiply_slice(
+    inputs: Floats,
+    first: int,
+    stride: int,
+    weights: Floats,
+    panel: int,
+    outputs: Floats,
+    target: int,
+    begun: int,
+    coming: Floats,
+    ahead: int,
+) -> None:
+    """What ``multiply_panel`` does for four rows and a depth of sixteen, of a sum that goes on.
+
+    ``outputs`` [4][16] from ``target`` on hold the sums so far, unless ``begun`` is 0; in the order
+    of the depth, so that slice after slice comes to the bits of one segment. Its steps are written
+    out: so short a loop would take an eighth longer. Four lines of ``coming`` are fetched from
+    ``ahead`` on; what lies there need not exist.
+    """
+    kernel = _within(weights, panel, SLICE * PANEL_OUTPUTS).reshape(SLICE, PANEL_OUTPUTS)
+    sums = _within(outputs, target, SLICE_ROWS * PANEL_OUTPUTS).reshape(SLICE_ROWS, PANEL_OUTPUTS)
+    for row in range(SLICE_ROWS):
+        product = _within(inputs, first + row * stride, SLICE) @ kernel
+        sums[row] = sums[row] + product if begun else product
 
 
 # --- compiled ---
@@ -345,16 +378,71 @@ def _sums_of_segment(
     column = builder.mul(place, ir.Constant(_INT64, PANEL_OUTPUTS))
     halves = [_load(builder, kernel, _plus(builder, column, half)) for half in (0, WIDTH)]
     _prefetch(builder, builder.gep(fetched, [builder.mul(place, pace)]))  # may lie beyond
-    sums = []
-    for line, pair in zip(lines, addends, strict=True):
-        factor = _splat(builder, builder.load(builder.gep(line, [place], inbounds=True)))
-        sums.append([_fused(builder, factor, *both) for both in zip(halves, pair, strict=True)])
-        for addend, total in zip(pair, sums[-1], strict=True):
-            addend.add_incoming(ir.Constant(_FLOAT8, [0.0] * WIDTH), before)
-            addend.add_incoming(total, loop)
+    sums = _one_deeper(builder, lines, place, halves, addends)
+    for addend, total in zip(chain(*addends), chain(*sums), strict=True):
+        addend.add_incoming(ir.Constant(_FLOAT8, [0.0] * WIDTH), before)
+        addend.add_incoming(total, loop)
     builder.cbranch(builder.icmp_signed("<", following, limit), loop, done)
     builder.position_at_end(done)
     return sums
+
+
+def _one_deeper(
+    builder: ir.IRBuilder,
+    lines: list[ir.Value],
+    place: ir.Value,
+    halves: list[ir.Value],
+    sums: list[list[ir.Value]],
+) -> list[list[ir.Value]]:
+    """Add to both halves of each line's sums its input at ``place`` times the weights' halves."""
+    longer = []
+    for line, pair in zip(lines, sums, strict=True):
+        factor = _splat(builder, builder.load(builder.gep(line, [place], inbounds=True)))
+        longer.append([_fused(builder, factor, *both) for both in zip(halves, pair, strict=True)])
+    return longer
+
+
+def _multiply_slice(
+    builder: ir.IRBuilder,
+    inputs: ir.Value,
+    first: ir.Value,
+    stride: ir.Value,
+    weights: ir.Value,
+    panel: ir.Value,
+    outputs: ir.Value,
+    target: ir.Value,
+    begun: ir.Value,
+    coming: ir.Value,
+    ahead: ir.Value,
+) -> None:
+    """Sixteen steps of a sum, all written out."""
+    starts = [first]
+    for _ in range(SLICE_ROWS - 1):
+        starts.append(builder.add(starts[-1], stride))
+    lines = [builder.gep(inputs, [start], inbounds=True) for start in starts]
+    spots = [
+        [_plus(builder, target, row * PANEL_OUTPUTS + half) for half in (0, WIDTH)]
+        for row in range(SLICE_ROWS)
+    ]
+    before, resume, multiply = builder.block, *(builder.append_basic_block() for _ in range(2))
+    builder.cbranch(builder.icmp_signed("==", begun, ir.Constant(_INT64, 0)), multiply, resume)
+    builder.position_at_end(resume)
+    so_far = [[_load(builder, outputs, spot) for spot in pair] for pair in spots]
+    builder.branch(multiply)
+    builder.position_at_end(multiply)
+    sums = [[builder.phi(_FLOAT8) for _ in pair] for pair in spots]
+    for total, loaded in zip(chain(*sums), chain(*so_far), strict=True):
+        total.add_incoming(ir.Constant(_FLOAT8, [0.0] * WIDTH), before)
+        total.add_incoming(loaded, resume)
+    for step in range(SLICE):
+        column = _plus(builder, panel, step * PANEL_OUTPUTS)
+        halves = [_load(builder, weights, _plus(builder, column, half)) for half in (0, WIDTH)]
+        if step % (SLICE // LINES_AHEAD) == 0:
+            line = _plus(builder, ahead, step // (SLICE // LINES_AHEAD) * (LINE // 4))
+            _prefetch(builder, builder.gep(coming, [line]))
+        sums = _one_deeper(builder, lines, ir.Constant(_INT64, step), halves, sums)
+    for spot, total in zip(chain(*spots), chain(*sums), strict=True):
+        _store(builder, outputs, spot, total)
 
 
 _ARRAY = types.Array
@@ -363,6 +451,11 @@ _PANEL = (
     *(_INDEX, _ARRAY, *(_INDEX,) * 2),
     *(_ARRAY, *(_INDEX,) * 3),
     *(_ARRAY, *(_INDEX,) * 2) * 2,
+)
+_SLICE = (
+    *(_ARRAY, *(_INDEX,) * 2, _ARRAY, _INDEX),
+    *(_ARRAY, *(_INDEX,) * 2),
+    *(_ARRAY, _INDEX),
 )
 
 compile_as(load8, (_ARRAY, _INDEX), _FLOAT8_TYPE, _load)
@@ -381,3 +474,4 @@ compile_as(operator.sub, (_FLOAT8_TYPE,) * 2, _FLOAT8_TYPE, ir.IRBuilder.fsub)
 compile_as(operator.mul, (_FLOAT8_TYPE,) * 2, _FLOAT8_TYPE, ir.IRBuilder.fmul)
 compile_as(operator.truediv, (_FLOAT8_TYPE,) * 2, _FLOAT8_TYPE, ir.IRBuilder.fdiv)
 compile_as(multiply_panel, _PANEL, types.none, _multiply_panel)
+compile_as(multiply_slice, _SLICE, types.none, _multiply_slice)

@@ -33,18 +33,21 @@ from swa.filters import (
     NARROW,
     NEAR,
     POINTS,
+    ROW_PAIRS,
+    SLICE_SIZE,
     SLOTS,
     TAPS,
     Filters,
+    denominator,
     padded,
-    panel_stride,
-    transform_panel,
+    transform_slice,
 )
 from swa.jit import inline, kernel
 from swa.simd import (
     LINE,
     PANEL_OUTPUTS,
     PANEL_ROWS,
+    SLICE,
     WIDTH,
     Float8,
     Floats,
@@ -53,6 +56,7 @@ from swa.simd import (
     maximum8,
     multiply_add,
     multiply_panel,
+    multiply_slice,
     splat8,
     stay_apart,
     store8,
@@ -73,6 +77,10 @@ convolutions of more than ``NARROW`` channels sum in one chain."""
 
 _NEAR, _FAR = np.float32(NEAR), np.float32(FAR)
 _HALF_NEAR, _TWICE_FAR = np.float32(NEAR / 2), np.float32(FAR * 2)
+_ONE, _NEAR_SHARE, _FAR_SHARE = (
+    np.float32(1),
+    *(np.float32(1 / denominator(point)) for point in (NEAR, FAR)),
+)
 _ZERO, _NO_LEAST = np.float32(0), np.float32(-math.inf)
 _HALF, _TWO, _TWO_AND_HALF = np.float32(0.5), np.float32(2), np.float32(2.5)
 
@@ -83,11 +91,27 @@ COLUMNS = 10
 class Slots(NamedTuple):
     """Where a group's convolutions are computed, for layers of up to ``width`` channels."""
 
-    numbers: Floats  # [37][stride]
+    numbers: Floats  # [37][stride], and room for the products of a single board
     stride: int  # numbers from one slot to the next
     width: int  # channels, padded: numbers from one tile to the next
     scratch: Floats  # [6][10 files][8], what ``to_slots`` has transformed one way
-    panel: Floats  # [36][panel_stride], a panel of filters transformed for a single board
+    slice: Floats  # [12][16][16], a slice of filters transformed for a single board
+
+
+class Products(NamedTuple):
+    """Where in ``Slots.numbers`` a group's products are: the outputs, still to be transformed.
+
+    Channel c of slot s and tile t, the boards' tiles counted through, is at ``start + s * slot +
+    t * tile + c // 16 * panel + c % 16``. The slots of the points +-a and +-b count for ``near``
+    and ``far`` times what they would.
+    """
+
+    start: int
+    slot: int
+    tile: int
+    panel: int
+    near: np.float32
+    far: np.float32
 
 
 def new_slots(channels: int) -> Slots:
@@ -95,12 +119,13 @@ def new_slots(channels: int) -> Slots:
     width = padded(channels)
     # The line in between keeps the 36 slots of a number out of one another's cache sets.
     stride = GROUP * TILES * width + LINE // 4
+    alone = width > NARROW
     return Slots(
-        aligned((SLOTS + 1) * stride),
+        aligned((SLOTS + 1) * stride + alone * SLOTS * TILES * width),
         stride,
         width,
         aligned(POINTS * COLUMNS * WIDTH),
-        aligned(SLOTS * panel_stride(width) if width > NARROW else 0),
+        aligned(alone * 2 * POINTS * SLICE_SIZE),
     )
 
 
@@ -153,16 +178,12 @@ def multiply_rows(
 
 
 @kernel
-def multiply(slots: Slots, boards: int, filters: Filters, conv: int) -> int:
-    """Multiply the slots of ``boards`` boards by the filters of convolution ``conv``.
-
-    Returns in which board's rows the first board's outputs are.
-    """
+def multiply(slots: Slots, boards: int, filters: Filters, conv: int) -> Products:
+    """Multiply the slots of ``boards`` boards by the filters of convolution ``conv``."""
     stay_apart()
     inputs, outputs = filters.inputs, filters.outputs
     if boards == 1 and filters.taps.size:
-        _multiply_one(slots, filters, conv)
-        return 1
+        return _multiply_one(slots, filters, conv)
     size = inputs * outputs
     for slot in range(SLOTS):
         multiply_rows(
@@ -179,40 +200,56 @@ def multiply(slots: Slots, boards: int, filters: Filters, conv: int) -> int:
             slots.width,
             inputs if inputs > NARROW else SEGMENT,
         )
-    return 0
+    divided = filters.taps.size == 0
+    near, far = (_ONE, _ONE) if divided else (_NEAR_SHARE, _FAR_SHARE)
+    return Products(0, slots.stride, slots.width, PANEL_OUTPUTS, near, far)
 
 
 @kernel
-def _multiply_one(slots: Slots, filters: Filters, conv: int) -> None:
+def _multiply_one(slots: Slots, filters: Filters, conv: int) -> Products:
     """Multiply the slots of a single board by the filters of which the taps are kept.
 
-    All slots of a panel follow one another, so inputs are needed to the end: the outputs go to the
-    rows of the second board. Meanwhile the taps of the next panel are fetched.
+    Slice by slice of a panel, all sums of the panel side by side. Meanwhile the taps of the next
+    slice are fetched.
     """
-    depth, stride = filters.inputs, panel_stride(filters.inputs)
-    size, board = TAPS * PANEL_OUTPUTS * depth, TILES * slots.width
-    pace = TAPS * PANEL_OUTPUTS // SLOTS
-    start = conv * filters.outputs * depth * TAPS
-    for panel in range(0, filters.outputs, PANEL_OUTPUTS):
-        transform_panel(filters.taps, start, depth, slots.panel, 0, stride)
-        start += size
-        for slot in range(SLOTS):
-            multiply_panel(
-                TILES,
-                slots.numbers,
-                (slot + 1) * slots.stride,
-                slots.width,
-                slots.panel,
-                slot * stride,
-                depth,
-                depth,
-                slots.numbers,
-                slot * slots.stride + board + panel,
-                slots.width,
-                filters.taps,
-                start + slot * pace * depth,
-                pace,
-            )
+    depth, size = filters.inputs, TAPS * SLICE_SIZE
+    products = Products(
+        (SLOTS + 1) * slots.stride,
+        TILES * PANEL_OUTPUTS,
+        PANEL_OUTPUTS,
+        SLOTS * TILES * PANEL_OUTPUTS,
+        _NEAR_SHARE,
+        _FAR_SHARE,
+    )
+    taps, sums = conv * filters.outputs * depth * TAPS, products.start
+    for _ in range(0, filters.outputs, PANEL_OUTPUTS):
+        for first in range(0, depth, SLICE):
+            ahead = taps + size
+            for pair in range(len(ROW_PAIRS)):
+                transform_slice(
+                    filters.taps, taps, pair, slots.slice, 0, POINTS * SLICE_SIZE, SLICE_SIZE
+                )
+                one, other = ROW_PAIRS[pair]
+                for half in range(2):
+                    row = other if half else one
+                    for point in range(POINTS):
+                        slot = row * POINTS + point
+                        multiply_slice(
+                            slots.numbers,
+                            (slot + 1) * slots.stride + first,
+                            slots.width,
+                            slots.slice,
+                            (half * POINTS + point) * SLICE_SIZE,
+                            slots.numbers,
+                            sums + slot * products.slot,
+                            first,
+                            filters.taps,
+                            ahead,
+                        )
+                        ahead += size // SLOTS
+            taps += size
+        sums += products.panel
+    return products
 
 
 @inline
@@ -241,19 +278,29 @@ def _input_transform(
 
 @inline
 def _output_transform(
-    m0: Float8, m1: Float8, m2: Float8, m3: Float8, m4: Float8, m5: Float8
+    near: np.float32,
+    far: np.float32,
+    m0: Float8,
+    m1: Float8,
+    m2: Float8,
+    m3: Float8,
+    m4: Float8,
+    m5: Float8,
 ) -> tuple[Float8, Float8, Float8, Float8]:
-    """A^T m: output i is the sum of m_p p^i over the points p; infinity counts for the last."""
+    """A^T m: output i is the sum of m_p p^i over the points p; infinity counts for the last.
+
+    The points' products are worth ``near`` and ``far`` times as much: 1, where filters are divided.
+    """
     near_sum, near_difference = m1 + m2, m1 - m2
     far_sum, far_difference = m3 + m4, m3 - m4
     return (
-        m0 + near_sum + far_sum,
-        multiply_add(splat8(_FAR), far_difference, splat8(_NEAR) * near_difference),
-        multiply_add(splat8(_TWO), far_sum, splat8(_HALF) * near_sum),
+        multiply_add(splat8(far), far_sum, multiply_add(splat8(near), near_sum, m0)),
+        multiply_add(splat8(far * _FAR), far_difference, splat8(near * _NEAR) * near_difference),
+        multiply_add(splat8(far * _TWO), far_sum, splat8(near * _HALF) * near_sum),
         multiply_add(
-            splat8(_TWICE_FAR),
+            splat8(far * _TWICE_FAR),
             far_difference,
-            multiply_add(splat8(_HALF_NEAR), near_difference, m5),
+            multiply_add(splat8(near * _HALF_NEAR), near_difference, m5),
         ),
     )
 
@@ -310,8 +357,12 @@ def to_slots(activations: Floats, start: int, channels: int, slots: Slots, board
 
 
 @inline
-def _slot_row(numbers: Floats, place: int, stride: int) -> tuple[Float8, Float8, Float8, Float8]:
+def _slot_row(
+    numbers: Floats, place: int, stride: int, near: np.float32, far: np.float32
+) -> tuple[Float8, Float8, Float8, Float8]:
     return _output_transform(
+        near,
+        far,
         load8(numbers, place),
         load8(numbers, place + stride),
         load8(numbers, place + 2 * stride),
@@ -343,6 +394,7 @@ def _store_file(
 @kernel
 def from_slots(
     slots: Slots,
+    products: Products,
     board: int,
     bias: Floats,
     bias_start: int,
@@ -351,30 +403,33 @@ def from_slots(
     outputs: Floats,
     start: int,
 ) -> None:
-    """Transform a board's rows of the slots back to outputs [64][channels], add bias, activate."""
+    """Transform a board's products to outputs [64][channels], add bias, activate."""
     stay_apart()
-    numbers, stride = slots.numbers, slots.stride
+    numbers, stride = slots.numbers, products.slot
+    near, far = np.float32(products.near), np.float32(products.far)
     least = splat8(_ZERO if activation == RELU else _NO_LEAST)
     for channel in range(0, channels, WIDTH):
         addend = load8(bias, bias_start + channel)
+        panel, place_in_panel = divmod(channel, PANEL_OUTPUTS)
+        first = products.start + panel * products.panel + place_in_panel
         for tile in range(TILES):
-            place = (board * TILES + tile) * slots.width + channel
+            place = first + (board * TILES + tile) * products.tile
             row = POINTS * stride
-            a0, a1, a2, a3 = _slot_row(numbers, place, stride)
-            b0, b1, b2, b3 = _slot_row(numbers, place + row, stride)
-            c0, c1, c2, c3 = _slot_row(numbers, place + 2 * row, stride)
-            d0, d1, d2, d3 = _slot_row(numbers, place + 3 * row, stride)
-            e0, e1, e2, e3 = _slot_row(numbers, place + 4 * row, stride)
-            f0, f1, f2, f3 = _slot_row(numbers, place + 5 * row, stride)
+            a0, a1, a2, a3 = _slot_row(numbers, place, stride, near, far)
+            b0, b1, b2, b3 = _slot_row(numbers, place + row, stride, near, far)
+            c0, c1, c2, c3 = _slot_row(numbers, place + 2 * row, stride, near, far)
+            d0, d1, d2, d3 = _slot_row(numbers, place + 3 * row, stride, near, far)
+            e0, e1, e2, e3 = _slot_row(numbers, place + 4 * row, stride, near, far)
+            f0, f1, f2, f3 = _slot_row(numbers, place + 5 * row, stride, near, far)
             corner = start + (tile // 2 * 32 + tile % 2 * 4) * channels + channel
             rank = 8 * channels
-            y0, y1, y2, y3 = _output_transform(a0, b0, c0, d0, e0, f0)
+            y0, y1, y2, y3 = _output_transform(near, far, a0, b0, c0, d0, e0, f0)
             _store_file(outputs, corner, rank, least, addend, y0, y1, y2, y3)
-            y0, y1, y2, y3 = _output_transform(a1, b1, c1, d1, e1, f1)
+            y0, y1, y2, y3 = _output_transform(near, far, a1, b1, c1, d1, e1, f1)
             _store_file(outputs, corner + channels, rank, least, addend, y0, y1, y2, y3)
-            y0, y1, y2, y3 = _output_transform(a2, b2, c2, d2, e2, f2)
+            y0, y1, y2, y3 = _output_transform(near, far, a2, b2, c2, d2, e2, f2)
             _store_file(outputs, corner + 2 * channels, rank, least, addend, y0, y1, y2, y3)
-            y0, y1, y2, y3 = _output_transform(a3, b3, c3, d3, e3, f3)
+            y0, y1, y2, y3 = _output_transform(near, far, a3, b3, c3, d3, e3, f3)
             _store_file(outputs, corner + 3 * channels, rank, least, addend, y0, y1, y2, y3)
         if activation == MISH:
             for place in range(start + channel, start + SQUARES * channels, channels):

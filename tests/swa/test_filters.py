@@ -9,18 +9,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from swa.filters import (
+    FAR,
+    NEAR,
+    ROW_PAIRS,
+    SLICE_SIZE,
     SLOTS,
     TAPS,
+    denominator,
     filter_transform,
     pack_filters,
     pack_panels,
     pack_taps,
     padded,
-    panel_stride,
-    transform_panel,
+    transform_slice,
     transform_taps,
 )
-from swa.simd import LINE
+from swa.simd import LINE, SLICE
+
+POINTS = (0.0, NEAR, -NEAR, FAR, -FAR)
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -79,9 +85,12 @@ def test_filters_are_transformed_in_float64() -> None:
 @settings(max_examples=30)
 def test_taps_are_transformed_in_float32(outputs: int, inputs: int, seed: int) -> None:
     weights = random_filters(outputs, inputs, seed)
+    # What the outputs' transform divides by; infinity has no denominator.
+    divisors = np.array([*map(denominator, POINTS), 1])
+    divisors = np.outer(divisors, divisors).reshape(SLOTS, 1, 1)
     exact = transformed(weights)
-    packed = transform_taps(pack_taps(weights), padded(inputs), padded(outputs))
-    error = np.abs(unpacked(packed, outputs, inputs) - exact)
+    packed = transform_taps(pack_taps(weights))
+    error = np.abs(unpacked(packed, outputs, inputs) / divisors - exact)
     # Each way three products are summed up, with up to four roundings, those of G included.
     absolute = np.abs(filter_transform())
     size = np.einsum("ia,jb,kcab->ijck", absolute, absolute, np.abs(weights.astype(float)))
@@ -96,33 +105,30 @@ def test_taps_are_kept_as_they_are() -> None:
     depth = padded(19)
     packed = pack_taps(weights)
     assert packed.ctypes.data % LINE == 0
-    taps = packed.reshape(2, depth, TAPS, 16).copy()
+    taps = packed.reshape(2, depth // SLICE, TAPS, SLICE, 16).copy()
     for k in range(20):
-        expected = weights[k].reshape(19, TAPS)
-        np.testing.assert_array_equal(taps[k // 16, :19, :, k % 16], expected)
-        taps[k // 16, :, :, k % 16] = 0
+        found = taps[k // 16, ..., k % 16].transpose(0, 2, 1).reshape(depth, TAPS)
+        np.testing.assert_array_equal(found[:19], weights[k].reshape(19, TAPS))
+        taps[k // 16, ..., k % 16].transpose(0, 2, 1)[np.arange(depth).reshape(-1, SLICE) < 19] = 0
     assert not taps.any()
 
 
 @pytest.mark.parametrize("form", ["compiled", "plain"])
-@pytest.mark.parametrize("depth", [1, 16, 128])
-def test_a_panel_is_transformed_as_when_packed(form: str, depth: int) -> None:
+@pytest.mark.parametrize("pair", range(len(ROW_PAIRS)))
+def test_a_slice_is_transformed_as_when_packed(form: str, pair: int) -> None:
     """Bit for bit, wherever it goes, and nothing beside it is touched."""
-    taps = np.random.default_rng(depth).normal(size=5 + depth * TAPS * 16).astype(np.float32)
-    stride = panel_stride(depth)
-    target = np.full(3 + SLOTS * stride, np.nan, np.float32)
-    run = transform_panel if form == "compiled" else getattr(transform_panel, "py_func")  # noqa: B009
-    run(taps, 5, depth, target, 3, stride)
-    slots = target[3:].reshape(SLOTS, stride)
-    assert np.isnan(target[:3]).all()
-    assert np.isnan(slots[:, depth * 16 :]).all()
-    again = np.full(SLOTS * depth * 16, np.nan, np.float32)
-    transform_panel(taps[5:].copy(), 0, depth, again, 0, depth * 16)
-    np.testing.assert_array_equal(slots[:, : depth * 16].ravel(), again)
+    stride, first, second = SLICE_SIZE + 5, 3, 4000
+    taps = np.random.default_rng(pair).normal(size=7 + TAPS * SLICE_SIZE).astype(np.float32)
+    target = np.full(second + 6 * stride, np.nan, np.float32)
+    run = transform_slice if form == "compiled" else getattr(transform_slice, "py_func")  # noqa: B009
+    run(taps, 7, pair, target, first, second, stride)
+    packed = transform_taps(taps[7:].copy()).reshape(6, 6, SLICE_SIZE)
+    for place, row in zip((first, second), ROW_PAIRS[pair], strict=True):
+        slots = target[place : place + 6 * stride].reshape(6, stride)
+        np.testing.assert_array_equal(slots[:, :SLICE_SIZE], packed[row])
+        slots[:, :SLICE_SIZE] = np.nan
+    assert np.isnan(target).all()
 
 
-def test_slots_of_a_panel_do_not_share_cache_sets() -> None:
-    for channels in (80, 128, 256):
-        assert panel_stride(channels) >= channels * 16
-        assert panel_stride(channels) * 4 % LINE == 0
-        assert panel_stride(channels) * 4 // LINE % 2 == 1
+def test_every_row_of_points_is_transformed_once() -> None:
+    assert sorted(row for pair in ROW_PAIRS for row in pair) == list(range(6))

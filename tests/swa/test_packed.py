@@ -149,12 +149,12 @@ def test_large_nets_keep_their_taps(monkeypatch: pytest.MonkeyPatch) -> None:
         found = net.tower.convs.taps[conv * size : (conv + 1) * size]
         np.testing.assert_array_equal(found, taps)
         slots = net.tower.convs.slots[conv * 4 * size : (conv + 1) * 4 * size]
-        np.testing.assert_array_equal(slots, transform_taps(taps, 80, 80))
+        np.testing.assert_array_equal(slots, transform_taps(taps))
     assert net.tower.convs.taps.size == 4 * size
     assert net.policy.filters[:2] == (80, 48)
     taps = pack_taps(weights["policy.conv1.weight"])
     np.testing.assert_array_equal(net.policy.filters.taps, taps)
-    np.testing.assert_array_equal(net.policy.filters.slots, transform_taps(taps, 80, 48))
+    np.testing.assert_array_equal(net.policy.filters.slots, transform_taps(taps))
     # Sums in segments are not what a single board's kernel computes.
     assert not packed(replace(WIDE, filters=NARROW)).tower.convs.taps.size
 

@@ -22,6 +22,8 @@ from swa.jit import kernel
 from swa.simd import (
     PANEL_OUTPUTS,
     PANEL_ROWS,
+    SLICE,
+    SLICE_ROWS,
     WIDTH,
     aligned,
     load8,
@@ -30,6 +32,7 @@ from swa.simd import (
     minimum8,
     multiply_add,
     multiply_panel,
+    multiply_slice,
     power_of_two8,
     round8,
     splat8,
@@ -113,6 +116,21 @@ def run_panel(
         *(rows, inputs, first, stride, weights, panel, depth, segment),
         *(outputs, target, step, weights, ahead, pace),
     )
+
+
+@kernel
+def run_slice(
+    inputs: Floats,
+    first: int,
+    stride: int,
+    weights: Floats,
+    panel: int,
+    outputs: Floats,
+    target: int,
+    begun: int,
+    ahead: int,
+) -> None:
+    multiply_slice(inputs, first, stride, weights, panel, outputs, target, begun, weights, ahead)
 
 
 # Other forms of the same source: ``multiply_panel`` and what it calls, in numpy.
@@ -398,6 +416,61 @@ def test_a_nan_stays_in_its_row(form: str) -> None:
         broken = np.isnan(panel.rows_of(panel.product(form, MOST_ROWS), MOST_ROWS))
     assert broken[2].all()
     assert broken.sum() == PANEL_OUTPUTS
+
+
+class Slices:
+    """A random product of four rows, from slice to slice of the depth."""
+
+    def __init__(self, slices: int, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        self.depth, self.first, self.start, self.target = slices * SLICE, 3, 5, 7
+        self.stride = self.depth + 9
+        self.inputs = random.normal(size=3 + SLICE_ROWS * self.stride).astype(np.float32)
+        self.weights = random.normal(size=5 + self.depth * PANEL_OUTPUTS).astype(np.float32)
+        self.ahead = 0
+
+    def product(self, form: str) -> Floats:
+        """The outputs [4][16], after all slices, and nothing beside them."""
+        outputs = np.full(self.target + (SLICE_ROWS + 1) * PANEL_OUTPUTS, np.nan, np.float32)
+        for first in range(0, self.depth, SLICE):
+            form_of(run_slice, form)(
+                self.inputs,
+                self.first + first,
+                self.stride,
+                self.weights,
+                self.start + first * PANEL_OUTPUTS,
+                outputs,
+                self.target,
+                first,
+                self.ahead,
+            )
+        assert np.count_nonzero(~np.isnan(outputs)) == SLICE_ROWS * PANEL_OUTPUTS
+        return outputs[self.target :][: SLICE_ROWS * PANEL_OUTPUTS].reshape(SLICE_ROWS, -1)
+
+    def panel(self) -> Floats:
+        """The same as one segment of ``multiply_panel``."""
+        outputs = np.empty(SLICE_ROWS * PANEL_OUTPUTS, np.float32)
+        run_panel(
+            *(SLICE_ROWS, self.inputs, self.first, self.stride, self.weights, self.start),
+            *(self.depth, self.depth, outputs, 0, PANEL_OUTPUTS, 0, 0),
+        )
+        return outputs.reshape(SLICE_ROWS, -1)
+
+
+@given(st.integers(1, 9), st.integers(0, 2**32))
+def test_slices_come_to_one_segment_bit_for_bit(slices: int, seed: int) -> None:
+    """A single board's sums are those of a batch."""
+    whole = Slices(slices, seed)
+    np.testing.assert_array_equal(whole.product("compiled"), whole.panel())
+    np.testing.assert_allclose(whole.product("plain"), whole.panel(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("ahead", [1 << 40, -(1 << 40)])
+def test_what_a_slice_fetches_ahead_need_not_exist(ahead: int) -> None:
+    whole = Slices(slices=2, seed=4)
+    expected = whole.product("compiled")
+    whole.ahead = ahead
+    np.testing.assert_array_equal(whole.product("compiled"), expected)
 
 
 ELSEWHERE = """
