@@ -31,7 +31,6 @@ from arena.kernel.tree import (
     Children,
     Edges,
     Tree,
-    add_child,
     bring_forward,
     pack_edge,
 )
@@ -131,20 +130,10 @@ def open_root(
 
 
 @inline
-def is_all_evaluated(children: Children) -> bool:
+def _is_all_evaluated(children: Children) -> bool:
     """Whether every move of an opened root has its value."""
     root = children[ROOT]
-    return bool(root.next_edge == 0 and children[root.first_child + root.children - 1].visits > 0)
-
-
-@inline
-def next_to_evaluate(tree: Tree, children: Children, edges: Edges) -> int:
-    """The child of an opened root whose value comes next; one that waits for it has precedence."""
-    root = children[ROOT]
-    last = signed(root.first_child) + signed(root.children) - 1
-    if root.children > 0 and children[last].visits == 0:
-        return last
-    return add_child(tree, children, edges, root)
+    return bool(root.next_edge == 0 and root.visits == root.children)
 
 
 @kernel
@@ -163,10 +152,10 @@ def is_done(children: Children, params: Params, stop: int, draw_score: np.float3
     root = children[ROOT]
     if root.visits == 0:
         return False
+    if params.mode == VALUE_ONLY:  # which nothing stops halfway, as in lc0
+        return _is_all_evaluated(children)
     if stop:
         return True
-    if params.mode == VALUE_ONLY:
-        return is_all_evaluated(children)
     if root.visits >= params.visits:
         return True
     return bool(params.smart_pruning > 0.0 and is_settled(children, params, draw_score))
