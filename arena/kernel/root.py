@@ -5,9 +5,9 @@ Smart pruning is lc0's (src/search/classic/stoppers/stoppers.cc, ``SmartPruningS
 200 ms after the first evaluation; here it is in force from the first visit on, since a game must
 not depend on how fast the machine is.
 
-In the value-only mode the root's children are visited once each, all of them in a batch, and nothing
-is visited below them; the root itself is not evaluated, and no policy is asked for. So does lc0's
-search ``valuehead`` at depth 1 (src/search/instamove/instamove.cc).
+In the value-only mode the root's children are visited once each, all of them in a batch, and
+nothing is visited below them; the root itself is not evaluated, and no policy is asked for. So does
+lc0's search ``valuehead`` at depth 1 (src/search/instamove/instamove.cc).
 """
 
 from __future__ import annotations
