@@ -27,6 +27,7 @@ from arena.external import Answer, Fault, Forfeit, FoundMove, GameState
 from arena.game import NO_REMARK, NO_SCORE, GameRecord, GameTask, Remark, Result, Termination
 from arena.kernel import flight as in_flight
 from arena.kernel import games, turns
+from arena.kernel.puct import VALUE_ONLY
 from arena.search_settings import (
     Player,
     SearchSettings,
@@ -140,7 +141,9 @@ class Lane:
         self._keep_searches = keep_searches
         self._judge_of = judge_of
         evaluators = self._settings.evaluators
-        self._questions = questions_for(evaluators, slots)
+        values = (self._settings.params["mode"] == VALUE_ONLY).any()
+        leaves = in_flight.LEAVES_OF_VALUES if values else 1
+        self._questions = questions_for(evaluators, slots, leaves)
         self._tasks = tasks
         self._playing: dict[int, _Playing] = {}
         self._numbers = numbers if numbers is not None else itertools.count()
@@ -224,7 +227,8 @@ class Lane:
             answers = self._evaluators[self._turn].evaluate(leaves)
             put_answers(self._questions, self._turn, answers)
             count = answers.moves_left.size
-            self._evaluated[self._questions.game[self._turn, :count]] += 1  # a leaf of each
+            askers = self._questions.game[self._turn, :count]
+            self._evaluated += np.bincount(askers, minlength=self._evaluated.size)
             self._leaves += count
             self._batches += 1
             self._largest_batch = max(self._largest_batch, count)

@@ -1,9 +1,10 @@
 """Many games at once: the leaves of all of them make the batches that the nets evaluate.
 
-Every game in flight contributes one leaf a step, so each search is exact sequential PUCT and a game
-depends neither on the other games nor on how many there are. The games are split into lanes; each
-lane is walked by a thread of its own, so that one lane's trees are walked while another lane's
-leaves are on the device (compiled kernels and torch both run without Python's lock).
+Every game in flight contributes one leaf a step (in the value-only mode all moves of its root, none
+of which waits for another), so each search is exact sequential PUCT and a game depends neither on
+the other games nor on how many there are. The games are split into lanes; each lane is walked by a
+thread of its own, so that one lane's trees are walked while another lane's leaves are on the device
+(compiled kernels and torch both run without Python's lock).
 """
 
 from __future__ import annotations

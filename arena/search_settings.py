@@ -136,10 +136,12 @@ def _set_root(record: np.void, exploration: npt.NDArray[np.float32], chosen: Sea
     )
 
 
-def questions_for(evaluators: Sequence[Evaluator], games: int) -> in_flight.Questions:
-    """Room for a leaf of every game, packed as each evaluator wants it; for one at least."""
+def questions_for(
+    evaluators: Sequence[Evaluator], games: int, leaves: int = 1
+) -> in_flight.Questions:
+    """Room for ``leaves`` leaves a game, packed as each evaluator wants it; for one at least."""
     formats = [int(encoding_of(evaluator).input_format) for evaluator in evaluators]
-    return in_flight.Questions.allocate(formats or [int(CLASSICAL.input_format)], games)
+    return in_flight.Questions.allocate(formats or [int(CLASSICAL.input_format)], games, leaves)
 
 
 def open_questions(questions: in_flight.Questions, evaluator: int) -> Leaves | None:

@@ -265,7 +265,8 @@ def _evaluate(
         stop = min(start + GROUP, end)
         _input(net.tower, work, masks[start:stop], values[start:stop])
         _blocks(net.tower, work, stop - start)
-        _policy(net.tower, net.policy, work, moves, offsets[start : stop + 1], logits)
+        if offsets[stop] > offsets[start]:
+            _policy(net.tower, net.policy, work, moves, offsets[start : stop + 1], logits)
         _dense_head(net.tower, net.value, work, stop - start, wdl[start:stop])
         _normalise(net.value.outputs, wdl[start:stop], work.sums)
         if net.moves_left.channels:

@@ -3,7 +3,7 @@
 Array letters, here and in ``games``: G games, T = 2G + 1 tree slots (a tree for each side of each
 game, and a spare to copy into), C children, N positions and E edges of a tree, L positions of a
 line, D depths of a search, P moves kept of a game, S shares of their searches' visits, K
-evaluators, B leaves of a batch, M legal moves of a batch.
+evaluators, R leaves there is room for, M legal moves of a batch.
 """
 
 from __future__ import annotations
@@ -99,6 +99,10 @@ OUTSIDE = 8
 NO_ROOM, NEWS, PROBES = 1, 2, 4
 """What ``advance`` has to tell, as bits."""
 
+LEAVES_OF_VALUES = 32
+"""Room for leaves a game where all moves of a root are asked about at once: positions have some 26
+moves on average, and what finds no room waits for the next batch."""
+
 HISTORY_KEPT = 128
 """Positions of a game kept for repetitions and planes: the 50-move rule ends a game after 100."""
 
@@ -182,39 +186,42 @@ class InFlight(NamedTuple):
 class Questions(NamedTuple):
     """Leaves that wait for each evaluator, packed, and room for the answers.
 
-    ``rows[k]`` rows of evaluator k are in use.
+    ``rows[k]`` rows of evaluator k are in use. A game has a leaf in them, or in the value-only mode
+    as many as its root has moves; of these no logits are asked, so they have no legal moves here.
     """
 
     rows: Ints  # [K]
     formats: Ints  # [K]: see ``formats.pack_input``
-    game: npt.NDArray[np.int32]  # int32 [K, G]: whose leaf it is
-    keys: npt.NDArray[np.uint64]  # uint64 [K, G, 2]: hash of everything the net sees
-    masks: npt.NDArray[np.uint64]  # uint64 [K, G, 112]
-    values: npt.NDArray[np.float32]  # float32 [K, G, 112]
-    transforms: npt.NDArray[np.uint8]  # uint8 [K, G]: by which masks are turned, and moves are not
-    offsets: Ints  # int64 [K, G + 1]: the legal moves of leaf b are moves[offsets[b]:...]
+    game: npt.NDArray[np.int32]  # int32 [K, R]: whose leaf it is
+    place: npt.NDArray[np.int32]  # int32 [K, R]: of which of its root's moves, if of several
+    keys: npt.NDArray[np.uint64]  # uint64 [K, R, 2]: hash of everything the net sees
+    masks: npt.NDArray[np.uint64]  # uint64 [K, R, 112]
+    values: npt.NDArray[np.float32]  # float32 [K, R, 112]
+    transforms: npt.NDArray[np.uint8]  # uint8 [K, R]: by which masks are turned, and moves are not
+    offsets: Ints  # int64 [K, R + 1]: the legal moves of leaf b are moves[offsets[b]:...]
     moves: npt.NDArray[np.uint16]  # [K, M]
     logits: Floats  # [K, M]: of those moves, the net's raw policy
-    wdl: Floats  # [K, G, 3]: win, draw, loss for the side to move
-    moves_left: Floats  # [K, G]: plies
+    wdl: Floats  # [K, R, 3]: win, draw, loss for the side to move
+    moves_left: Floats  # [K, R]: plies
 
     @classmethod
-    def allocate(cls, formats: Sequence[int], games: int) -> Questions:
-        """Room for a leaf of every game, for any of the evaluators with these input formats."""
-        evaluators = len(formats)
+    def allocate(cls, formats: Sequence[int], games: int, leaves: int = 1) -> Questions:
+        """Room for ``leaves`` leaves a game, for any of the evaluators with these input formats."""
+        evaluators, rows = len(formats), games * leaves
         return cls(
             rows=np.zeros(evaluators, np.int64),
             formats=np.array(formats, np.int64),
-            game=np.zeros((evaluators, games), np.int32),
-            keys=np.zeros((evaluators, games, 2), np.uint64),
-            masks=np.zeros((evaluators, games, 112), np.uint64),
-            values=np.zeros((evaluators, games, 112), np.float32),
-            transforms=np.zeros((evaluators, games), np.uint8),
-            offsets=np.zeros((evaluators, games + 1), np.int64),
+            game=np.zeros((evaluators, rows), np.int32),
+            place=np.zeros((evaluators, rows), np.int32),
+            keys=np.zeros((evaluators, rows, 2), np.uint64),
+            masks=np.zeros((evaluators, rows, 112), np.uint64),
+            values=np.zeros((evaluators, rows, 112), np.float32),
+            transforms=np.zeros((evaluators, rows), np.uint8),
+            offsets=np.zeros((evaluators, rows + 1), np.int64),
             moves=np.zeros((evaluators, games * MOST_MOVES), np.uint16),
             logits=np.zeros((evaluators, games * MOST_MOVES), np.float32),
-            wdl=np.zeros((evaluators, games, 3), np.float32),
-            moves_left=np.zeros((evaluators, games), np.float32),
+            wdl=np.zeros((evaluators, rows, 3), np.float32),
+            moves_left=np.zeros((evaluators, rows), np.float32),
         )
 
 

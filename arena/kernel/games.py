@@ -1,5 +1,8 @@
 """Games in flight: every game is carried to its next question for a net, one leaf a game and step.
 
+In the value-only mode the question is of all moves of a root, whose values do not wait for one
+another: the leaves of a game are many, and few games make large batches.
+
 ``advance`` walks the trees of all games until each has a leaf that only its net can value; the
 leaves of all games make one batch a net. ``receive`` takes the answers back into the trees. Between
 the two nothing of a game depends on any other game, so neither does a result on how many games are
@@ -54,7 +57,6 @@ from arena.kernel.puct import (
 )
 from arena.kernel.root import (
     is_done,
-    next_to_evaluate,
     open_root,
     select_at_root,
     take_best_value,
@@ -206,6 +208,8 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
             ):
                 news |= NO_ROOM
                 break
+            if questions.rows[signed(settings.evaluator)] == questions.game.shape[1]:
+                break  # after the batch
             depth = 0
             path[0] = ROOT
             if settings.mode == VALUE_ONLY:
@@ -213,9 +217,9 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                     open_root(tree, children, edges, line[game.ply], flight.moves)
                     if game.allowed > 0:
                         restrict_root(root, edges, flight.allowed[number, : game.allowed])
-                depth = 1
-                path[1] = next_to_evaluate(tree, children, edges)
-            elif root.visits > 0:
+                _ask_of_moves(flight, questions, number, tree, children, edges, settings)
+                continue
+            if root.visits > 0:
                 depth = _descend(
                     game,
                     line,
@@ -252,6 +256,44 @@ def _in_tables(position: Position, settings: Params) -> bool:
     return position.castling == 0 and popcount(occupied) <= signed(settings.tb_pieces)
 
 
+@kernel
+def _ask_of_moves(
+    flight: InFlight,
+    questions: Questions,
+    number: int,
+    tree: Tree,
+    children: Children,
+    edges: Edges,
+    settings: Params,
+) -> None:
+    """Ask for the values of an opened root's moves, as many as the batch has room for.
+
+    The game waits once all are asked for, or for the tablebases before that.
+    """
+    game, path = flight.games[number], flight.paths[number]
+    root = children[ROOT]
+    evaluator = signed(settings.evaluator)
+    game.depth = 1
+    while questions.rows[evaluator] < questions.game.shape[1]:
+        if game.tables != MISSED:  # the last one is for the net
+            if root.next_edge == 0:
+                if root.visits < root.children:
+                    game.state = WAITING
+                return
+            add_child(tree, children, edges, root)
+        place = signed(root.children) - 1
+        path[1] = root.first_child + place
+        child = children[path[1]]
+        if _ask(flight, questions, number, child, 1, settings):
+            if game.state == PROBING:
+                return
+            game.state = SEARCHING
+            questions.place[evaluator, questions.rows[evaluator] - 1] = place
+        else:
+            back_up(children, path, 1, child.wl, child.d, child.m, False)
+            flight.visits[0] += 1
+
+
 @inline
 def _ask(
     flight: InFlight,
@@ -272,6 +314,8 @@ def _ask(
     row = questions.rows[evaluator]
     start = questions.offsets[evaluator, row]
     moves = questions.moves[evaluator, start : start + MOST_MOVES]
+    if settings.mode == VALUE_ONLY:
+        moves = flight.moves
     if depth == 0:
         count = legal_moves(line[last], moves)
     else:
@@ -296,6 +340,8 @@ def _ask(
     first_key, second_key = input_key(line, last, fill, input_format, masks)
     questions.keys[evaluator, row, 0] = first_key
     questions.keys[evaluator, row, 1] = second_key
+    if settings.mode == VALUE_ONLY:  # which needs no logits
+        count = signed(0)
     questions.game[evaluator, row] = number
     questions.offsets[evaluator, row + 1] = start + count
     questions.rows[evaluator] = row + 1
@@ -318,9 +364,11 @@ def receive(flight: InFlight, params: Params, questions: Questions, evaluator: i
         slot = signed(tree.slot)
         children = flight.children[slot]
         path = flight.paths[number]
+        settings = params[signed(game.players[side])]
+        if settings.mode == VALUE_ONLY:
+            path[1] = children[ROOT].first_child + questions.place[evaluator, row]
         leaf = children[path[game.depth]]
         start, end = questions.offsets[evaluator, row], questions.offsets[evaluator, row + 1]
-        settings = params[signed(game.players[side])]
         if settings.mode != VALUE_ONLY:  # whose leaves are the end of it
             finite &= expand(
                 tree,

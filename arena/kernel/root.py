@@ -5,9 +5,9 @@ Smart pruning is lc0's (src/search/classic/stoppers/stoppers.cc, ``SmartPruningS
 200 ms after the first evaluation; here it is in force from the first visit on, since a game must
 not depend on how fast the machine is.
 
-In the value-only mode the root's children are visited once each, in the order of their policy
-indices, and nothing is visited below them; the root itself is not evaluated. So does lc0's search
-``valuehead`` at depth 1 (src/search/instamove/instamove.cc).
+In the value-only mode the root's children are visited once each, all of them in a batch, and
+nothing is visited below them; the root itself is not evaluated, and no policy is asked for. So does
+lc0's search ``valuehead`` at depth 1 (src/search/instamove/instamove.cc).
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from arena.kernel.tree import (
     Children,
     Edges,
     Tree,
-    add_child,
     bring_forward,
     pack_edge,
 )
@@ -131,20 +130,10 @@ def open_root(
 
 
 @inline
-def is_all_evaluated(children: Children) -> bool:
+def _is_all_evaluated(children: Children) -> bool:
     """Whether every move of an opened root has its value."""
     root = children[ROOT]
-    return bool(root.next_edge == 0 and children[root.first_child + root.children - 1].visits > 0)
-
-
-@inline
-def next_to_evaluate(tree: Tree, children: Children, edges: Edges) -> int:
-    """The child of an opened root whose value comes next; one that waits for it has precedence."""
-    root = children[ROOT]
-    last = signed(root.first_child) + signed(root.children) - 1
-    if root.children > 0 and children[last].visits == 0:
-        return last
-    return add_child(tree, children, edges, root)
+    return bool(root.next_edge == 0 and root.visits == root.children)
 
 
 @kernel
@@ -163,10 +152,10 @@ def is_done(children: Children, params: Params, stop: int, draw_score: np.float3
     root = children[ROOT]
     if root.visits == 0:
         return False
+    if params.mode == VALUE_ONLY:  # which nothing stops halfway, as in lc0
+        return _is_all_evaluated(children)
     if stop:
         return True
-    if params.mode == VALUE_ONLY:
-        return is_all_evaluated(children)
     if root.visits >= params.visits:
         return True
     return bool(params.smart_pruning > 0.0 and is_settled(children, params, draw_score))

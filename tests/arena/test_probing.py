@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import chess
 import chess.syzygy
@@ -132,11 +133,14 @@ def test_with_wdl_at_the_root_leaves_are_looked_up(folder: Path, tmp_path: Path)
     assert all(men == 4 or rule50 > 0 for men, rule50, _ in curious.seen)
 
 
-def test_where_no_table_fits_the_search_is_that_without(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["search", "value"])
+def test_where_no_table_fits_the_search_is_that_without(
+    folder: Path, tmp_path: Path, mode: str
+) -> None:
     folder_of(["KNvKN.rtbw", "KQvK.rtbw"], folder, tmp_path)
     with Tablebase([tmp_path]) as others:
         for fen in (FIVE_MEN, "8/8/8/8/4k3/8/1r6/K5R1 w - - 0 1"):
-            assert searched(fen, others) == searched(fen, None)
+            assert searched(fen, others, mode=mode) == searched(fen, None, mode=mode)
 
 
 def test_tables_of_which_no_position_comes_up_change_nothing(tables: Tablebase) -> None:
@@ -178,14 +182,17 @@ def played(
     return [game.record for game in sorted(finished, key=lambda game: game.task.pair)]
 
 
-def test_games_by_tables_do_not_depend_on_what_is_in_flight(tables: Tablebase) -> None:
+@pytest.mark.parametrize("mode", ["search", "value"])
+def test_games_by_tables_do_not_depend_on_what_is_in_flight(
+    tables: Tablebase, mode: Literal["search", "value"]
+) -> None:
     chance = random.Random(4)
     starts = [
         random_board(pieces, chance).fen()
         for pieces in ("KRPvKR", "KQPvKQ", "KBPvKN", "KPPvKP", "KRBvKR", "KRvKN")
     ]
     nets: list[Player | Visitor] = [
-        Player("a", HashEvaluator(1), SearchParams(visits=12), tables=tables),
+        Player("a", HashEvaluator(1), SearchParams(visits=12, mode=mode), tables=tables),
         Player("b", HashEvaluator(2), SearchParams(visits=12)),
     ]
     alone = played(nets, starts, parallel=1, most_plies=40)

@@ -156,17 +156,20 @@ def test_games_against_a_search_are_chess_and_do_not_depend_on_their_number(
         )
 
 
+class Noting(HashEvaluator):
+    """Notes how many positions and how many moves each batch has."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.asked: list[tuple[int, int]] = []
+
+    def evaluate(self, leaves: Leaves) -> Evaluation:
+        self.asked.append((len(leaves.offsets) - 1, len(leaves.moves)))
+        return super().evaluate(leaves)
+
+
 def test_each_position_is_evaluated_once_in_batches_of_all_games() -> None:
-    class Counter(HashEvaluator):
-        def __init__(self) -> None:
-            super().__init__(4)
-            self.asked: list[int] = []
-
-        def evaluate(self, leaves: Leaves) -> Evaluation:
-            self.asked.append(len(leaves.offsets) - 1)
-            return super().evaluate(leaves)
-
-    counter = Counter()
+    counter = Noting(4)
     book = default_book()
     tasks = [GameTask(n, True, book.opening(n), 0, 0, most_plies=20) for n in range(16)]
     search = BatchedSearch([Player("x", counter, VALUE)], 16, lanes=1)
@@ -179,8 +182,51 @@ def test_each_position_is_evaluated_once_in_batches_of_all_games() -> None:
                 expected += not board.is_game_over() and not board.is_repetition(3)
                 board.pop()
             board.push_uci(move)
-    assert sum(counter.asked) == search.throughput.evaluations == expected
-    assert np.mean(counter.asked) > 8
+    asked = [count for count, _ in counter.asked]
+    assert sum(asked) == search.throughput.evaluations == expected
+    assert np.mean(asked) > 64
+
+
+def test_all_moves_are_asked_about_at_once_and_no_logits() -> None:
+    """Of 48 moves as many as there is room for, then the others."""
+    net = Noting(1)
+    task = GameTask(0, True, Opening(POSITIONS[2][0]), 0, 0, most_plies=1)
+    (_,) = BatchedSearch([Player("x", net, VALUE)], 1).play([iter([task])])
+    assert net.asked == [(32, 0), (16, 0)]
+
+
+@pytest.mark.parametrize("room", [1, 2, 7, 256])
+def test_games_do_not_depend_on_the_room_for_leaves(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One net searches, and is asked for values alone: both share its batches and their room."""
+    tasks = [
+        GameTask(n, True, default_book().opening(n), n % 2, 1 - n % 2, most_plies=24)
+        for n in range(6)
+    ]
+
+    def play(parallel: int):
+        net = Noting(1)
+        players = [Player("a", net, VALUE), Player("b", net, SearchParams(visits=5))]
+        search = BatchedSearch(players, parallel, lanes=1)
+        games = {game.task.pair: game.record for game in search.play([iter(tasks)])}
+        assert max(count for count, _ in net.asked) <= parallel * room
+        return games
+
+    alone = [
+        next(
+            BatchedSearch(
+                [
+                    Player("a", HashEvaluator(1), VALUE),
+                    Player("b", HashEvaluator(1), SearchParams(visits=5)),
+                ],
+                1,
+            ).play([iter([task])])
+        ).record
+        for task in tasks
+    ]
+    monkeypatch.setattr(in_flight, "LEAVES_OF_VALUES", room)
+    assert play(4) == dict(enumerate(alone))
 
 
 def test_only_allowed_moves_are_evaluated() -> None:

@@ -272,6 +272,21 @@ def test_a_board_is_the_same_in_any_batch(kind: str, chosen: list[int], threads:
         same(outputs, alone[board])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_boards_without_moves_have_the_same_values(kind: str) -> None:
+    """All of them, or as many as a group and more among others: the policy is not computed."""
+    boards, forward = random_boards(40), tiny_forward(kind)
+    whole = forward(*boards)
+    for first, end in ((0, 40), (3, 25)):
+        lengths = np.diff(boards.offsets)
+        asked = np.ones(40, bool)
+        asked[first:end] = False
+        moves = boards.moves[np.repeat(asked, lengths)]
+        offsets = np.append(0, np.cumsum(lengths * asked))
+        outputs = forward(boards.masks, boards.values, moves, offsets)
+        same(outputs, whole._replace(logits=whole.logits[np.repeat(asked, lengths)]))
+
+
 @given(st.lists(st.integers(0, 19), min_size=1, max_size=14), st.sampled_from([1, 2, 5]))
 @settings(max_examples=30)
 def test_a_board_of_a_wide_net_is_the_same_in_any_batch(chosen: list[int], threads: int) -> None:
