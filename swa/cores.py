@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from threading import Semaphore, local
+from queue import Empty, SimpleQueue
+from threading import local
 
 QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
 """Linux's limit of a container's time: "200000 100000" is two cores' worth, "max 100000" no limit
@@ -31,7 +32,10 @@ class _Cores:
 
     def __init__(self) -> None:
         count = usable_cores()
-        self.idle = Semaphore(count)
+        # An entry for each: threading.Semaphore is written in Python, which a single board notices.
+        self.idle: SimpleQueue[None] = SimpleQueue()
+        for _ in range(count):
+            self.idle.put(None)
         self.helpers = ThreadPoolExecutor(count, thread_name_prefix="core")
         self.mine = local()  # .core: whether this thread has one already
 
@@ -67,15 +71,19 @@ def in_chunks(work: Callable[[int, int], None], count: int, size: int, threads: 
             work(first, end)
         finally:
             cores.mine.core = False
-            cores.idle.release()
+            cores.idle.put(None)
 
-    cores.idle.acquire()
+    cores.idle.get()
     pieces, shares = -(-count // size), 1
     if min(threads, pieces) == 1:
         on_a_core(0, count)
         return
-    while shares < min(threads, pieces) and cores.idle.acquire(blocking=False):
-        shares += 1
+    try:
+        while shares < min(threads, pieces):
+            cores.idle.get_nowait()
+            shares += 1
+    except Empty:
+        pass
     bounds = [min(count, size * (pieces * share // shares)) for share in range(shares + 1)]
     mine, *theirs = itertools.pairwise(bounds)
     others: list[Future[None]] = []
@@ -84,7 +92,7 @@ def in_chunks(work: Callable[[int, int], None], count: int, size: int, threads: 
             others.extend(cores.helpers.submit(on_a_core, *chunk) for chunk in theirs)
         finally:
             for _ in theirs[len(others) :]:  # that no thread took
-                cores.idle.release()
+                cores.idle.put(None)
             on_a_core(*mine)
     finally:
         wait(others)

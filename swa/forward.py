@@ -284,10 +284,10 @@ def _in_order(moves: NDArray[np.uint16], offsets: NDArray[np.int64]) -> bool:
     for board in range(offsets.size - 1):
         if offsets[board + 1] < offsets[board]:
             return False
+    greatest = 0
     for move in moves:
-        if move >= POLICY_MOVES:
-            return False
-    return True
+        greatest = max(greatest, move)
+    return bool(greatest < POLICY_MOVES)
 
 
 _UINT64, _FLOAT32, _UINT16, _INT64 = map(np.dtype, ("uint64", "float32", "uint16", "int64"))
@@ -323,7 +323,6 @@ class Forward:
             np.empty((1, 3), np.float32),
             np.empty((1, 1), np.float32),
         )
-
         self._in_order = compiled_for(_in_order, np.empty(1, np.uint16), np.empty(1, np.int64))
 
     def __call__(

@@ -47,7 +47,7 @@ def test_cores_are_those_this_process_may_use() -> None:
         one = min(os.sched_getaffinity(0))
         code = (
             f"import os; os.sched_setaffinity(0, [{one}]);"
-            "from swa import cores; print(cores.usable_cores(), cores._cores.idle._value)"
+            "from swa import cores; print(cores.usable_cores(), cores._cores.idle.qsize())"
         )
         finished = subprocess.run(
             [sys.executable, "-c", code],
@@ -232,4 +232,4 @@ def test_an_interrupted_caller_loses_no_core() -> None:
 def idle_cores() -> int:
     from swa import cores
 
-    return cores._cores.idle._value
+    return cores._cores.idle.qsize()
