@@ -133,10 +133,19 @@ class WinogradEvaluator:
 
     def evaluate(self, leaves: Leaves) -> Evaluation:
         """Evaluate a batch; see ``Evaluator``."""
+        masks, values, offsets = leaves.masks, leaves.values, leaves.offsets
         moves = leaves.moves_for(self.encoding)
-        return Evaluation(
-            *self._forward(leaves.masks, leaves.values, moves, leaves.offsets, self._threads)
-        )
+        try:
+            outputs = self._forward(masks, values, moves, offsets, self._threads)
+        except ValueError:  # arrays of another layout, which are rare; or nonsense, said once more
+            outputs = self._forward(
+                np.ascontiguousarray(masks, np.uint64),
+                np.ascontiguousarray(values, np.float32),
+                np.ascontiguousarray(moves, np.uint16),
+                np.ascontiguousarray(offsets, np.int64),
+                self._threads,
+            )
+        return Evaluation(*outputs)
 
 
 class TorchEvaluator:

@@ -57,12 +57,13 @@ taps may be kept."""
 class Filters(NamedTuple):
     """Convolutions from ``inputs`` to ``outputs`` channels, both padded, one after the other.
 
-    Where taps are kept, slots are not yet divided by the denominators of their points: that is left
-    to the outputs' transform.
+    Where taps are kept, slots are not yet ``divided`` by the denominators of their points: that is
+    left to the outputs' transform.
     """
 
     inputs: int
     outputs: int
+    divided: bool
     slots: Floats  # [convolutions][36 slots][K / 16 panels][C][16 outputs]
     taps: Floats  # [convolutions][K / 16 panels][C / 16][9 taps][16 inputs][16 outputs], or empty
 

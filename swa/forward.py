@@ -37,8 +37,10 @@ from swa.spec import PLANES, POLICY_MOVES, NetSpec
 from swa.winograd import (
     GROUP,
     SQUARES,
+    Layout,
     Slots,
     from_slots,
+    layout_of,
     multiply,
     multiply_rows,
     new_slots,
@@ -94,6 +96,7 @@ def new_workspace(net: Packed) -> Workspace:
 def _input(
     net: Tower,
     work: Workspace,
+    layout: Layout,
     masks: NDArray[np.uint64],
     values: NDArray[np.float32],
 ) -> None:
@@ -112,34 +115,34 @@ def _input(
             work.inner,
         )
         activate(work.inner, 0, work.tower, board * size, size, net.activation)
-        to_slots(work.tower, board * size, net.filters, work.slots, board)
+        to_slots(work.tower, board * size, net.filters, work.slots, layout, board)
 
 
 @pasted
-def _blocks(net: Tower, work: Workspace, boards: int) -> None:
+def _blocks(net: Tower, work: Workspace, layout: Layout, boards: int) -> None:
     """All blocks: from activations in ``work.tower`` and the slots to the same."""
     slots, filters = work.slots, net.filters
     size = SQUARES * filters
     for conv in range(0, 2 * net.blocks, 2):
-        products = multiply(slots, boards, net.convs, conv)
+        multiply(slots, layout, boards, net.convs, conv)
         for board in range(boards):
             place, bias = board * size, conv * filters
             from_slots(
-                slots, products, board, net.biases, bias, filters, net.activation, work.inner, place
+                slots, layout, board, net.biases, bias, filters, net.activation, work.inner, place
             )
-            to_slots(work.inner, place, filters, slots, board)
-        products = multiply(slots, boards, net.convs, conv + 1)
+            to_slots(work.inner, place, filters, slots, layout, board)
+        multiply(slots, layout, boards, net.convs, conv + 1)
         for board in range(boards):
             place, bias = board * size, (conv + 1) * filters
             from_slots(
-                slots, products, board, net.biases, bias, filters, NO_ACTIVATION, work.inner, place
+                slots, layout, board, net.biases, bias, filters, NO_ACTIVATION, work.inner, place
             )
         if net.se:
             squeeze_and_excite(net, work, conv // 2, boards)
         for board in range(boards):
             place = board * size
             add_and_activate(work.tower, place, work.inner, place, size, net.activation)
-            to_slots(work.tower, place, filters, slots, board)
+            to_slots(work.tower, place, filters, slots, layout, board)
 
 
 @kernel
@@ -196,6 +199,7 @@ def _policy(
     net: Tower,
     policy: Policy,
     work: Workspace,
+    layout: Layout,
     moves: NDArray[np.uint16],
     offsets: NDArray[np.int64],
     logits: NDArray[np.float32],
@@ -203,10 +207,10 @@ def _policy(
     """Fill the logits of a group's legal moves; ``offsets`` [boards + 1] point into ``moves``."""
     boards, channels = len(offsets) - 1, policy.channels
     if policy.convolution:
-        products = multiply(work.slots, boards, policy.filters, 0)
+        multiply(work.slots, layout, boards, policy.filters, 0)
         for board in range(boards):
             from_slots(
-                work.slots, products, board, policy.bias, 0, channels, net.activation, work.inner, 0
+                work.slots, layout, board, policy.bias, 0, channels, net.activation, work.inner, 0
             )
             for edge in range(offsets[board], offsets[board + 1]):
                 place = policy.places[moves[edge]]
@@ -263,10 +267,11 @@ def _evaluate(
     """Evaluate the boards from ``first`` to before ``end``, group after group."""
     for start in range(first, end, GROUP):
         stop = min(start + GROUP, end)
-        _input(net.tower, work, masks[start:stop], values[start:stop])
-        _blocks(net.tower, work, stop - start)
+        layout = layout_of(work.slots, stop - start, net.tower.convs)
+        _input(net.tower, work, layout, masks[start:stop], values[start:stop])
+        _blocks(net.tower, work, layout, stop - start)
         if offsets[stop] > offsets[start]:
-            _policy(net.tower, net.policy, work, moves, offsets[start : stop + 1], logits)
+            _policy(net.tower, net.policy, work, layout, moves, offsets[start : stop + 1], logits)
         _dense_head(net.tower, net.value, work, stop - start, wdl[start:stop])
         _normalise(net.value.outputs, wdl[start:stop], work.sums)
         if net.moves_left.channels:

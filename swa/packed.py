@@ -156,9 +156,9 @@ def _filters(spec: NetSpec, weights: Sequence[NDArray[np.float32]], outputs: int
     inputs, count = padded(spec.filters), len(weights)
     if not _keeps_taps(spec):
         slots = _joined(map(pack_filters, weights), count)
-        return Filters(inputs, outputs, slots, aligned(0))
+        return Filters(inputs, outputs, True, slots, aligned(0))
     slots = _joined((transform_taps(pack_taps(one)) for one in weights), count)
-    return Filters(inputs, outputs, slots, _joined(map(pack_taps, weights), count))
+    return Filters(inputs, outputs, False, slots, _joined(map(pack_taps, weights), count))
 
 
 def _panels(matrix: NDArray[np.float32]) -> Floats:

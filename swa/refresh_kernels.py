@@ -24,7 +24,9 @@ from swa.simd import WIDTH, Floats, load8, multiply_add, splat8, store8
 from swa.winograd import (
     GROUP,
     SQUARES,
+    Layout,
     from_slots,
+    layout_of,
     multiply,
     multiply_rows,
     to_slots,
@@ -170,7 +172,14 @@ def convolve_inputs(
 
 @kernel
 def _finish_block(
-    net: Tower, work: Workspace, conv: int, norm: Norm, kept: Kept, start: int, boards: int
+    net: Tower,
+    work: Workspace,
+    layout: Layout,
+    conv: int,
+    norm: Norm,
+    kept: Kept,
+    start: int,
+    boards: int,
 ) -> None:
     """Norm what convolution ``conv`` gave; with it, end the block of which it was the last.
 
@@ -196,7 +205,7 @@ def _finish_block(
             add_and_activate(kept.block, place, work.inner, board * size, size, net.activation)
         else:
             activate(work.inner, board * size, kept.block, place, size, net.activation)
-        to_slots(kept.block, place, filters, work.slots, board)
+        to_slots(kept.block, place, filters, work.slots, layout, board)
 
 
 @kernel
@@ -214,6 +223,7 @@ def convolve_blocks(
     filters, size = net.filters, SQUARES * net.filters
     for group in range(first, end, GROUP):
         boards, start = min(GROUP, end - group), group * size
+        layout = layout_of(work.slots, boards, net.convs)
         if conv % 2:
             for board in range(boards):
                 place = start + board * size
@@ -227,15 +237,15 @@ def convolve_blocks(
                     work.inner,
                     0,
                 )
-                to_slots(work.inner, 0, filters, work.slots, board)
+                to_slots(work.inner, 0, filters, work.slots, layout, board)
         else:
-            _finish_block(net, work, conv - 1, norm, kept, start, boards)
-        products = multiply(work.slots, boards, net.convs, conv)
+            _finish_block(net, work, layout, conv - 1, norm, kept, start, boards)
+        multiply(work.slots, layout, boards, net.convs, conv)
         for board in range(boards):
             place = start + board * size
             from_slots(
                 work.slots,
-                products,
+                layout,
                 board,
                 net.biases,
                 0,
@@ -264,14 +274,15 @@ def convolve_heads(
     filters = tower.filters
     for group in range(first, end, GROUP):
         boards, start = min(GROUP, end - group), group * size
-        _finish_block(tower, work, 2 * tower.blocks - 1, norm, kept, start, boards)
+        layout = layout_of(work.slots, boards, tower.convs)
+        _finish_block(tower, work, layout, 2 * tower.blocks - 1, norm, kept, start, boards)
         if net.policy.convolution:
             channels = policy.channels
-            products = multiply(work.slots, boards, net.policy.filters, 0)
+            multiply(work.slots, layout, boards, net.policy.filters, 0)
             for board in range(boards):
                 from_slots(
                     work.slots,
-                    products,
+                    layout,
                     board,
                     net.policy.bias,
                     0,

@@ -18,6 +18,8 @@ the inputs of slot s - 1, which are used up by then.
     slot 0      slot 1      slot 2            slot 36
     | out 0     | in 0      | in 1      | ... | in 35     |      a slot: [24 tiles][width]
     | out 0     | out 1     | in 1      | ...                    after two matrix products
+
+A single board of a wide net lies otherwise (``Layout``), and its filters are transformed again.
 """
 
 from __future__ import annotations
@@ -91,22 +93,24 @@ COLUMNS = 10
 class Slots(NamedTuple):
     """Where a group's convolutions are computed, for layers of up to ``width`` channels."""
 
-    numbers: Floats  # [37][stride], and room for the products of a single board
+    numbers: Floats  # [37][stride], or what a ``Layout`` says
     stride: int  # numbers from one slot to the next
     width: int  # channels, padded: numbers from one tile to the next
     scratch: Floats  # [6][10 files][8], what ``to_slots`` has transformed one way
     slice: Floats  # [12][16][16], a slice of filters transformed for a single board
 
 
-class Products(NamedTuple):
-    """Where in ``Slots.numbers`` a group's products are: the outputs, still to be transformed.
+class Layout(NamedTuple):
+    """Where a group's numbers are in ``Slots.numbers``.
 
-    Channel c of slot s and tile t, the boards' tiles counted through, is at ``start + s * slot +
-    t * tile + c // 16 * panel + c % 16``. The slots of the points +-a and +-b count for ``near``
-    and ``far`` times what they would.
+    Of channel c in slot s of tile t, the boards' tiles counted through, the input is at ``inputs``
+    and the output at ``outputs`` + ``s * slot + t * tile + c // 16 * panel + c % 16``. The outputs
+    of the points +-a and +-b are to be multiplied by ``near`` and ``far``.
     """
 
-    start: int
+    alone: bool  # a single board, by ``multiply_slice``
+    inputs: int
+    outputs: int
     slot: int
     tile: int
     panel: int
@@ -119,14 +123,29 @@ def new_slots(channels: int) -> Slots:
     width = padded(channels)
     # The line in between keeps the 36 slots of a number out of one another's cache sets.
     stride = GROUP * TILES * width + LINE // 4
-    alone = width > NARROW
     return Slots(
-        aligned((SLOTS + 1) * stride + alone * SLOTS * TILES * width),
+        aligned((SLOTS + 1) * stride),
         stride,
         width,
         aligned(POINTS * COLUMNS * WIDTH),
-        aligned(alone * 2 * POINTS * SLICE_SIZE),
+        aligned(2 * POINTS * SLICE_SIZE if width > NARROW else 0),
     )
+
+
+@kernel
+def layout_of(slots: Slots, boards: int, filters: Filters) -> Layout:
+    """How ``boards`` boards lie in the slots, for convolutions by these filters.
+
+    A single board of which the taps are kept has its numbers closer together: slice by slice, in
+    the order in which they are needed.
+    """
+    if filters.divided:
+        return Layout(False, slots.stride, 0, slots.stride, slots.width, PANEL_OUTPUTS, _ONE, _ONE)
+    near, far = _NEAR_SHARE, _FAR_SHARE
+    if boards > 1:
+        return Layout(False, slots.stride, 0, slots.stride, slots.width, PANEL_OUTPUTS, near, far)
+    slot, panel = TILES * PANEL_OUTPUTS, SLOTS * TILES * PANEL_OUTPUTS
+    return Layout(True, 0, SLOTS * TILES * slots.width, slot, PANEL_OUTPUTS, panel, near, far)
 
 
 @kernel
@@ -178,51 +197,42 @@ def multiply_rows(
 
 
 @kernel
-def multiply(slots: Slots, boards: int, filters: Filters, conv: int) -> Products:
-    """Multiply the slots of ``boards`` boards by the filters of convolution ``conv``."""
+def multiply(slots: Slots, layout: Layout, boards: int, filters: Filters, conv: int) -> None:
+    """Multiply the inputs of ``boards`` boards by the filters of convolution ``conv``."""
     stay_apart()
+    if layout.alone:
+        _multiply_one(slots, layout, filters, conv)
+        return
     inputs, outputs = filters.inputs, filters.outputs
-    if boards == 1 and filters.taps.size:
-        return _multiply_one(slots, filters, conv)
     size = inputs * outputs
     for slot in range(SLOTS):
         multiply_rows(
             slots.numbers,
-            (slot + 1) * slots.stride,
-            slots.width,
+            layout.inputs + slot * layout.slot,
+            layout.tile,
             TILES * boards,
             filters.slots,
             (conv * SLOTS + slot) * size,
             inputs,
             outputs,
             slots.numbers,
-            slot * slots.stride,
-            slots.width,
+            layout.outputs + slot * layout.slot,
+            layout.tile,
             inputs if inputs > NARROW else SEGMENT,
         )
-    divided = filters.taps.size == 0
-    near, far = (_ONE, _ONE) if divided else (_NEAR_SHARE, _FAR_SHARE)
-    return Products(0, slots.stride, slots.width, PANEL_OUTPUTS, near, far)
 
 
 @kernel
-def _multiply_one(slots: Slots, filters: Filters, conv: int) -> Products:
-    """Multiply the slots of a single board by the filters of which the taps are kept.
+def _multiply_one(slots: Slots, layout: Layout, filters: Filters, conv: int) -> None:
+    """Multiply the inputs of a single board by the filters of which the taps are kept.
 
     Slice by slice of a panel, all sums of the panel side by side. Meanwhile the taps of the next
     slice are fetched.
     """
     depth, size = filters.inputs, TAPS * SLICE_SIZE
-    products = Products(
-        (SLOTS + 1) * slots.stride,
-        TILES * PANEL_OUTPUTS,
-        PANEL_OUTPUTS,
-        SLOTS * TILES * PANEL_OUTPUTS,
-        _NEAR_SHARE,
-        _FAR_SHARE,
-    )
-    taps, sums = conv * filters.outputs * depth * TAPS, products.start
+    taps, sums = conv * filters.outputs * depth * TAPS, layout.outputs
     for _ in range(0, filters.outputs, PANEL_OUTPUTS):
+        inputs = layout.inputs
         for first in range(0, depth, SLICE):
             ahead = taps + size
             for pair in range(len(ROW_PAIRS)):
@@ -233,23 +243,23 @@ def _multiply_one(slots: Slots, filters: Filters, conv: int) -> Products:
                 for half in range(2):
                     row = other if half else one
                     for point in range(POINTS):
-                        slot = row * POINTS + point
+                        place = (row * POINTS + point) * layout.slot
                         multiply_slice(
                             slots.numbers,
-                            (slot + 1) * slots.stride + first,
-                            slots.width,
+                            inputs + place,
+                            layout.tile,
                             slots.slice,
                             (half * POINTS + point) * SLICE_SIZE,
                             slots.numbers,
-                            sums + slot * products.slot,
+                            sums + place,
                             first,
                             filters.taps,
                             ahead,
                         )
                         ahead += size // SLOTS
             taps += size
-        sums += products.panel
-    return products
+            inputs += layout.panel
+        sums += layout.panel
 
 
 @inline
@@ -305,16 +315,24 @@ def _output_transform(
     )
 
 
+@inline
+def _within_tile(layout: Layout, channel: int) -> int:
+    return channel // PANEL_OUTPUTS * layout.panel + channel % PANEL_OUTPUTS
+
+
 @kernel
-def to_slots(activations: Floats, start: int, channels: int, slots: Slots, board: int) -> None:
-    """Transform a board's activations [64][channels] into the slots' rows of that board."""
-    numbers, stride, scratch = slots.numbers, slots.stride, slots.scratch
+def to_slots(
+    activations: Floats, start: int, channels: int, slots: Slots, layout: Layout, board: int
+) -> None:
+    """Transform a board's activations [64][channels] into its inputs in the slots."""
+    numbers, stride, scratch = slots.numbers, layout.slot, slots.scratch
     zero = splat8(np.float32(0))
     for row in range(POINTS):
         store8(scratch, row * COLUMNS * WIDTH, zero)
         store8(scratch, (row * COLUMNS + COLUMNS - 1) * WIDTH, zero)
     rank = 8 * channels
     for channel in range(0, channels, WIDTH):
+        first = layout.inputs + _within_tile(layout, channel)
         for half in range(2):
             # Ranks -1 to 4 or 3 to 8: one of them is beyond the edge.
             for file in range(8):
@@ -336,7 +354,7 @@ def to_slots(activations: Floats, start: int, channels: int, slots: Slots, board
                 store8(scratch, column + 4 * COLUMNS * WIDTH, t4)
                 store8(scratch, column + 5 * COLUMNS * WIDTH, t5)
             for side in range(2):
-                tile = (board * TILES + 2 * half + side) * slots.width + channel
+                tile = first + (board * TILES + 2 * half + side) * layout.tile
                 for row in range(POINTS):
                     column = (row * COLUMNS + 4 * side) * WIDTH
                     t0, t1, t2, t3, t4, t5 = _input_transform(
@@ -347,7 +365,7 @@ def to_slots(activations: Floats, start: int, channels: int, slots: Slots, board
                         load8(scratch, column + 4 * WIDTH),
                         load8(scratch, column + 5 * WIDTH),
                     )
-                    target = (row * POINTS + 1) * stride + tile
+                    target = row * POINTS * stride + tile
                     store8(numbers, target, t0)
                     store8(numbers, target + stride, t1)
                     store8(numbers, target + 2 * stride, t2)
@@ -394,7 +412,7 @@ def _store_file(
 @kernel
 def from_slots(
     slots: Slots,
-    products: Products,
+    layout: Layout,
     board: int,
     bias: Floats,
     bias_start: int,
@@ -403,17 +421,16 @@ def from_slots(
     outputs: Floats,
     start: int,
 ) -> None:
-    """Transform a board's products to outputs [64][channels], add bias, activate."""
+    """Transform a board's outputs in the slots to outputs [64][channels], add bias, activate."""
     stay_apart()
-    numbers, stride = slots.numbers, products.slot
-    near, far = np.float32(products.near), np.float32(products.far)
+    numbers, stride = slots.numbers, layout.slot
+    near, far = np.float32(layout.near), np.float32(layout.far)
     least = splat8(_ZERO if activation == RELU else _NO_LEAST)
     for channel in range(0, channels, WIDTH):
         addend = load8(bias, bias_start + channel)
-        panel, place_in_panel = divmod(channel, PANEL_OUTPUTS)
-        first = products.start + panel * products.panel + place_in_panel
+        first = layout.outputs + _within_tile(layout, channel)
         for tile in range(TILES):
-            place = first + (board * TILES + tile) * products.tile
+            place = first + (board * TILES + tile) * layout.tile
             row = POINTS * stride
             a0, a1, a2, a3 = _slot_row(numbers, place, stride, near, far)
             b0, b1, b2, b3 = _slot_row(numbers, place + row, stride, near, far)

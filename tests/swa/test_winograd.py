@@ -36,6 +36,7 @@ from swa.winograd import (
     _input_transform,
     _output_transform,
     from_slots,
+    layout_of,
     multiply,
     multiply_rows,
     new_slots,
@@ -210,8 +211,7 @@ def test_slots_do_not_share_cache_sets() -> None:
     for channels in (1, 16, 64, 130, 256):
         slots = new_slots(channels)
         assert slots.width == padded(channels)
-        room = SLOTS * TILES * slots.width if channels > NARROW else 0
-        assert slots.numbers.size == (SLOTS + 1) * slots.stride + room
+        assert slots.numbers.size == (SLOTS + 1) * slots.stride
         assert slots.stride >= GROUP * TILES * slots.width
         # Both in lines: an odd number, so that 36 slots fall into 36 sets of a cache.
         assert slots.stride * 4 % LINE == 0
@@ -249,9 +249,9 @@ def test_rows_are_multiplied(rows: int, inputs: int, outputs: int, seed: int) ->
 def packed_filters(weights: Floats, keeps_taps: bool) -> Filters:
     outputs, inputs = map(padded, weights.shape[:2])
     if not keeps_taps:
-        return Filters(inputs, outputs, pack_filters(weights), aligned(0))
+        return Filters(inputs, outputs, True, pack_filters(weights), aligned(0))
     taps = pack_taps(weights)
-    return Filters(inputs, outputs, transform_taps(taps), taps)
+    return Filters(inputs, outputs, False, transform_taps(taps), taps)
 
 
 def convolve(
@@ -274,14 +274,16 @@ def convolve(
     addends = aligned(width)
     if bias is not None:
         addends[:outputs] = bias
+    filters = packed_filters(weights, keeps_taps)
+    layout = layout_of(slots, count, filters)
     for board in range(count):
-        to_slots(activations, board * SQUARES * depth, depth, slots, board)
-    products = multiply(slots, count, packed_filters(weights, keeps_taps), 0)
+        to_slots(activations, board * SQUARES * depth, depth, slots, layout, board)
+    multiply(slots, layout, count, filters, 0)
     results = aligned(count * SQUARES * width)
     results.fill(np.nan)
     for board in range(count):
         place = board * SQUARES * width
-        from_slots(slots, products, board, addends, 0, width, activation, results, place)
+        from_slots(slots, layout, board, addends, 0, width, activation, results, place)
     planes = results.reshape(count, SQUARES, width).transpose(0, 2, 1)
     beyond = planes[:, outputs:]
     assert np.isfinite(boards).all() <= (beyond == 0).all()
@@ -396,9 +398,9 @@ def test_a_single_board_does_without_stored_filters_where_taps_are_kept() -> Non
     filters = packed_filters(weights, keeps_taps=True)
     filters.slots.fill(np.nan)
     slots = new_slots(NARROW + 1)
-    multiply(slots, 1, filters, 0)
+    multiply(slots, layout_of(slots, 1, filters), 1, filters, 0)
     assert not slots.numbers.any()
-    multiply(slots, 2, filters, 0)
+    multiply(slots, layout_of(slots, 2, filters), 2, filters, 0)
     assert np.isnan(slots.numbers).any()
 
 
