@@ -36,6 +36,9 @@ _ONE = np.uint64(1)
 
 _ZERO = np.float32(0)
 
+_ALIKE = ((0, 1), (1, 6), (7, 1))
+"""Ranks, or files, that touch the same edges: the first of them, and how many they are."""
+
 
 @kernel
 def activate(
@@ -136,15 +139,20 @@ def input_convolution(
 
 @kernel
 def _full_planes(sums: Floats, bias: Floats, channels: int, outputs: Floats) -> None:
-    """Begin each square's output with the bias and the full planes, as far as there is a board."""
-    for square in range(SQUARES):
-        rank, file = square // 8, square % 8
-        for channel in range(0, channels, WIDTH):
-            total = load8(bias, channel)
-            for tap in range(TAPS):
-                if 0 <= rank + tap // 3 - 1 < 8 and 0 <= file + tap % 3 - 1 < 8:
-                    total = total + load8(sums, tap * channels + channel)
-            store8(outputs, square * channels + channel, total)
+    """Begin each square's output with the bias and the full planes, as far as there is a board.
+
+    Squares differ only by the edges that they touch.
+    """
+    for rank, ranks in _ALIKE:
+        for file, files in _ALIKE:
+            for channel in range(0, channels, WIDTH):
+                total = load8(bias, channel)
+                for tap in range(TAPS):
+                    if 0 <= rank + tap // 3 - 1 < 8 and 0 <= file + tap % 3 - 1 < 8:
+                        total = total + load8(sums, tap * channels + channel)
+                for step in range(rank, rank + ranks):
+                    for square in range(8 * step + file, 8 * step + file + files):
+                        store8(outputs, square * channels + channel, total)
 
 
 @kernel
@@ -202,11 +210,13 @@ def squeeze(
     """Mean of each channel over the squares of a board."""
     stay_apart()
     share = splat8(np.float32(1 / SQUARES))
-    for channel in range(0, channels, WIDTH):
-        total = splat8(_ZERO)
+    for channel in range(0, channels, 2 * WIDTH):  # two sums that do not wait for each other
+        lower = upper = splat8(_ZERO)
         for place in range(start + channel, start + channel + SQUARES * channels, channels):
-            total = total + load8(activations, place)
-        store8(means, means_start + channel, total * share)
+            lower = lower + load8(activations, place)
+            upper = upper + load8(activations, place + WIDTH)
+        store8(means, means_start + channel, lower * share)
+        store8(means, means_start + channel + WIDTH, upper * share)
 
 
 @kernel
