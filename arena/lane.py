@@ -141,9 +141,7 @@ class Lane:
         self._keep_searches = keep_searches
         self._judge_of = judge_of
         evaluators = self._settings.evaluators
-        values = (self._settings.params["mode"] == VALUE_ONLY).any()
-        leaves = in_flight.LEAVES_OF_VALUES if values else 1
-        self._questions = questions_for(evaluators, slots, leaves)
+        self._questions = questions_for(evaluators, slots, self._room(slots))
         self._tasks = tasks
         self._playing: dict[int, _Playing] = {}
         self._numbers = numbers if numbers is not None else itertools.count()
@@ -192,6 +190,13 @@ class Lane:
                     yield self._finish(int(slot))
                     self._refill(int(slot))
             yield None
+
+    def _room(self, slots: int) -> int:
+        """How many leaves may wait for an evaluator."""
+        values = (self._settings.params["mode"] == VALUE_ONLY).any()
+        if self._timed or not values:  # a clock looks up after each leaf
+            return slots
+        return max(slots, min(slots * in_flight.LEAVES_OF_VALUES, in_flight.MOST_LEAVES))
 
     @property
     def throughput(self) -> Throughput:

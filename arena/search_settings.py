@@ -137,11 +137,16 @@ def _set_root(record: np.void, exploration: npt.NDArray[np.float32], chosen: Sea
 
 
 def questions_for(
-    evaluators: Sequence[Evaluator], games: int, leaves: int = 1
+    evaluators: Sequence[Evaluator], games: int, rows: int | None = None
 ) -> in_flight.Questions:
-    """Room for ``leaves`` leaves a game, packed as each evaluator wants it; for one at least."""
+    """Room for ``rows`` leaves, if not said one a game, packed as each evaluator wants it.
+
+    For one evaluator at least.
+    """
     formats = [int(encoding_of(evaluator).input_format) for evaluator in evaluators]
-    return in_flight.Questions.allocate(formats or [int(CLASSICAL.input_format)], games, leaves)
+    return in_flight.Questions.allocate(
+        formats or [int(CLASSICAL.input_format)], games, games if rows is None else rows
+    )
 
 
 def open_questions(questions: in_flight.Questions, evaluator: int) -> Leaves | None:

@@ -97,7 +97,7 @@ class Slots(NamedTuple):
     stride: int  # numbers from one slot to the next
     width: int  # channels, padded: numbers from one tile to the next
     scratch: Floats  # [6][10 files][8], what ``to_slots`` has transformed one way
-    slice: Floats  # [12][16][16], a slice of filters transformed for a single board
+    filters: Floats  # [12][16][16], a slice of them transformed for a single board
 
 
 class Layout(NamedTuple):
@@ -237,7 +237,7 @@ def _multiply_one(slots: Slots, layout: Layout, filters: Filters, conv: int) -> 
             ahead = taps + size
             for pair in range(len(ROW_PAIRS)):
                 transform_slice(
-                    filters.taps, taps, pair, slots.slice, 0, POINTS * SLICE_SIZE, SLICE_SIZE
+                    filters.taps, taps, pair, slots.filters, 0, POINTS * SLICE_SIZE, SLICE_SIZE
                 )
                 one, other = ROW_PAIRS[pair]
                 for half in range(2):
@@ -248,7 +248,7 @@ def _multiply_one(slots: Slots, layout: Layout, filters: Filters, conv: int) -> 
                             slots.numbers,
                             inputs + place,
                             layout.tile,
-                            slots.slice,
+                            slots.filters,
                             (half * POINTS + point) * SLICE_SIZE,
                             slots.numbers,
                             sums + place,

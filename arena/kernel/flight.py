@@ -82,7 +82,8 @@ Game = Any
 Ints = npt.NDArray[np.int64]
 
 IDLE, SEARCHING, WAITING, OVER, HELD, MOVED, AWAY, PROBING = 0, 1, 2, 3, 4, 5, 6, 7
-"""States of a game. WAITING is for a net; HELD, MOVED, AWAY and PROBING are for the caller: a
+"""States of a game. WAITING is for a net, as is a game that is SEARCHING when its root's moves are
+not all asked about, since the batch is full; HELD, MOVED, AWAY and PROBING are for the caller: a
 search that is done, a move that was played, a player whose move comes from elsewhere, a position
 (of the line, at ``depth``) to be looked up in tablebases. A game that is MOVED goes on when the
 caller makes it SEARCHING."""
@@ -99,9 +100,10 @@ OUTSIDE = 8
 NO_ROOM, NEWS, PROBES = 1, 2, 4
 """What ``advance`` has to tell, as bits."""
 
-LEAVES_OF_VALUES = 32
-"""Room for leaves a game where all moves of a root are asked about at once: positions have some 26
-moves on average, and what finds no room waits for the next batch."""
+LEAVES_OF_VALUES, MOST_LEAVES = 32, 1024
+"""Leaves a game, and in all, that there is room for where all moves of a root are asked about at
+once: positions have some 26 moves on average, 34 early in a game. What finds no room waits for the
+next batch. A batch of more is no faster, and takes memory of the device."""
 
 HISTORY_KEPT = 128
 """Positions of a game kept for repetitions and planes: the 50-move rule ends a game after 100."""
@@ -205,9 +207,12 @@ class Questions(NamedTuple):
     moves_left: Floats  # [K, R]: plies
 
     @classmethod
-    def allocate(cls, formats: Sequence[int], games: int, leaves: int = 1) -> Questions:
-        """Room for ``leaves`` leaves a game, for any of the evaluators with these input formats."""
-        evaluators, rows = len(formats), games * leaves
+    def allocate(cls, formats: Sequence[int], games: int, rows: int) -> Questions:
+        """Room for ``rows`` leaves of so many games, for any of the evaluators with these formats.
+
+        There must be a row for each game.
+        """
+        evaluators = len(formats)
         return cls(
             rows=np.zeros(evaluators, np.int64),
             formats=np.array(formats, np.int64),

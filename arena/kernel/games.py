@@ -153,7 +153,8 @@ def _end_by_rule(
 def advance(flight: InFlight, params: Params, exploration: Floats, questions: Questions) -> int:
     """Carry every game that is searching to its next leaf or to its end.
 
-    Its leaves join those in ``questions`` that were not answered yet.
+    Where a batch has no room for all moves of a root in the value-only mode, the game goes on with
+    the others after it. Its leaves join those in ``questions`` that were not answered yet.
 
     ``params`` PARAMS [players] and ``exploration`` float32 [players, 2, visits + 2], below the root
     and at it, are the players' search settings. Returns NO_ROOM if a tree was full (the caller then
@@ -208,8 +209,12 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
             ):
                 news |= NO_ROOM
                 break
-            if questions.rows[signed(settings.evaluator)] == questions.game.shape[1]:
-                break  # after the batch
+            # Of the room for leaves each game that comes after this one is left a row.
+            room = questions.game.shape[1]
+            if settings.mode == VALUE_ONLY:
+                room -= flight.games.size - 1 - number
+            if questions.rows[signed(settings.evaluator)] >= room:
+                break
             depth = 0
             path[0] = ROOT
             if settings.mode == VALUE_ONLY:
@@ -217,7 +222,7 @@ def advance(flight: InFlight, params: Params, exploration: Floats, questions: Qu
                     open_root(tree, children, edges, line[game.ply], flight.moves)
                     if game.allowed > 0:
                         restrict_root(root, edges, flight.allowed[number, : game.allowed])
-                _ask_of_moves(flight, questions, number, tree, children, edges, settings)
+                _ask_of_moves(flight, questions, number, room, tree, children, edges, settings)
                 continue
             if root.visits > 0:
                 depth = _descend(
@@ -261,12 +266,13 @@ def _ask_of_moves(
     flight: InFlight,
     questions: Questions,
     number: int,
+    room: int,
     tree: Tree,
     children: Children,
     edges: Edges,
     settings: Params,
 ) -> None:
-    """Ask for the values of an opened root's moves, as many as the batch has room for.
+    """Ask for the values of an opened root's moves, as long as fewer than ``room`` leaves wait.
 
     The game waits once all are asked for, or for the tablebases before that.
     """
@@ -274,7 +280,7 @@ def _ask_of_moves(
     root = children[ROOT]
     evaluator = signed(settings.evaluator)
     game.depth = 1
-    while questions.rows[evaluator] < questions.game.shape[1]:
+    while questions.rows[evaluator] < room:
         if game.tables != MISSED:  # the last one is for the net
             if root.next_edge == 0:
                 if root.visits < root.children:

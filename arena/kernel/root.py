@@ -5,9 +5,10 @@ Smart pruning is lc0's (src/search/classic/stoppers/stoppers.cc, ``SmartPruningS
 200 ms after the first evaluation; here it is in force from the first visit on, since a game must
 not depend on how fast the machine is.
 
-In the value-only mode the root's children are visited once each, all of them in a batch, and
-nothing is visited below them; the root itself is not evaluated, and no policy is asked for. So does
-lc0's search ``valuehead`` at depth 1 (src/search/instamove/instamove.cc).
+In the value-only mode the root's children are visited once each, as many in a batch as it has room
+for, and nothing is visited below them; the root itself is not evaluated, and no policy is asked
+for. So does lc0's search ``valuehead`` at depth 1 (src/search/instamove/instamove.cc), which a
+clock does not stop halfway, though.
 """
 
 from __future__ import annotations
@@ -152,8 +153,9 @@ def is_done(children: Children, params: Params, stop: int, draw_score: np.float3
     root = children[ROOT]
     if root.visits == 0:
         return False
-    if params.mode == VALUE_ONLY:  # which nothing stops halfway, as in lc0
-        return _is_all_evaluated(children)
+    if params.mode == VALUE_ONLY:
+        # Stopped only when no answer is on its way, which would come to another root.
+        return _is_all_evaluated(children) or bool(stop and root.visits == root.children)
     if stop:
         return True
     if root.visits >= params.visits:

@@ -20,7 +20,7 @@ from arena.kernel import games, turns
 from arena.openings import default_book
 from arena.referee import check_pair
 from arena.search import BatchedSearch
-from arena.search_settings import Player
+from arena.search_settings import Player, open_questions, put_answers, questions_for
 from arena.stand_ins import HashEvaluator
 
 VALUE = SearchParams(mode="value")
@@ -227,6 +227,51 @@ def test_games_do_not_depend_on_the_room_for_leaves(
     ]
     monkeypatch.setattr(in_flight, "LEAVES_OF_VALUES", room)
     assert play(4) == dict(enumerate(alone))
+
+
+def with_room(rows: int, monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, list[str]]]):
+    """An analysis whose batches have room for so many leaves."""
+    monkeypatch.setattr(
+        "arena.analyze.questions_for",
+        lambda evaluators, games: questions_for(evaluators, games, rows),
+    )
+    return Analysis(Player("x", HashEvaluator(1), VALUE), asked)
+
+
+@pytest.mark.parametrize("rows", [5, 6, 23, 90])
+def test_each_game_has_a_leaf_in_every_batch(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those in front leave room for those that come after them."""
+    book = default_book()
+    openings = [book.opening(number) for number in range(5)]
+    asked = [(opening.fen, list(opening.moves)) for opening in openings]
+    analysis = with_room(rows, monkeypatch, asked)
+    questions = analysis._questions
+    askers = questions.game[0, : questions.rows[0]]
+    assert len(askers) == rows
+    assert set(askers.tolist()) == set(range(5))
+    expected = Analysis(Player("x", HashEvaluator(1), VALUE), asked).search()
+    assert analysis.search() == expected
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+def test_a_clock_stops_it_when_no_answer_is_on_its_way(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that came later would be taken for that of another root's move."""
+    analysis = with_room(rows, monkeypatch, [("startpos", [])])
+    questions = analysis._questions
+    leaves = open_questions(questions, 0)
+    assert leaves is not None
+    put_answers(questions, 0, HashEvaluator(1).evaluate(leaves))
+    games.receive(analysis._flight, analysis._settings.params, questions, 0)
+    analysis._advance()  # as many are on their way once more
+    analysis._flight.games["stop"] = 1
+    analysis._advance()
+    assert analysis._flight.games[0]["state"] == in_flight.SEARCHING
+    (result,) = analysis.search()
+    values = {child.move: child.q for child in result.children if child.q is not None}
+    assert result.visits == len(values) == 2 * rows
+    assert values[result.bestmove] == max(values.values())
 
 
 def test_only_allowed_moves_are_evaluated() -> None:

@@ -287,6 +287,32 @@ def test_boards_without_moves_have_the_same_values(kind: str) -> None:
         same(outputs, whole._replace(logits=whole.logits[np.repeat(asked, lengths)]))
 
 
+WIDE = {
+    "classical": replace(
+        TINY, blocks=1, filters=70, se=0, policy=PolicySpec(PolicyKind.CLASSICAL, 20)
+    ),
+    "mish": replace(
+        TINY,
+        blocks=1,
+        filters=96,
+        activation=Activation.MISH,
+        policy=PolicySpec(PolicyKind.CONVOLUTION, 130),
+    ),
+}
+"""Other nets of which the taps are kept; the policy of one is wider than its tower."""
+
+
+@pytest.mark.parametrize("kind", WIDE)
+def test_a_board_of_any_wide_net_is_the_same_alone(kind: str) -> None:
+    boards, forward = random_boards(8), keeping_taps(WIDE[kind])
+    together = parts(forward(*boards), boards)
+    for board in range(8):
+        alone = boards.some([board])
+        same(parts(forward(*alone), alone)[0], together[board])
+        bare = alone._replace(moves=np.zeros(0, np.uint16), offsets=np.zeros(2, np.int64))
+        np.testing.assert_array_equal(forward(*bare).wdl[0], together[board].wdl)
+
+
 @given(st.lists(st.integers(0, 19), min_size=1, max_size=14), st.sampled_from([1, 2, 5]))
 @settings(max_examples=30)
 def test_a_board_of_a_wide_net_is_the_same_in_any_batch(chosen: list[int], threads: int) -> None:
