@@ -200,7 +200,7 @@ def test_trees_that_run_out_of_room_get_more(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_memory_of_256_games_at_800_visits_is_below_a_gibibyte() -> None:
     flight = in_flight.InFlight.allocate(256, 800)
-    questions = in_flight.Questions.allocate([1, 1], 256)
+    questions = in_flight.Questions.allocate([1, 1], 256, 256)
     assert flight.nbytes + sum(array.nbytes for array in questions) < 2**30
 
 
