@@ -32,7 +32,7 @@ class _Cores:
 
     def __init__(self) -> None:
         count = usable_cores()
-        # An entry for each: threading.Semaphore is written in Python, which a single board notices.
+        # An entry for each; unlike threading.Semaphore it is not written in Python.
         self.idle: SimpleQueue[None] = SimpleQueue()
         for _ in range(count):
             self.idle.put(None)
@@ -75,9 +75,6 @@ def in_chunks(work: Callable[[int, int], None], count: int, size: int, threads: 
 
     cores.idle.get()
     pieces, shares = -(-count // size), 1
-    if min(threads, pieces) == 1:
-        on_a_core(0, count)
-        return
     try:
         while shares < min(threads, pieces):
             cores.idle.get_nowait()

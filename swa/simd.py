@@ -304,6 +304,16 @@ def _multiply_panel(builder: ir.IRBuilder, rows: ir.Value, *product: ir.Value) -
     builder.position_at_end(end)
 
 
+def _rows_from(
+    builder: ir.IRBuilder, first: ir.Value, stride: ir.Value, rows: int
+) -> list[ir.Value]:
+    """Where each of so many rows begins."""
+    starts = [first]
+    for _ in range(rows - 1):
+        starts.append(builder.add(starts[-1], stride))
+    return starts
+
+
 def _panel_of(
     rows: int,
     builder: ir.IRBuilder,
@@ -323,10 +333,8 @@ def _panel_of(
 ) -> None:
     """Add up segment after segment in registers, each then to the outputs."""
     zero = ir.Constant(_INT64, 0)
-    starts, targets = [first], [target]
-    for _ in range(rows - 1):
-        starts.append(builder.add(starts[-1], stride))
-        targets.append(builder.add(targets[-1], target_stride))
+    targets = _rows_from(builder, target, target_stride, rows)
+    starts = _rows_from(builder, first, stride, rows)
     lines = [builder.gep(inputs, [start], inbounds=True) for start in starts]
     kernel = builder.gep(weights, [panel], inbounds=True)
     fetched = builder.gep(coming, [ahead])
@@ -416,9 +424,7 @@ def _multiply_slice(
     ahead: ir.Value,
 ) -> None:
     """Sixteen steps of a sum, all written out."""
-    starts = [first]
-    for _ in range(SLICE_ROWS - 1):
-        starts.append(builder.add(starts[-1], stride))
+    starts = _rows_from(builder, first, stride, SLICE_ROWS)
     lines = [builder.gep(inputs, [start], inbounds=True) for start in starts]
     spots = [
         [_plus(builder, target, row * PANEL_OUTPUTS + half) for half in (0, WIDTH)]

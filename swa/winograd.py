@@ -139,10 +139,8 @@ def layout_of(slots: Slots, boards: int, filters: Filters) -> Layout:
     A single board of which the taps are kept has its numbers closer together: slice by slice, in
     the order in which they are needed.
     """
-    if filters.divided:
-        return Layout(False, slots.stride, 0, slots.stride, slots.width, PANEL_OUTPUTS, _ONE, _ONE)
-    near, far = _NEAR_SHARE, _FAR_SHARE
-    if boards > 1:
+    near, far = (_ONE, _ONE) if filters.divided else (_NEAR_SHARE, _FAR_SHARE)
+    if filters.divided or boards > 1:
         return Layout(False, slots.stride, 0, slots.stride, slots.width, PANEL_OUTPUTS, near, far)
     slot, panel = TILES * PANEL_OUTPUTS, SLOTS * TILES * PANEL_OUTPUTS
     return Layout(True, 0, SLOTS * TILES * slots.width, slot, PANEL_OUTPUTS, panel, near, far)
